@@ -1,0 +1,1 @@
+//! RTMP publishing and receiving sessions: bytes in, bytes out, no I/O.

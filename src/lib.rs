@@ -1,0 +1,37 @@
+//! Overdub: a live HLS stream in, an external audio processor in the middle, RTMP out.
+//!
+//! The modules in the order of the data (ARCHITECTURE.md has the picture):
+//!
+//! - [`media`]: the words everything else speaks: exact time, parameters, samples, batches. Pure.
+//! - [`clock`]: the one place that reads the clock.
+//! - [`hls`]: a live playlist to captured segments.
+//! - [`demux`]: segment bytes to samples on exact time.
+//! - [`batch`]: when a batch opens and closes.
+//! - [`roundtrip`]: the audio of a batch to the processor and back, in time or not at all.
+//! - [`remux`]: untouched video and processed audio onto one output timeline.
+//! - [`publish`]: the paced RTMP publisher.
+//! - [`preview`]: the same output as a live HLS window.
+//! - [`storage`]: what is written beside the path.
+//! - [`pipeline`]: one stream: spawns the stages and wires them. The only module that knows the order.
+//! - [`control`]: the HTTP API over snapshots and commands.
+//! - [`config`]: typed settings with their defaults and reasons.
+//! - [`demo`]: everything that a bare machine needs to see it work.
+//! - [`redact`]: URLs as they may appear in logs.
+//! - [`cli`]: one file per command.
+
+pub mod batch;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod demux;
+pub mod hls;
+pub mod media;
+pub mod pipeline;
+pub mod preview;
+pub mod publish;
+pub mod redact;
+pub mod remux;
+pub mod roundtrip;
+pub mod storage;

@@ -1,0 +1,15 @@
+//! The words that all stages speak: exact time, codec parameters, samples, batches.
+//!
+//! Pure: no I/O, no clock. Payloads are [`bytes::Bytes`] and are only ever sliced.
+
+mod batch;
+mod frame;
+mod params;
+mod stream_id;
+mod time;
+
+pub use batch::Batch;
+pub use frame::{AudioTrack, VideoSample, VideoTrack};
+pub use params::{AudioCodec, AudioParams, VideoCodec, VideoParams};
+pub use stream_id::{InvalidStreamId, StreamId};
+pub use time::{Flicks, Moment};
