@@ -9,6 +9,7 @@
 //! - [`batch`]: when a batch opens and closes.
 //! - [`roundtrip`]: the audio of a batch to the processor and back, in time or not at all.
 //! - [`remux`]: untouched video and processed audio onto one output timeline.
+//! - [`playout`]: which moment an output time belongs to. Pure.
 //! - [`publish`]: the paced RTMP publisher.
 //! - [`preview`]: the same output as a live HLS window.
 //! - [`storage`]: what is written beside the path.
@@ -29,6 +30,7 @@ pub mod demux;
 pub mod hls;
 pub mod media;
 pub mod pipeline;
+pub mod playout;
 pub mod preview;
 pub mod publish;
 pub mod redact;

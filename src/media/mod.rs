@@ -4,12 +4,14 @@
 
 mod batch;
 mod frame;
+mod packet;
 mod params;
 mod stream_id;
 mod time;
 
 pub use batch::Batch;
 pub use frame::{AudioTrack, VideoSample, VideoTrack};
+pub use packet::{Packet, PacketKind};
 pub use params::{AudioCodec, AudioParams, VideoCodec, VideoParams};
 pub use stream_id::{InvalidStreamId, StreamId};
 pub use time::{Flicks, Moment};
