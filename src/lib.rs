@@ -17,6 +17,7 @@
 //! - [`control`]: the HTTP API over snapshots and commands.
 //! - [`config`]: typed settings with their defaults and reasons.
 //! - [`demo`]: everything that a bare machine needs to see it work.
+//! - [`sink`]: an RTMP server that checks what it is sent, for the demo and the tests.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`cli`]: one file per command.
 
@@ -36,4 +37,5 @@ pub mod publish;
 pub mod redact;
 pub mod remux;
 pub mod roundtrip;
+pub mod sink;
 pub mod storage;
