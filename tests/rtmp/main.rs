@@ -4,4 +4,5 @@
 mod clip;
 mod nginx;
 mod run;
+mod sink;
 mod tools;
