@@ -6,6 +6,7 @@ mod batch;
 mod frame;
 mod packet;
 mod params;
+mod silence;
 mod stream_id;
 mod time;
 
@@ -13,5 +14,6 @@ pub use batch::Batch;
 pub use frame::{AudioTrack, VideoSample, VideoTrack};
 pub use packet::{Packet, PacketKind};
 pub use params::{AudioCodec, AudioParams, VideoCodec, VideoParams};
+pub use silence::silent_frame;
 pub use stream_id::{InvalidStreamId, StreamId};
 pub use time::{Flicks, Moment};
