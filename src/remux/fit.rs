@@ -70,8 +70,8 @@ impl Fitter {
     }
 
     fn start(&self, original: &AudioTrack, params: &Arc<AudioParams>) -> Flicks {
-        let half_original =
-            Flicks::new(original.params.frame_duration().get().max(params.frame_duration().get()));
+        // Half a frame of rounding on either grid; what is further off belongs to another place in the stream.
+        let tolerance = original.params.frame_duration().max(params.frame_duration());
         match &self.carried {
             Some((known, end)) if known == params && (*end - original.start).abs() <= tolerance => *end,
             _ => original.start,
