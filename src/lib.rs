@@ -16,6 +16,7 @@
 //! - [`pipeline`]: one stream: spawns the stages and wires them. The only module that knows the order.
 //! - [`control`]: the HTTP API over snapshots and commands.
 //! - [`config`]: typed settings with their defaults and reasons.
+//! - [`status`]: what a stream tells about itself.
 //! - [`demo`]: everything that a bare machine needs to see it work.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`cli`]: one file per command.
@@ -36,4 +37,5 @@ pub mod publish;
 pub mod redact;
 pub mod remux;
 pub mod roundtrip;
+pub mod status;
 pub mod storage;
