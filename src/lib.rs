@@ -17,6 +17,7 @@
 //! - [`control`]: the HTTP API over snapshots and commands.
 //! - [`config`]: typed settings with their defaults and reasons.
 //! - [`demo`]: everything that a bare machine needs to see it work.
+//! - [`echo`]: the reference processor: answers every fragment unchanged, or badly when told to.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`cli`]: one file per command.
 
@@ -27,6 +28,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod demux;
+pub mod echo;
 pub mod hls;
 pub mod media;
 pub mod pipeline;
