@@ -18,6 +18,7 @@
 //! - [`config`]: typed settings with their defaults and reasons.
 //! - [`status`]: what a stream tells about itself.
 //! - [`demo`]: everything that a bare machine needs to see it work.
+//! - [`echo`]: the reference processor: answers every fragment unchanged, or badly when told to.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`cli`]: one file per command.
 
@@ -28,6 +29,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod demux;
+pub mod echo;
 pub mod hls;
 pub mod media;
 pub mod pipeline;
