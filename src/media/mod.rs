@@ -4,6 +4,7 @@
 
 mod batch;
 mod frame;
+pub mod mp4;
 mod packet;
 mod params;
 mod silence;
