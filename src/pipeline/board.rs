@@ -1,5 +1,6 @@
 //! What the stages of a stream say of themselves, as one snapshot.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ struct Kept {
     source_failed: bool,
     last_capture: Option<Moment>,
     /// When each batch in play was captured, and where it begins on the output axis.
-    in_play: std::collections::VecDeque<(u64, Moment, Flicks)>,
+    in_play: VecDeque<(u64, Moment, Flicks)>,
     position: Flicks,
     fit_padded: u64,
     grid: GridStats,
@@ -64,7 +65,7 @@ impl Board {
             ended: None,
             source_failed: false,
             last_capture: None,
-            in_play: std::collections::VecDeque::new(),
+            in_play: VecDeque::new(),
             position: Flicks::ZERO,
             fit_padded: 0,
             grid: GridStats::default(),
@@ -78,15 +79,16 @@ impl Board {
         self.kept().status.last_error = Some(message);
     }
 
-    /// The source cannot be read at the moment (`Some`), or can again.
-    pub(super) fn source_failed(&self, error: Option<String>) {
+    /// The source cannot be read at the moment; the next piece of it says that it can again.
+    pub(super) fn source_failed(&self, error: String) {
         let mut kept = self.kept();
-        kept.source_failed = error.is_some();
-        kept.status.last_error = error.or(kept.status.last_error.take());
+        kept.source_failed = true;
+        kept.status.last_error = Some(error);
     }
 
     pub(super) fn piece(&self, piece: &Piece) {
         let mut kept = self.kept();
+        kept.source_failed = false;
         kept.last_capture = Some(piece.origin.captured_at);
         let remuxer = &mut kept.status.modules.remuxer;
         if let Some((params, _)) = &piece.video {
@@ -298,14 +300,20 @@ fn processor(status: &roundtrip::Status) -> Processor {
 }
 
 fn output_status(status: &publish::Status) -> Output {
+    let state = match status.state {
+        publish::State::Connecting => "connecting",
+        publish::State::Publishing => "publishing",
+        publish::State::Waiting => "waiting",
+        publish::State::Ended => "ended",
+    };
     Output {
         url: status.url.clone(),
-        state: status.state.to_string(),
-        connected: status.connected,
-        bytes: status.bytes,
-        published_seconds: status.position.max(Flicks::ZERO).to_secs_f64(),
+        state: state.to_owned(),
+        connected: status.is_connected(),
+        bytes: status.bytes_sent,
+        published_seconds: status.position.unwrap_or_default().to_secs_f64(),
         reconnects: status.reconnects,
-        dropped: status.dropped,
+        dropped: status.packets_dropped,
         lateness_ms: status.lateness.last.as_secs_f64() * 1e3,
         last_error: status.last_error.clone(),
     }

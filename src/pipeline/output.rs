@@ -115,7 +115,8 @@ impl Output {
                 },
             }
         }
-        self.board.played(last_released);
+        let dropped: u64 = self.ports.iter().map(|port| port.dropped).sum();
+        tracing::debug!(?last_released, dropped, "nothing more to hand out");
     }
 
     fn is_hungry(&self, now: Moment) -> bool {
@@ -153,8 +154,7 @@ impl Output {
                 port.send(&packet);
             }
         }
-        let dropped = self.ports.iter().map(|port| port.dropped).sum();
-        self.board.released(playout.position(now), dropped);
+        self.board.released(playout.position(now));
         last
     }
 
