@@ -177,10 +177,14 @@ impl Output {
         let mut leaving: Option<(Moment, Flicks)> = None;
         let mut progress = opened;
         let mut next_report = opened;
+        let mut ended = false;
         loop {
             let idle = connection.is_idle();
             if idle && let Some((planned, dts)) = leaving.take() {
                 self.report.left(self.clock.now().saturating_since(planned), dts);
+            }
+            if idle && ended {
+                return self.finish(connection).await;
             }
             let (outlet, wake) = match idle {
                 true => (Outlet::Open, progress + KEEP_ALIVE),
@@ -195,14 +199,14 @@ impl Output {
                         self.report.bytes_sent += count as u64;
                     }
                 },
-                next = self.feed.next(outlet) => match next {
+                next = self.feed.next(outlet), if !ended => match next {
                     Next::Send(packet, stamp) => {
                         if self.send(&mut connection, &mut announced, &packet, stamp) {
                             leaving = Some((stamp.planned, packet.dts));
                             progress = self.clock.now();
                         }
                     }
-                    Next::End => return self.finish(connection).await,
+                    Next::End => ended = true,
                 },
                 () = self.clock.sleep_until(wake) => {
                     if !idle {

@@ -100,7 +100,7 @@ fn a_refusal_carries_the_servers_code_and_words_without_the_key() {
     let mut pair = Pair::new(1000);
     let refused = pair.run(|server| match server.state() {
         ServerState::PublishAsked => {
-            server.refuse("NetStream.Publish.BadName", "secret?token=1 is taken: secret")
+            server.refuse("NetStream.Publish.BadName", "secret?token=1 is taken: secret");
         }
         _ => server.accept(),
     });
