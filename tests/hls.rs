@@ -401,3 +401,51 @@ async fn a_source_that_starts_late_is_waited_for() {
     assert_clean(&run.take(4).await, &[]);
     run.stop().await;
 }
+
+/// The bundled demo origin on a port of its own.
+async fn demo(path: &str) -> Url {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, overdub::demo::source::router(Clock::start())).await });
+    Url::parse(&format!("http://{address}/{path}")).unwrap()
+}
+
+async fn take_demo(path: &str, count: usize) -> (Vec<Segment>, bool, Status) {
+    let (out, mut events) = mpsc::channel(4);
+    let (status_out, status) = watch::channel(Status::default());
+    let stop = CancellationToken::new();
+    let source = Settings::new(demo(path).await);
+    let task = tokio::spawn(hls::run(source, Clock::start(), 0, out, status_out, stop.clone()));
+    let (mut segments, mut ended) = (Vec::new(), false);
+    while segments.len() < count && !ended {
+        match events.recv().await.expect("the run goes on") {
+            Event::TargetDuration(target) => assert_eq!(target, Duration::from_secs(2)),
+            Event::Segment(segment) => segments.push(segment),
+            Event::Lost { reason, .. } => panic!("{reason}"),
+            Event::Ended => ended = true,
+        }
+    }
+    stop.cancel();
+    task.await.unwrap().unwrap();
+    let status = status.borrow().clone();
+    (segments, ended, status)
+}
+
+#[tokio::test]
+async fn the_demo_source_is_a_live_stream_that_never_ends() {
+    let (segments, _, status) = take_demo("master.m3u8", 6).await;
+    let numbers: Vec<u64> = segments.iter().map(|segment| segment.media_sequence).collect();
+    assert_eq!(numbers, [3, 4, 5, 6, 7, 8]);
+    for segment in &segments {
+        assert_eq!(segment.data, overdub::demo::clip::segment(segment.media_sequence));
+        assert!(segment.program_date_time.is_some() && !segment.discontinuity);
+    }
+    assert_eq!(status.variant.as_deref(), Some("640x360, 0.3 Mbit/s, avc1.64001e,mp4a.40.2"));
+}
+
+#[tokio::test]
+async fn the_demo_clip_is_a_vod_that_ends() {
+    let (segments, ended, _) = take_demo("vod-master.m3u8?loops=2", usize::MAX).await;
+    assert_eq!((segments.len(), ended), (16, true));
+    assert_eq!(segments[15].data, overdub::demo::clip::segment(15));
+}

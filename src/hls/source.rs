@@ -280,7 +280,7 @@ impl Source {
     fn deliver(&mut self, current: Current, data: Bytes, now: Moment) {
         let Listed { segment, discontinuity, .. } = current.listed;
         let extension = extension(&segment.uri);
-        if extension == "ts" && data.len() % TS_PACKET != 0 {
+        if extension == "ts" && !data.len().is_multiple_of(TS_PACKET) {
             warn!(media_sequence = segment.sequence, bytes = data.len(), "the segment ends within a packet");
         }
         let discontinuity = discontinuity || std::mem::take(&mut self.owes_discontinuity);

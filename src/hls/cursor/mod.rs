@@ -244,7 +244,7 @@ impl Cursor {
             let reused = comparison.overlap && !comparison.names_agree && comparison.dates == Dates::Newer;
             reused || !plausible_jump(&position, media, now)
         } else {
-            restarted_behind(&mut position, media, comparison, now)
+            restarted_behind(&mut position, media, comparison)
         };
         if restarted {
             self.counters.restarts += 1;
@@ -318,26 +318,28 @@ impl Cursor {
 
 /// Whether a window that ends at or before our position is a numbering that began anew; else it is a server
 /// that lags, or a stale copy.
-fn restarted_behind(position: &mut Position, media: &Media, comparison: Comparison, now: Moment) -> bool {
+fn restarted_behind(position: &mut Position, media: &Media, comparison: Comparison) -> bool {
     if media.segments.is_empty() {
         return false;
     }
     match comparison.dates {
         Dates::Newer => return true,
-        Dates::Older | Dates::Same => return false,
+        Dates::Older | Dates::Same => {
+            position.suspect = None;
+            return false;
+        }
         Dates::Unknown => {}
     }
     // No date to go by. Windows that share names with what we know and overlap our position are lagging
     // servers, however they move.
     let behind = position.next - media.end();
     if comparison.names_agree && behind <= LAG_TOLERANCE.max(media.segments.len() as u64) {
+        position.suspect = None;
         return false;
     }
-    // A stale copy stands still, a new numbering moves on: the second reading tells. One that has nothing in
-    // common with what we know is believed without that proof once we are stalled anyway.
-    let stalled = now.saturating_since(position.progress_at) > position.target * STALLED_AFTER;
+    // A stale copy stands still, a new numbering moves on, or has ended: the second reading tells.
     match position.suspect.replace(media.end()) {
-        Some(before) => media.end() > before || (stalled && !comparison.overlap),
+        Some(before) => media.end() > before || media.ended,
         None => false,
     }
 }
