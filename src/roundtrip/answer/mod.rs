@@ -5,6 +5,8 @@
 
 mod adts;
 mod asc;
+mod frame_len;
+mod mp4;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +51,17 @@ pub enum AnswerError {
     /// Bytes between the frames that belong to none.
     #[error("no adts frame at byte {at}")]
     Broken { at: usize },
+    /// The boxes are broken, with the place.
+    #[error("mp4: {0}")]
+    Mp4(overdub_fmp4::ReadError),
+    #[error("no audio track")]
+    NoAudioTrack,
+    /// Times of an MP4 jump forwards at this frame.
+    #[error("hole before frame {frame}")]
+    Hole { frame: usize },
+    /// Priming and padding together are all there is.
+    #[error("priming and padding hide all of its {total} samples")]
+    NothingPresented { total: u64 },
     #[error("no audio frames")]
     NoFrames,
     #[error("more than {MAX_FRAMES} frames")]
@@ -58,7 +71,7 @@ pub enum AnswerError {
     ConfigurationChange { frame: usize },
     #[error("{0} is not supported")]
     Unsupported(String),
-    #[error("audio specific config cannot be read")]
+    #[error("codec configuration cannot be read")]
     BadConfig,
 }
 
@@ -66,6 +79,9 @@ pub enum AnswerError {
 pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError> {
     if data.is_empty() {
         return Err(AnswerError::Empty);
+    }
+    if mp4::is_mp4(data) {
+        return mp4::read(data, undeclared_priming);
     }
     if adts::is_adts(data) {
         return adts::read(data, undeclared_priming);
