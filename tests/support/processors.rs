@@ -16,22 +16,22 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Which server the processor is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Node,
     Python,
 }
 
 /// A running processor; killed when dropped.
 #[derive(Debug)]
-pub struct Processor {
+pub(crate) struct Processor {
     child: Child,
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Processor {
     /// Starts one on `port` of 127.0.0.1, 0 for a free one, that answers after `delay`, and waits until it
     /// listens.
-    pub async fn start(kind: Kind, port: u16, delay: Duration) -> Self {
+    pub(crate) async fn start(kind: Kind, port: u16, delay: Duration) -> Self {
         let program = tokio::task::spawn_blocking(move || kind.install()).await.expect("installed");
         let mut command = tokio::process::Command::new(program);
         command.arg(kind.script()).arg(port.to_string()).arg(delay.as_millis().to_string());
@@ -48,12 +48,12 @@ impl Processor {
     }
 
     /// Where it is.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Ends it without warning, as SIGKILL does, and waits until its port is free.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("the processor was running");
     }
 }
@@ -87,7 +87,10 @@ impl Kind {
                 once(&folder.join("package-lock.json"), &folder.join("node_modules/.installed"), || {
                     let mut npm = Command::new("npm");
                     npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
-                    succeed(&mut npm, "install Node.js 18 or later with npm (Debian: apt-get install nodejs npm)");
+                    succeed(
+                        &mut npm,
+                        "install Node.js 18 or later with npm (Debian: apt-get install nodejs npm)",
+                    );
                 });
                 "node".into()
             }
