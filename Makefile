@@ -16,7 +16,7 @@ demo:
 ## Everything that CI checks; installs what it needs first.
 test: setup fmt-check lint purity tests doc deny
 
-## Debian packages, npm packages and a Python environment for the tests, each only when missing.
+## The Debian packages that the tests use, when they are missing.
 setup:
 	./scripts/setup-tests.sh
 

@@ -89,9 +89,11 @@ fn find_run(track: &str, source: &[Packet], recording: &[Packet]) -> Result<usiz
     if recording.is_empty() {
         return Err(format!("no {track} at all"));
     }
-    let same_from = |at: usize| source[at..].iter().zip(recording).take_while(|(a, b)| a.hash == b.hash).count();
+    let same_from =
+        |at: usize| source[at..].iter().zip(recording).take_while(|(a, b)| a.hash == b.hash).count();
     // Payloads may repeat (silence), so the best of all beginnings counts.
-    let (at, same) = (0..source.len()).map(|at| (at, same_from(at))).max_by_key(|(_, n)| *n).unwrap_or((0, 0));
+    let (at, same) =
+        (0..source.len()).map(|at| (at, same_from(at))).max_by_key(|(_, n)| *n).unwrap_or((0, 0));
     if same == recording.len() {
         return Ok(at);
     }
@@ -116,7 +118,12 @@ fn same_steps(track: &str, source: &[Packet], recording: &[Packet]) -> Result<i6
     for (i, (theirs, ours)) in source.windows(2).zip(recording.windows(2)).enumerate() {
         let step = ours[1].dts - ours[0].dts;
         if step <= 0 {
-            return Err(format!("{track} {}: DTS goes from {} to {} (90 kHz)", i + 1, ours[0].dts, ours[1].dts));
+            return Err(format!(
+                "{track} {}: DTS goes from {} to {} (90 kHz)",
+                i + 1,
+                ours[0].dts,
+                ours[1].dts
+            ));
         }
         let of_source = theirs[1].dts - theirs[0].dts;
         let drift = (ours[1].dts - recording[0].dts) - (theirs[1].dts - source[0].dts);

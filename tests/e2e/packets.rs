@@ -67,7 +67,8 @@ fn parse(text: &str) -> Vec<Packet> {
             let number = |i: usize| -> i64 { fields[i].parse().unwrap_or_else(|e| panic!("{line}: {e}")) };
             let ticks = |value: i64| {
                 let exact = i128::from(value) * i128::from(CLOCK) * i128::from(base.0);
-                i64::try_from((exact + i128::from(base.1) / 2).div_euclid(i128::from(base.1))).expect("a time")
+                i64::try_from((exact + i128::from(base.1) / 2).div_euclid(i128::from(base.1)))
+                    .expect("a time")
             };
             packets.push(Packet {
                 dts: ticks(number(1)),

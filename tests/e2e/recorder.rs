@@ -76,7 +76,9 @@ impl Recorder {
     pub async fn finish(mut self) -> Recording {
         let ended = async {
             let mut before = usize::MAX;
-            while self.child.try_wait().expect("a process can be waited for").is_none() && before != self.received() {
+            while self.child.try_wait().expect("a process can be waited for").is_none()
+                && before != self.received()
+            {
                 before = self.received();
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }

@@ -45,7 +45,18 @@ async fn encode(file: &Path, seconds: u32) {
     command
         .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=1280x720:r=30", "-f", "lavfi", "-i", &sound])
         .args(["-vf", flash, "-t", &seconds.to_string(), "-pix_fmt", "yuv420p"])
-        .args(["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-b_strategy", "0", "-sc_threshold", "0"])
+        .args([
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-bf",
+            "2",
+            "-b_strategy",
+            "0",
+            "-sc_threshold",
+            "0",
+        ])
         .args(["-g", "60", "-b:v", "3M", "-minrate", "3M", "-maxrate", "3M", "-bufsize", "3M"])
         .args(["-x264-params", "nal-hrd=cbr:threads=2", "-c:a", "aac", "-b:a", "128k", "-f", "mpegts"])
         .arg(&unfinished);
@@ -70,7 +81,10 @@ impl LiveSource {
         command.args(["-hide_banner", "-nostdin", "-v", "warning", "-re", "-ss", &skip.to_string(), "-i"]);
         command.arg(&clip.file).args(["-c", "copy", "-f", "hls", "-hls_time", &segment.to_string()]);
         command.args(["-hls_list_size", "6", "-hls_flags", "delete_segments+temp_file+independent_segments"]);
-        command.args(["-hls_delete_threshold", "6", "-hls_segment_filename"]).arg(root.join("seg%05d.ts")).arg(&path);
+        command
+            .args(["-hls_delete_threshold", "6", "-hls_segment_filename"])
+            .arg(root.join("seg%05d.ts"))
+            .arg(&path);
         let process = Running::start("the source", &mut command, dir.join(format!("source-{name}.log")));
         Self { server: Server::start(&root).await, process, path }
     }

@@ -139,8 +139,9 @@ impl Running {
         let second = file.try_clone().expect("a second handle");
         command.stdin(Stdio::null()).stdout(file).stderr(second).kill_on_drop(true);
         let shown = format!("{:?}", command.as_std());
-        let child =
-            command.spawn().unwrap_or_else(|e| panic!("{shown}: {e} (make setup installs what the tests need)"));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("{shown}: {e} (make setup installs what the tests need)"));
         Self { name: name.to_owned(), child, log }
     }
 

@@ -61,7 +61,9 @@ async fn file(State(site): State<Site>, UrlPath(path): UrlPath<String>) -> Respo
         _ => "application/octet-stream",
     };
     match tokio::fs::read(site.root.join(&path)).await {
-        Ok(bytes) => ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], bytes).into_response(),
+        Ok(bytes) => {
+            ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], bytes).into_response()
+        }
         Err(_) => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -74,12 +76,18 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("not JSON ({e}): {} {}", self.status, self.body))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|e| panic!("not JSON ({e}): {} {}", self.status, self.body))
     }
 }
 
 /// One request on a connection of its own; `None` when nobody listens or the answer is cut.
-pub async fn request(port: u16, method: &str, path: &str, body: Option<&serde_json::Value>) -> Option<Answer> {
+pub async fn request(
+    port: u16,
+    method: &str,
+    path: &str,
+    body: Option<&serde_json::Value>,
+) -> Option<Answer> {
     let ask = async {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
         let body = body.map(ToString::to_string).unwrap_or_default();
