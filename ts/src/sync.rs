@@ -10,9 +10,11 @@ const SYNC: u8 = 0x47;
 /// Distances between packets in use: plain, M2TS (a 4-byte time code before each packet), and with 16 bytes
 /// of Reed-Solomon parity after each (ETSI EN 300 429).
 const STRIDES: [usize; 3] = [188, 192, 204];
-/// Sync bytes in a row that make a lock: random bytes do that once in 2^24 places per stride, and a stretch
-/// of good packets shorter than this between two losses is not worth the risk.
+/// Sync bytes in a row that make a lock: random bytes do that once in 2^32 places per stride.
 const LOCK: usize = 4;
+/// Packets in a row that make a lock at the stride that was lost. Short stretches of good packets between
+/// losses are worth more than the chance of a wrong lock, which costs one packet of a random PID.
+const RELOCK: usize = 2;
 /// How far the search looks ahead of a place to judge it.
 const LOOK_AHEAD: usize = (LOCK - 1) * 204 + 1;
 /// How much of a push is joined to what the push before left over: enough that what is then left over lies
@@ -165,8 +167,9 @@ impl Framer {
             if rest.len() < LOOK_AHEAD && !ended {
                 return None;
             }
-            let strides = std::iter::once(self.last_stride).chain(STRIDES);
-            let Some(stride) = strides.into_iter().find(|&stride| is_lock(rest, stride)) else {
+            let again = (self.lost && is_lock(rest, self.last_stride, RELOCK)).then_some(self.last_stride);
+            let Some(stride) = again.or_else(|| STRIDES.into_iter().find(|&it| is_lock(rest, it, LOCK)))
+            else {
                 self.skip(1);
                 continue;
             };
@@ -188,10 +191,12 @@ impl Framer {
     }
 }
 
-/// Whether packets begin at the start of `rest`. Where it ends too early for [`LOCK`] sync bytes, as many as
-/// there can be, after one whole packet.
-fn is_lock(rest: &[u8], stride: usize) -> bool {
-    rest.len() >= PACKET && rest.iter().step_by(stride).take(LOCK).all(|&byte| byte == SYNC)
+/// Whether `count` packets begin at the start of `rest`. Where it ends too early, as many as there can be,
+/// after one whole packet.
+fn is_lock(rest: &[u8], stride: usize, count: usize) -> bool {
+    // adaptation_field_control 00 is reserved, and receivers discard it (2.4.3.3).
+    let plausible = |at: usize| rest[at] == SYNC && rest.get(at + 3).is_none_or(|byte| byte & 0x30 != 0);
+    rest.len() >= PACKET && (0..rest.len()).step_by(stride).take(count).all(plausible)
 }
 
 #[cfg(test)]
@@ -202,6 +207,7 @@ mod tests {
     fn packet(fill: u8) -> Vec<u8> {
         let mut packet = vec![fill; PACKET];
         packet[0] = SYNC;
+        packet[3] = 0x10;
         packet
     }
 

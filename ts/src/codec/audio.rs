@@ -12,6 +12,8 @@ use crate::event::{AudioParams, Event, Params, Sample};
 
 /// Size of the blocks that frames are gathered in: some hundred frames each.
 const BLOCK: usize = 64 << 10;
+/// Longest gap, in frames, that is bridged by an estimate; the continuity counter cannot tell of more.
+const MAX_GAP: u64 = 64;
 
 /// What the start of some bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +60,12 @@ pub(crate) struct Framer<F> {
     synced: bool,
     /// Bytes passed over since the last frame.
     skipped: u64,
+    /// Bytes that did not come since the last frame, as far as the continuity counter tells.
+    missing: u64,
+    /// Length of the last whole frame.
+    frame_len: u64,
     /// When the next frame is presented if it has no stamp.
     next: Option<Ticks>,
-    /// Bytes went missing since the last frame.
-    damaged: bool,
     params: Option<Arc<AudioParams>>,
     /// Input offset of the packet in which the buffer's first byte stood, and of the last one.
     offset: u64,
@@ -78,8 +82,9 @@ impl<F: Format> Framer<F> {
             position: 0,
             synced: false,
             skipped: 0,
+            missing: 0,
+            frame_len: 0,
             next: None,
-            damaged: false,
             params: None,
             offset: 0,
             units: Vec::new(),
@@ -108,9 +113,9 @@ impl<F: Format> Framer<F> {
 
     /// Bytes may be missing here. What is there of a frame is kept: if the next header stands where the frame
     /// ends, nothing was missing (some multiplexers count wrongly); if not, the search passes over it.
-    pub(crate) fn lost(&mut self) {
+    pub(crate) fn lost(&mut self, bytes: u64) {
+        self.missing += bytes;
         self.synced = false;
-        self.damaged = true;
     }
 
     /// What is left may go on in the next segment; but nothing is gained by waiting for a look ahead.
@@ -173,20 +178,27 @@ impl<F: Format> Framer<F> {
 
     fn tell_skipped(&mut self, place: Place, out: &mut Output) {
         let bytes = std::mem::take(&mut self.skipped);
-        if bytes > 0 {
-            self.damaged = true;
-            out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), place);
+        let missing = std::mem::take(&mut self.missing);
+        if bytes == 0 {
+            return; // nothing was missing after all
         }
+        out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), place);
+        // Until the next stamp, what was lost counts by its length: audio frames hardly differ in theirs.
+        let (Some(next), Some(params)) = (self.next, &self.params) else { return };
+        let half = self.frame_len / 2;
+        let frames = ((bytes + missing + half) / self.frame_len.max(1)).min(MAX_GAP);
+        self.next =
+            Some((0..frames).fold(next, |at, _| after_frame(at, params.frame_len, params.sample_rate)));
     }
 
     fn open(&mut self, frame: Bytes, start: u64, place: Place, out: &mut Output) {
         let elementary_len = frame.len() as u64;
+        self.frame_len = elementary_len;
         let stamp = self.stamps.take(start);
         let mut units = std::mem::take(&mut self.units);
         let params = self.format.open(frame, &mut units);
         let Some(params) = params else {
             out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
-            self.damaged = true;
             units.clear();
             self.units = units;
             return;
@@ -222,7 +234,6 @@ impl<F: Format> Framer<F> {
             stamped = false;
             length = 0;
         }
-        self.damaged = false;
         self.units = units;
     }
 }

@@ -113,11 +113,11 @@ impl Parser {
         }
     }
 
-    /// Bytes are missing or broken here.
-    pub(crate) fn lost(&mut self) {
+    /// About so many bytes are missing here.
+    pub(crate) fn lost(&mut self, bytes: u64) {
         match self {
             Self::H264(parser) => parser.lost(),
-            Self::Audio(parser) => parser.lost(),
+            Self::Audio(parser) => parser.lost(bytes),
         }
     }
 
@@ -125,7 +125,7 @@ impl Parser {
     pub(crate) fn damaged(&mut self) {
         match self {
             Self::H264(parser) => parser.damaged(),
-            Self::Audio(parser) => parser.lost(),
+            Self::Audio(parser) => parser.lost(0),
         }
     }
 

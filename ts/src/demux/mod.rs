@@ -158,6 +158,8 @@ struct Slot {
 
 /// Behind every place that may differ between duplicates (the PCR, 2.4.3.3).
 const TAIL: usize = 16;
+/// Bytes of payload in an ordinary packet.
+const PAYLOAD: u64 = 184;
 
 #[derive(Debug)]
 enum Carries {
@@ -231,7 +233,7 @@ impl Core {
         if let Some(expected) = lost {
             self.out.stats.continuity_errors += 1;
             self.out.damage(DamageKind::Continuity { expected, found }, Some(pid), self.place);
-            slot.lost();
+            slot.lost(found.wrapping_sub(expected) & 0x0F);
         }
         let Some(payload) = payload else {
             if data[4] > 183 {
@@ -243,7 +245,7 @@ impl Core {
             self.out.stats.scrambled += 1;
             if !std::mem::replace(&mut slot.scrambled, true) {
                 self.out.damage(DamageKind::Scrambled, Some(pid), self.place);
-                slot.lost();
+                slot.lost(0);
             }
             return;
         }
@@ -371,14 +373,14 @@ impl Slot {
         Self { pid, carries, counter: None, tail: [0; TAIL], scrambled: false }
     }
 
-    /// Packets are missing.
-    fn lost(&mut self) {
+    /// So many packets, or 16 more, are missing.
+    fn lost(&mut self, packets: u8) {
         match &mut self.carries {
             Carries::Tables(sections) => sections.reset(),
             Carries::Stream { pes, parser, .. } => {
                 pes.lost();
                 if let Some(parser) = parser {
-                    parser.lost();
+                    parser.lost(u64::from(packets) * PAYLOAD);
                 }
             }
             Carries::Free => {}
