@@ -19,6 +19,7 @@
 //! - [`status`]: what a stream tells about itself.
 //! - [`demo`]: everything that a bare machine needs to see it work.
 //! - [`echo`]: the reference processor: answers every fragment unchanged, or badly when told to.
+//! - [`sink`]: an RTMP server that checks what it is sent, for the demo and the tests.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`cli`]: one file per command.
 
@@ -40,4 +41,5 @@ pub mod redact;
 pub mod remux;
 pub mod roundtrip;
 pub mod status;
+pub mod sink;
 pub mod storage;

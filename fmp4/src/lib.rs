@@ -5,6 +5,11 @@
 //! - [`Codec`]: what a decoder must know before the first sample, as the raw records that the boxes carry.
 //! - [`init_segment`] and [`Fragment`]: writing. A fragment allocates for its headers only; the payloads of
 //!   its samples are chained behind them as they came ([`Chunks`]).
+//! - [`parse`] and [`parse_segment`]: reading whole from memory; [`Reader`]: the same one piece at a time
+//!   from any source of bytes. Samples are slices of the input. Fragmented and plain files alike.
+//!
+//! Input is taken as hostile: nothing is allocated from a length field, every walk ends, and what is wrong
+//! is reported with its box and byte ([`ReadError`]) at the cost of what it touches only.
 //!
 //! | what | defined by |
 //! |---|---|
@@ -15,9 +20,14 @@
 //! | `Opus` | Encapsulation of Opus in ISO Base Media File Format 0.6.8 |
 
 mod codec;
+mod read;
 mod write;
 
 pub use codec::Codec;
+pub use read::{
+    Damage, Event, EventTime, Gapless, Movie, Origin, Problem, ReadError, Reader, Step, TimedSample, Track,
+    TrackInfo, parse, parse_segment,
+};
 pub use write::{
     Chunks, Edit, Fragment, ProducerTime, Sample, SegmentBoxes, TrackConfig, TrackRun, WriteError,
     init_segment,

@@ -4,9 +4,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::output_axis::{OutputAxis, Span};
-use crate::demux::{Grid, GridStats, Origin, Piece};
+use super::{Grid, GridStats};
 use crate::media::{
-    AudioParams, AudioTrack, Batch, Flicks, Moment, VideoParams, VideoSample, VideoTrack, silent_frame,
+    AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoParams, VideoSample, VideoTrack, silent_frame,
 };
 use crate::playout::Playout;
 
@@ -180,7 +180,7 @@ impl Batcher {
         &mut self,
         period: u64,
         params: &Arc<AudioParams>,
-        frames: &[crate::demux::StampedFrame],
+        frames: &[StampedFrame],
     ) -> AudioTrack {
         let same = matches!(&self.grid, Some((p, known, _)) if *p == period && known == params);
         if !same && let Some(first) = frames.first() {

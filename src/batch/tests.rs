@@ -4,8 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::demux::{Origin, Piece, StampedFrame};
-use crate::media::{AudioCodec, AudioParams, Batch, Flicks, Moment, VideoCodec, VideoParams, VideoSample};
+use crate::media::{AudioCodec, AudioParams, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoCodec, VideoParams, VideoSample};
 use crate::playout::Playout;
 
 const FRAME: i64 = 1024;

@@ -1,9 +1,9 @@
-//! Segment bytes to samples on exact time.
+//! Segment bytes to samples on exact time, cut where a period ends.
+//!
+//! Pure: [`SegmentDemuxer`] takes segments and yields pieces.
 
-mod grid;
+mod mpegts;
 mod periods;
-mod piece;
 
-pub use grid::{Grid, GridStats, StampedFrame};
+pub use mpegts::{Damage, SegmentDemuxer, audio_params, video_params};
 pub use periods::{Periods, StampedPicture};
-pub use piece::{Origin, Piece};

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Origin, Piece, StampedFrame};
-use crate::media::{AudioParams, Flicks, VideoParams, VideoSample};
+use crate::media::{AudioParams, Flicks, Origin, Piece, StampedFrame, VideoParams, VideoSample};
 
 /// A step of DTS forwards beyond this is another clock, not a hole.
 const JUMP: Flicks = Flicks::from_millis(10_000);

@@ -59,12 +59,13 @@ impl Server {
         let namespace = async move |socket: SocketRef| {
             info!(socket = %socket.id, "connected");
             socket.on_disconnect(async |socket: SocketRef| info!(socket = %socket.id, "disconnected"));
-            socket.on("fragment:data", async move |socket: SocketRef, data: TryData<FragmentData>| {
-                match data.0 {
+            socket.on(
+                "fragment:data",
+                async move |socket: SocketRef, data: TryData<FragmentData>| match data.0 {
                     Ok(data) => echo.handle(&socket, data).await,
                     Err(error) => warn!(%error, "fragment:data is not what the protocol says"),
-                }
-            });
+                },
+            );
         };
         io.ns("/", namespace);
         // Answers end with a short segment that should not wait for an acknowledgement.

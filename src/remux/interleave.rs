@@ -20,7 +20,7 @@ impl Interleaver {
     pub fn handle_batch(&mut self, batch: &Batch, audio: Option<&AudioTrack>) {
         self.has_video = batch.video.is_some();
         self.has_audio = audio.is_some();
-        for track in &batch.video {
+        if let Some(track) = &batch.video {
             self.video.extend(track.samples.iter().map(|sample| Packet {
                 kind: PacketKind::Video {
                     params: Arc::clone(&track.params),
@@ -33,7 +33,7 @@ impl Interleaver {
                 data: sample.data.clone(),
             }));
         }
-        for track in audio {
+        if let Some(track) = audio {
             let duration = track.params.frame_duration();
             self.audio.extend(track.frames.iter().enumerate().map(|(k, data)| {
                 let pts = track.pts(k) + batch.shift;
@@ -57,13 +57,24 @@ impl Interleaver {
         }
     }
 
+    /// Whether [`Interleaver::poll`] would yield the next packet.
+    pub fn is_complete(&self) -> bool {
+        match (self.video.front(), self.audio.front()) {
+            (Some(_), None) => !self.has_audio,
+            (None, Some(_)) => !self.has_video,
+            (video, _) => video.is_some(),
+        }
+    }
+
+    /// Where what is queued ends, by its first track; `None` when nothing is.
+    pub fn end(&self) -> Option<Flicks> {
+        let last = self.video.back().or(self.audio.back());
+        last.map(|packet| packet.dts + packet.duration)
+    }
+
     /// The next packet, if no batch to come can have one that belongs before it.
     pub fn poll(&mut self) -> Option<Packet> {
-        match (self.video.front(), self.audio.front()) {
-            (Some(_), None) if self.has_audio => None,
-            (None, Some(_)) if self.has_video => None,
-            _ => self.poll_now(),
-        }
+        if self.is_complete() { self.poll_now() } else { None }
     }
 
     /// The next packet without waiting for the next batch: its time has come, or the stream has ended.

@@ -136,7 +136,7 @@ impl<'a> Client<'a> {
             }
             LinkEvent::Disconnected { error } => {
                 self.outgoing = None;
-                self.window.handle_disconnected(error);
+                self.window.handle_disconnected(self.clock.now(), error);
             }
             LinkEvent::Event(event) => self.handle_event(event),
             LinkEvent::BadMessage(error) => self.window.handle_bad_message(error.to_string()),

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn failures_read_as_one_fact() {
-        let large = Failure::TooLarge { size: 2_000_000, limit: SizeLimit::smaller(64 << 20, Some(1_000_000)) };
+        let large =
+            Failure::TooLarge { size: 2_000_000, limit: SizeLimit::smaller(64 << 20, Some(1_000_000)) };
         assert_eq!(
             large.to_string(),
             "fragment of 2000000 bytes is over the processor's message limit of 1000000 \

@@ -40,9 +40,14 @@ const REPLIES: usize = 16;
 #[derive(Debug)]
 pub(super) enum LinkEvent {
     /// In the namespace; what is put into `outgoing` goes over this very connection.
-    Connected { max_payload: Option<usize>, outgoing: mpsc::Sender<Outgoing> },
+    Connected {
+        max_payload: Option<usize>,
+        outgoing: mpsc::Sender<Outgoing>,
+    },
     /// The connection that was last reported is gone, or an attempt at one failed.
-    Disconnected { error: String },
+    Disconnected {
+        error: String,
+    },
     Event(Event),
     BadMessage(WireError),
 }
@@ -153,7 +158,8 @@ async fn run_once(
     }
     let (mut sink, stream) = socket.split();
     let (replies, to_reply) = mpsc::channel(REPLIES);
-    let reader = Reader { stream, decoder, heartbeat: open.heartbeat, namespace: &endpoint.namespace, replies };
+    let reader =
+        Reader { stream, decoder, heartbeat: open.heartbeat, namespace: &endpoint.namespace, replies };
     tokio::select! {
         () = stop.cancelled() => {}
         ended = reader.run(events) => return ended,

@@ -55,8 +55,15 @@ struct Metadata<'a> {
 /// What a processor says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum FromProcessor {
-    Processed { id: String, data: Result<Bytes, AnswerError>, metadata: Option<Value> },
-    Error { id: String, error: ProcessorError },
+    Processed {
+        id: String,
+        data: Result<Bytes, AnswerError>,
+        metadata: Option<Value>,
+    },
+    Error {
+        id: String,
+        error: ProcessorError,
+    },
     Ack,
     Status(String),
     /// An event that the protocol does not have.
@@ -119,9 +126,11 @@ pub(super) fn read(event: Event) -> Result<FromProcessor, NoFragmentId> {
     let id = argument.get("fragment").and_then(|fragment| fragment.get("id")).and_then(Value::as_str);
     let id = || id.map(str::to_owned).ok_or_else(|| NoFragmentId { event: name.clone() });
     match name.as_str() {
-        "fragment:processed" => {
-            Ok(FromProcessor::Processed { id: id()?, data: data(&argument, attachments), metadata: metadata(&argument) })
-        }
+        "fragment:processed" => Ok(FromProcessor::Processed {
+            id: id()?,
+            data: data(&argument, attachments),
+            metadata: metadata(&argument),
+        }),
         "fragment:error" => Ok(FromProcessor::Error { id: id()?, error: processor_error(&argument) }),
         "fragment:ack" => Ok(FromProcessor::Ack),
         "fragment:status" => Ok(FromProcessor::Status(shown(&argument))),
@@ -229,7 +238,15 @@ mod tests {
     fn only_ids_that_we_wrote_are_ours() {
         let stream_id = StreamId::new("a").unwrap();
         assert_eq!(batch_number(&stream_id, &fragment_id(&stream_id, 12)), Some(12));
-        for foreign in ["b_batch-1", "a_batch-", "a_batch-01", "a_batch-+1", "a_batch-1 ", "a_batch-99999999999999999999", ""] {
+        for foreign in [
+            "b_batch-1",
+            "a_batch-",
+            "a_batch-01",
+            "a_batch-+1",
+            "a_batch-1 ",
+            "a_batch-99999999999999999999",
+            "",
+        ] {
             assert_eq!(batch_number(&stream_id, foreign), None, "{foreign:?}");
         }
     }
@@ -254,7 +271,8 @@ mod tests {
             json!({"fragment": id, "data": "text"}),
             json!({"fragment": id, "data": {"_placeholder": true, "num": 1}}),
         ] {
-            let Ok(FromProcessor::Processed { data, .. }) = read(event("fragment:processed", argument, &[b"x"]))
+            let Ok(FromProcessor::Processed { data, .. }) =
+                read(event("fragment:processed", argument, &[b"x"]))
             else {
                 panic!()
             };

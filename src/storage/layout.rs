@@ -25,7 +25,7 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    fn file_name(self) -> &'static str {
+    pub fn file_name(self) -> &'static str {
         match self {
             Self::Video => "video.fmp4",
             Self::Audio => "audio.fmp4",

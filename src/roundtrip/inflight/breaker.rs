@@ -15,9 +15,14 @@ pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 enum State {
     Closed,
     /// Nothing is sent until `probe_at`.
-    Open { probe_at: Moment },
-    /// The fragment `probe` is out; the next one may go at `next_at` if it fails.
-    HalfOpen { probe: u64, next_at: Moment },
+    Open {
+        probe_at: Moment,
+    },
+    /// The fragment `probe` is out, or waits for a connection; the next one may go at `next_at` if it fails.
+    HalfOpen {
+        probe: u64,
+        next_at: Moment,
+    },
 }
 
 #[derive(Debug)]
@@ -36,10 +41,20 @@ impl Breaker {
         match self.state {
             State::Closed => true,
             State::Open { probe_at } if now >= probe_at => {
-                self.state = State::HalfOpen { probe: number, next_at: now + PROBE_INTERVAL };
+                self.state = State::HalfOpen { probe: number, next_at: now };
                 true
             }
             State::Open { .. } | State::HalfOpen { .. } => false,
+        }
+    }
+
+    /// Fragment `number` left: probes are counted apart from when they leave, since one may have to wait
+    /// for a connection.
+    pub(super) fn handle_sent(&mut self, now: Moment, number: u64) {
+        if let State::HalfOpen { probe, next_at } = &mut self.state
+            && *probe == number
+        {
+            *next_at = now + PROBE_INTERVAL;
         }
     }
 
@@ -48,26 +63,31 @@ impl Breaker {
         *self = Self::new();
     }
 
-    /// Fragment `number` failed through the processor's fault. True when this opens a closed breaker.
-    pub(super) fn handle_failure(&mut self, now: Moment, number: u64) -> bool {
+    /// Fragment `number` failed through the processor's fault.
+    pub(super) fn handle_failure(&mut self, now: Moment, number: u64) {
         self.failures = self.failures.saturating_add(1);
-        match self.state {
-            State::Closed if self.failures >= FAILURES => {
-                self.state = State::Open { probe_at: now + PROBE_INTERVAL };
-                true
-            }
-            State::HalfOpen { probe, next_at } if probe == number => {
-                self.state = State::Open { probe_at: next_at.max(now) };
-                false
-            }
-            State::Closed | State::Open { .. } | State::HalfOpen { .. } => false,
+        if matches!(self.state, State::Closed) && self.failures >= FAILURES {
+            self.state = State::Open { probe_at: now + PROBE_INTERVAL };
+        }
+        self.handle_untested(number);
+    }
+
+    /// Fragment `number` ended without an answer that says that the processor works: if it was the probe,
+    /// there will be another.
+    pub(super) fn handle_untested(&mut self, number: u64) {
+        if let State::HalfOpen { probe, next_at } = self.state
+            && probe == number
+        {
+            self.state = State::Open { probe_at: next_at };
         }
     }
 
-    /// Fragment `number` ended without having tested the processor: if it was the probe, the next one is.
-    pub(super) fn handle_untested(&mut self, now: Moment, number: u64) {
-        if matches!(self.state, State::HalfOpen { probe, .. } if probe == number) {
-            self.state = State::Open { probe_at: now };
+    /// Whether fragment `number`, admitted earlier, may still be sent.
+    pub(super) fn allows(&self, number: u64) -> bool {
+        match self.state {
+            State::Closed => true,
+            State::Open { .. } => false,
+            State::HalfOpen { probe, .. } => probe == number,
         }
     }
 

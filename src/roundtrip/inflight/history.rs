@@ -20,7 +20,10 @@ struct Settled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stray {
     /// The first answer to a fragment that was sent at `sent_at` and given up, at `deadline` or before.
-    Late { deadline: Moment, sent_at: Moment },
+    Late {
+        deadline: Moment,
+        sent_at: Moment,
+    },
     Duplicate,
     Unknown,
 }

@@ -22,7 +22,7 @@ use self::breaker::Breaker;
 use self::entry::{Entry, Margin, Phase, State, Waiting};
 use self::history::{History, Stray};
 use super::failure::{Failure, ProcessorError, SizeLimit};
-use super::status::{BreakerState, Latencies, Status};
+use super::status::{Latencies, Status};
 use super::{AnswerError, Outcome, Processed, Request};
 use crate::media::Moment;
 
@@ -111,7 +111,7 @@ impl Window {
 
     /// The connection is gone, and with it what it carried: unanswered fragments are sent again on the
     /// next one.
-    pub(super) fn handle_disconnected(&mut self, error: String) {
+    pub(super) fn handle_disconnected(&mut self, now: Moment, error: String) {
         self.connection = None;
         self.counts.last_error = Some(error);
         for entry in &mut self.entries {
@@ -121,6 +121,7 @@ impl Window {
                 waiting.phase = Phase::Queued;
             }
         }
+        self.drop_what_breaker_stops(now);
     }
 
     /// An answer to fragment `number`. It is decoded only where it is of use.
@@ -150,7 +151,7 @@ impl Window {
                 self.settle(index, Err(error.into()), Some(latency), metadata);
             }
         }
-        self.drop_unsent_if_open(now);
+        self.drop_what_breaker_stops(now);
     }
 
     /// A `fragment:error` about fragment `number`.
@@ -166,13 +167,14 @@ impl Window {
         {
             let again = now + waiting.retry_pause();
             if again < deadline {
-                return waiting.retry(again, error);
+                waiting.retry(again, error);
+                return self.drop_what_breaker_stops(now);
             }
         }
         let failure = Failure::ProcessorError(error);
         self.blame(now, index, &failure);
         self.settle(index, Err(failure), Some(now.saturating_since(sent_at)), None);
-        self.drop_unsent_if_open(now);
+        self.drop_what_breaker_stops(now);
     }
 
     /// What is due at `now`: deadlines and retries.
@@ -187,7 +189,7 @@ impl Window {
                 waiting.phase = Phase::Queued;
             }
         }
-        self.drop_unsent_if_open(now);
+        self.drop_what_breaker_stops(now);
     }
 
     /// Nothing more is wanted: what has no outcome yet is settled as stopped.
@@ -240,6 +242,7 @@ impl Window {
                 *counter += 1;
                 waiting.phase = Phase::Sent;
                 waiting.sent_at = Some(now);
+                self.breaker.handle_sent(now, entry.number);
                 let State::Waiting(waiting) = &self.entries[index].state else { return None };
                 return Some(&waiting.request);
             }
@@ -330,7 +333,7 @@ impl Window {
         if failure.blames_processor() {
             self.breaker.handle_failure(now, number);
         } else {
-            self.breaker.handle_untested(now, number);
+            self.breaker.handle_untested(number);
         }
     }
 
@@ -339,13 +342,13 @@ impl Window {
         self.settle(index, Err(failure), None, None);
     }
 
-    /// While the breaker is open only what is with the processor already is waited for.
-    fn drop_unsent_if_open(&mut self, now: Moment) {
-        if self.breaker.state() != BreakerState::Open {
-            return;
-        }
+    /// What the breaker does not let pass goes to the fallback now; only what is with the processor already
+    /// is still waited for.
+    fn drop_what_breaker_stops(&mut self, now: Moment) {
         for index in 0..self.entries.len() {
-            if matches!(&self.entries[index].state, State::Waiting(w) if w.phase != Phase::Sent) {
+            let Entry { number, state, .. } = &self.entries[index];
+            let waits = matches!(state, State::Waiting(waiting) if waiting.phase != Phase::Sent);
+            if waits && !self.breaker.allows(*number) {
                 self.fail(now, index, Failure::BreakerOpen);
             }
         }

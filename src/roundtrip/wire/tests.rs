@@ -88,7 +88,9 @@ fn what_is_out_of_bounds_is_refused() {
     assert!(matches!(decode(&nested), Err(WireError::BadEvent(_))));
     let long = format!("42[\"{}\"]", "x".repeat(MAX_TEXT_BYTES));
     assert_eq!(decode(&long), Err(WireError::TextTooLong(long.len())));
-    for other in [json!({}), json!({"_placeholder": false, "num": 0}), json!({"_placeholder": true, "num": -1})] {
+    for other in
+        [json!({}), json!({"_placeholder": false, "num": 0}), json!({"_placeholder": true, "num": -1})]
+    {
         assert_eq!(placeholder(&other), None, "{other}");
     }
 }

@@ -5,18 +5,11 @@
 
 use bytes::Bytes;
 
-use crate::media::{AudioParams, Flicks};
+use crate::media::{AudioParams, Flicks, StampedFrame};
 
 /// A deviation must last this many frames before the grid steps: encoders' stamps jump back and forth by a
 /// frame around PES borders, but not for a fifth of a second.
 const INSIST: usize = 10;
-
-/// A source frame with the stamp that it came with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StampedFrame {
-    pub pts: Flicks,
-    pub data: Bytes,
-}
 
 /// The grid of one period.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::demux::StampedFrame;
-use crate::media::{AudioParams, Moment, VideoParams, VideoSample};
+use bytes::Bytes;
+
+use super::{AudioParams, Flicks, Moment, VideoParams, VideoSample};
 
 /// Where a piece came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +15,13 @@ pub struct Origin {
     pub captured_at: Moment,
     /// EXT-X-PROGRAM-DATE-TIME of the segment, as the playlist said it.
     pub program_date_time: Option<String>,
+}
+
+/// An audio frame with the stamp that it came with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StampedFrame {
+    pub pts: Flicks,
+    pub data: Bytes,
 }
 
 /// The samples of one segment that lie in one period. A segment with a boundary inside it becomes several.
