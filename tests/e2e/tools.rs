@@ -186,10 +186,17 @@ impl Running {
             signal("INT", id);
         }
     }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        if let Some(id) = self.child.id() {
+            signal("TERM", id);
+        }
+    }
 }
 
 /// Sends a signal to a process that we started.
-pub fn signal(name: impl AsRef<OsStr>, id: u32) {
+fn signal(name: impl AsRef<OsStr>, id: u32) {
     let mut command = std::process::Command::new("kill");
     let _ = command.arg("-s").arg(name).arg(id.to_string()).stderr(Stdio::null()).status();
 }
