@@ -157,6 +157,11 @@ impl Running {
         format!("--- end of the log of {}\n{}", self.name, lines[lines.len().saturating_sub(25)..].join("\n"))
     }
 
+    /// Its process id while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
