@@ -1,1 +1,34 @@
 //! Fragmented MP4, read and write, on mp4-atom: payloads chained, never copied.
+//!
+//! Pure: no I/O, no clock. Bytes go in, bytes and samples come out.
+//!
+//! - [`Codec`]: what a decoder must know before the first sample, as the raw records that the boxes carry.
+//! - [`init_segment`] and [`Fragment`]: writing. A fragment allocates for its headers only; the payloads of
+//!   its samples are chained behind them as they came ([`Chunks`]).
+//! - [`parse`] and [`parse_segment`]: reading whole from memory; [`Reader`]: the same one piece at a time
+//!   from any source of bytes. Samples are slices of the input. Fragmented and plain files alike.
+//!
+//! Input is taken as hostile: nothing is allocated from a length field, every walk ends, and what is wrong
+//! is reported with its box and byte ([`ReadError`]) at the cost of what it touches only.
+//!
+//! | what | defined by |
+//! |---|---|
+//! | boxes, fragments, edit lists | ISO/IEC 14496-12 |
+//! | `mp4a`, `esds` | ISO/IEC 14496-14, descriptors ISO/IEC 14496-1 7.2.6 |
+//! | `avc1`, `hvc1` | ISO/IEC 14496-15 |
+//! | `ac-3`, `ec-3` | ETSI TS 102 366 annex F |
+//! | `Opus` | Encapsulation of Opus in ISO Base Media File Format 0.6.8 |
+
+mod codec;
+mod read;
+mod write;
+
+pub use codec::Codec;
+pub use read::{
+    Damage, Event, EventTime, Gapless, Movie, Origin, Problem, ReadError, Reader, Step, TimedSample, Track,
+    TrackInfo, parse, parse_segment,
+};
+pub use write::{
+    Chunks, Edit, Fragment, ProducerTime, Sample, SegmentBoxes, TrackConfig, TrackRun, WriteError,
+    init_segment,
+};
