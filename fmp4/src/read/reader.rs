@@ -24,9 +24,11 @@ const PIECE_BYTES: u64 = 4 << 20;
 const PIECE_SAMPLES: usize = 4_096;
 /// A sample beyond this is not read: four times the largest picture that H.264 level 6.2 allows.
 const MAX_SAMPLE: u32 = 256 << 20;
-/// Every sample of a real track costs at least the four bytes of its table entry, or as many of data.
-/// What the bytes that were read cannot hold is refused, so samples stay bounded by the input.
-const MIN_SAMPLE_COST: u64 = 4;
+/// A sample costs the input the four bytes in which a table says its size, or, where one size stands for
+/// all, its data: more samples than the bytes that were read can hold are refused. Encoded silence can be
+/// a byte or three for each frame; only sound without any compression makes more of it than that, and it
+/// is left alone.
+const MIN_SAMPLE_COST: u32 = 4;
 /// Lets a tiny input with an unusual layout pass.
 const SLACK: u64 = 4 << 10;
 
@@ -72,9 +74,10 @@ pub struct Reader {
     damage: Damage,
     /// The end of what was supplied of this input.
     supplied: u64,
-    /// Bytes of the samples that were read, and how many samples there were.
+    /// Bytes of the samples that were read.
     claimed: u64,
-    count: u64,
+    /// What these samples must have cost the input at the least.
+    cost: u64,
     finished: bool,
 }
 
@@ -92,6 +95,7 @@ struct Plan {
     origin: Origin,
     offset: u64,
     dts: i64,
+    sample_cost: u64,
     bytes: u64,
     metas: Vec<SampleMeta>,
 }
@@ -117,7 +121,7 @@ impl Reader {
         self.ready = None;
         self.runs.clear();
         self.cursors.clear();
-        (self.supplied, self.claimed, self.count) = (0, 0, 0);
+        (self.supplied, self.claimed, self.cost) = (0, 0, 0);
         self.finished = false;
     }
 
@@ -143,16 +147,16 @@ impl Reader {
     }
 
     /// The bytes that [`Step::Need`] asked for.
-    pub fn supply(&mut self, bytes: Bytes) -> Result<(), ReadError> {
+    pub fn supply(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
         let done = match self.wanted.take() {
             None => Ok(()),
             Some(Wanted::Header) => {
-                self.header(&bytes);
+                self.header(bytes);
                 Ok(())
             }
-            Some(Wanted::Body { header }) => self.body(header, &bytes),
+            Some(Wanted::Body { header }) => self.body(header, bytes),
             Some(Wanted::Samples(plan)) => {
-                self.samples(plan, &bytes);
+                self.samples(&plan, bytes);
                 Ok(())
             }
         };
@@ -188,13 +192,16 @@ impl Reader {
             if run.is_done() {
                 continue;
             }
-            let size = run.fixed_size();
-            if let Some(size) = size.filter(|size| u64::from(*size) < MIN_SAMPLE_COST) {
-                self.damage.push(self.file_error(Problem::TinySamples(size)));
-                continue;
-            }
+            let known = self.infos.get(run.track).is_some_and(TrackInfo::is_known);
+            let sample_cost = match sample_cost(run.fixed_size(), known) {
+                Ok(cost) => cost,
+                Err(problem) => {
+                    self.damage.push(self.file_error(problem));
+                    continue;
+                }
+            };
             let (track, offset, dts) = (run.track, run.offset, run.dts);
-            if self.end.is_some_and(|end| offset >= end) {
+            if self.end.is_some_and(|end| offset > end) {
                 let offset = i64::try_from(offset).unwrap_or(i64::MAX);
                 self.damage.push(self.file_error(Problem::OutsideOfInput { offset }));
                 continue;
@@ -202,7 +209,8 @@ impl Reader {
             if run.description > 1 {
                 self.damage.push(self.file_error(Problem::SampleEntryChange(run.description)));
             }
-            let plan = Plan::gather(track, Origin::Fragment, offset, dts, || run.next());
+            let mut plan = Plan::new(track, Origin::Fragment, offset, dts, sample_cost);
+            plan.gather(|| run.next());
             self.runs.push_front(run);
             return Some(plan);
         }
@@ -231,7 +239,10 @@ impl Reader {
                 continue;
             }
             let (offset, dts) = (cursor.offset, cursor.dts);
-            let plan = Plan::gather(index, Origin::Table, offset, dts, || table.next(cursor));
+            // What costs too little got no cursor.
+            let sample_cost = sample_cost(table.fixed_size(), true).unwrap_or(MIN_SAMPLE_COST.into());
+            let mut plan = Plan::new(index, Origin::Table, offset, dts, sample_cost);
+            plan.gather(|| table.next(cursor));
             if plan.metas.is_empty() {
                 *slot = None;
                 continue;
@@ -342,13 +353,13 @@ impl Reader {
         self.next_dts = vec![0; movie.tracks.len()];
         self.cursors = vec![None; movie.tracks.len()];
         for ((i, track), cursor) in movie.tracks.iter().enumerate().zip(&mut self.cursors) {
-            match track.table.fixed_size() {
+            match sample_cost(track.table.fixed_size(), track.info.is_known()) {
                 _ if track.table.is_empty() => {}
-                Some(size) if u64::from(size) < MIN_SAMPLE_COST => {
+                Ok(_) => *cursor = Some(Cursor::default()),
+                Err(problem) => {
                     let place = Place::root(*b"moov", offset);
-                    self.damage.push(place.nth(*b"trak", i, offset).error(Problem::TinySamples(size)));
+                    self.damage.push(place.nth(*b"trak", i, offset).error(problem));
                 }
-                _ => *cursor = Some(Cursor::default()),
             }
         }
         self.infos = infos;
@@ -357,17 +368,8 @@ impl Reader {
         Ok(())
     }
 
-    fn samples(&mut self, plan: Plan, bytes: &Bytes) {
+    fn samples(&mut self, plan: &Plan, bytes: &Bytes) {
         self.note(plan.offset, bytes);
-        self.claimed = self.claimed.saturating_add(plan.bytes);
-        self.count = self.count.saturating_add(plan.metas.len() as u64);
-        // Twice: tracks may share bytes.
-        let too_many = self.count.saturating_mul(MIN_SAMPLE_COST) > self.supplied.saturating_add(SLACK);
-        if too_many || self.claimed > self.supplied.saturating_mul(2).saturating_add(SLACK) {
-            self.damage.push(self.file_error(Problem::Overcommitted));
-            self.finished = true;
-            return;
-        }
         let shift = self.infos.get(plan.track).map_or(0, TrackInfo::shift);
         let mut samples = Vec::with_capacity(plan.metas.len());
         let (mut at, mut dts) = (0_usize, plan.dts);
@@ -390,12 +392,21 @@ impl Reader {
             at = end;
             dts = dts.saturating_add(meta.duration.into());
         }
+        self.claimed = self.claimed.saturating_add(at as u64);
+        self.cost = self.cost.saturating_add(plan.sample_cost.saturating_mul(samples.len() as u64));
+        // Twice: tracks may share bytes.
+        let limit = self.supplied.saturating_mul(2).saturating_add(SLACK);
+        if self.cost > self.supplied.saturating_add(SLACK) || self.claimed > limit {
+            self.damage.push(self.file_error(Problem::Overcommitted));
+            self.finished = true;
+            return;
+        }
         if samples.len() < plan.metas.len() {
-            self.cut_short(&plan);
-        } else if plan.origin == Origin::Table {
-            if let Some(next) = self.next_dts.get_mut(plan.track) {
-                *next = dts;
-            }
+            self.cut_short(plan);
+        } else if plan.origin == Origin::Table
+            && let Some(next) = self.next_dts.get_mut(plan.track)
+        {
+            *next = dts;
         }
         if !samples.is_empty() {
             self.ready = Some(Step::Samples { track: plan.track, samples });
@@ -427,25 +438,31 @@ impl Reader {
     }
 }
 
+/// What each sample costs the input at the least, where all have the size `fixed`, or each its own.
+fn sample_cost(fixed: Option<u32>, known_codec: bool) -> Result<u64, Problem> {
+    match fixed {
+        Some(0) => Err(Problem::TinySamples(0)),
+        Some(size) if size < MIN_SAMPLE_COST && !known_codec => Err(Problem::TinySamples(size)),
+        Some(size) => Ok(size.min(MIN_SAMPLE_COST).into()),
+        None => Ok(MIN_SAMPLE_COST.into()),
+    }
+}
+
 impl Plan {
+    fn new(track: usize, origin: Origin, offset: u64, dts: i64, sample_cost: u64) -> Self {
+        Self { track, origin, offset, dts, sample_cost, bytes: 0, metas: Vec::new() }
+    }
+
     /// Takes samples until the piece is large enough, at least one.
-    fn gather(
-        track: usize,
-        origin: Origin,
-        offset: u64,
-        dts: i64,
-        mut next: impl FnMut() -> Option<SampleMeta>,
-    ) -> Self {
-        let mut plan = Self { track, origin, offset, dts, bytes: 0, metas: Vec::new() };
-        while plan.bytes < PIECE_BYTES && plan.metas.len() < PIECE_SAMPLES {
+    fn gather(&mut self, mut next: impl FnMut() -> Option<SampleMeta>) {
+        while self.bytes < PIECE_BYTES && self.metas.len() < PIECE_SAMPLES {
             let Some(meta) = next() else { break };
             // A sample beyond the limit is not asked for, and ends the piece.
-            plan.metas.push(meta);
+            self.metas.push(meta);
             if meta.size > MAX_SAMPLE {
                 break;
             }
-            plan.bytes += u64::from(meta.size);
+            self.bytes += u64::from(meta.size);
         }
-        plan
     }
 }
