@@ -7,6 +7,7 @@ mod event;
 mod fragmented;
 mod movie;
 mod plain;
+mod plan;
 mod reader;
 mod sample_entry;
 mod smpb;
