@@ -48,6 +48,29 @@ pub enum Step {
 /// but back to the beginning of the `mdat` header after a fragment's samples, and in a plain file to
 /// wherever its tables point. At most a few MiB are wanted at a time, unless one box (`moov`: 256 MiB,
 /// `moof`: 16 MiB) or sample (256 MiB) is larger.
+///
+/// ```
+/// use std::io::{Read, Seek, SeekFrom};
+/// use overdub_fmp4::{Reader, Step};
+///
+/// fn count(file: &mut (impl Read + Seek)) -> Result<usize, Box<dyn std::error::Error>> {
+///     let (mut reader, mut count) = (Reader::new(), 0);
+///     loop {
+///         match reader.poll()? {
+///             Step::Need(range) => {
+///                 let mut bytes = Vec::new();
+///                 file.seek(SeekFrom::Start(range.start))?;
+///                 file.take(range.end - range.start).read_to_end(&mut bytes)?;
+///                 reader.supply(&bytes.into())?;
+///             }
+///             Step::Samples { samples, .. } => count += samples.len(),
+///             Step::Tracks | Step::Event(_) => {}
+///             Step::End => return Ok(count),
+///         }
+///     }
+/// }
+/// # assert!(count(&mut std::io::Cursor::new(Vec::new())).is_ok_and(|count| count == 0));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
     pub(super) movie: Option<MovieBox>,
