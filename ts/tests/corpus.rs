@@ -16,7 +16,11 @@ use overdub_ts::{Choice, Codec, Config, Demuxer, Event, Params, Sample};
 use serde_json::Value;
 
 /// Where this crate and ffprobe differ on purpose, with the evidence.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // Its only PES packet has a delimiter, a PPS, an SPS and filler data: "missing picture in access unit with
+    // size 750" says ffprobe too, and counts it as a packet all the same.
+    ("ts/tsduck_test-145.ts 500", "no picture"),
+];
 
 #[derive(Default)]
 struct Track {
@@ -77,10 +81,10 @@ fn hex(digest: &[u8]) -> String {
 
 /// The lines that the truth's sum is over. Where ffprobe leaves stamps out (`N/A`), so do these lines for
 /// samples that have none of their own.
-fn packet_list(samples: &[Sample], leave_out: bool) -> String {
-    samples.iter().fold(String::new(), |mut lines, sample| {
+fn packet_list(codec: Option<Codec>, samples: &[Sample], leave_out: bool) -> String {
+    samples.iter().enumerate().fold(String::new(), |mut lines, (n, sample)| {
         let flags = if sample.random_access { "K_" } else { "__" };
-        let size = sample.elementary_len;
+        let size = elementary_len(codec, n, samples);
         let _ = if leave_out && !sample.stamped {
             writeln!(lines, "N/A N/A {size} {flags}")
         } else {
@@ -88,6 +92,17 @@ fn packet_list(samples: &[Sample], leave_out: bool) -> String {
         };
         lines
     })
+}
+
+/// Of HEVC, ffprobe counts the zero_byte before an access unit's first start code to the packet before it,
+/// although it belongs to the NAL unit that follows (ISO/IEC 23008-2 annex B.2.1).
+fn elementary_len(codec: Option<Codec>, n: usize, samples: &[Sample]) -> u64 {
+    let length = samples[n].elementary_len;
+    match codec {
+        Some(Codec::Hevc) if samples.len() > 1 && n == 0 => length + 1,
+        Some(Codec::Hevc) if samples.len() > 1 && n == samples.len() - 1 => length - 1,
+        _ => length,
+    }
 }
 
 fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
@@ -132,7 +147,7 @@ fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
         }
         None => found.push("no parameters".to_owned()),
     }
-    let list = packet_list(&track.samples, leave_out);
+    let list = packet_list(track.codec, &track.samples, leave_out);
     if truth["packet_list_md5"] != hex(&Md5::digest(&list)).as_str() {
         found.push("another packet list".to_owned());
         if std::env::var_os("CORPUS_DUMP").is_some() {
@@ -147,7 +162,7 @@ fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
 }
 
 fn is_ours(codec: &Value) -> bool {
-    matches!(codec.as_str(), Some("h264" | "aac"))
+    matches!(codec.as_str(), Some("h264" | "hevc" | "aac"))
 }
 
 #[test]

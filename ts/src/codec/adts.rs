@@ -137,8 +137,8 @@ pub struct Frame {
     pub data: Bytes,
 }
 
-/// The frames of `buffer`, one after the other. Ends before a cut frame; bytes that are no frame are passed
-/// over until two headers in a row fit (or one at the end), and show as a step in [`Frame::at`].
+/// The frames of `buffer`, one after the other, without a cut one at the end. Bytes that are no frame are
+/// passed over until two headers in a row fit (or one at the end), and show as a step in [`Frame::at`].
 pub fn frames(buffer: Bytes) -> Frames {
     Frames { rest: buffer, at: 0, synced: true }
 }
@@ -163,7 +163,6 @@ impl Iterator for Frames {
                     header
                 }
                 Err(HeaderError::Short { .. }) => return None,
-                Ok(header) if self.synced && header.frame_len > self.rest.len() => return None,
                 _ => {
                     self.synced = false;
                     let next = memchr::memchr(0xFF, self.rest.get(1..)?)? + 1;
@@ -324,5 +323,80 @@ impl BitWriter {
 
     fn align(&mut self) {
         self.used = self.bytes.len() * 8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
+
+    fn header(bytes: [u8; 7], len: usize) -> Vec<u8> {
+        let mut frame = bytes.to_vec();
+        frame[3] |= (len >> 11) as u8;
+        frame[4] = (len >> 3) as u8;
+        frame[5] |= (len << 5) as u8;
+        frame.resize(len, 0);
+        frame
+    }
+
+    #[test]
+    fn frames_are_cut_at_their_lengths_and_garbage_between_them_is_passed_over() {
+        let one = header(hex!("FFF150800000FC"), 20);
+        let two = header(hex!("FFF150800000FC"), 30);
+        let input = [&one[..], &[0xFF, 0xF1, 0x00, 1, 2], &two, &one, &two[..29]].concat();
+        let found: Vec<_> =
+            frames(input.into()).map(|it| (it.at, it.header.frame_len, it.data.len())).collect();
+        assert_eq!(found, [(0, 20, 13), (25, 30, 23), (55, 20, 13)]);
+    }
+
+    #[test]
+    fn reserved_values_and_impossible_lengths_are_refused() {
+        assert_eq!(Header::parse(&[0xFF]), Err(HeaderError::Short { have: 1 }));
+        assert_eq!(Header::parse(&[0xFF, 0xF2]), Err(HeaderError::NoSync));
+        assert_eq!(Header::parse(&hex!("FFF1FC80027FFC")), Err(HeaderError::SampleRate { index: 15 }));
+        assert_eq!(Header::parse(&hex!("FFF1508000E0FC")), Err(HeaderError::Length { length: 7 }));
+        assert_eq!(Header::parse(&hex!("FFF05080013FFC")), Err(HeaderError::Length { length: 9 }));
+    }
+
+    #[test]
+    fn a_crc_is_no_part_of_the_frame() {
+        let frame = header(hex!("FFF050800000FC"), 12);
+        let found: Vec<_> = frames(frame.into()).collect();
+        assert_eq!((found[0].header.crc, found[0].data.len()), (true, 3));
+    }
+
+    #[test]
+    fn several_blocks_with_positions_are_told_apart_and_without_stay_together() {
+        let mut frame = header(hex!("FFF050800000FD"), 7 + 4 + 5 + 6);
+        frame[7..9].copy_from_slice(&[0, 5]);
+        for (at, fill) in [(11, 1), (12, 2), (13, 3), (16, 4), (19, 5)] {
+            frame[at] = fill;
+        }
+        let mut units = Vec::new();
+        Adts::default().open(frame.into(), &mut units).expect("parameters");
+        let data: Vec<_> = units.iter().map(|unit| (&unit.data[..], unit.samples)).collect();
+        assert_eq!(data, [(&[1, 2, 3][..], 1024), (&[4, 0, 0, 5][..], 1024)]);
+        units.clear();
+        let frame = header(hex!("FFF150800000FD"), 20);
+        Adts::default().open(frame.into(), &mut units).expect("parameters");
+        assert_eq!((units.len(), units[0].samples), (1, 2048));
+    }
+
+    #[test]
+    fn a_program_config_element_becomes_part_of_the_configuration() {
+        // channel_configuration 0; in the block: ID_PCE, tag 0, LC, 44.1 kHz, one front pair, one LFE channel,
+        // no mixdown, aligned, no comment.
+        let bits =
+            "101 0000 01 0100 0001 0000 0000 01 000 0000 000 1 0000 0000 000000000 00000000".replace(' ', "");
+        let mut writer = BitWriter::default();
+        bits.bytes().for_each(|bit| writer.put(u32::from(bit - b'0'), 1));
+        let frame = header(hex!("FFF150000000FC"), 20);
+        let parsed = Header::parse(&frame).expect("header");
+        let (config, channels) = parsed.config(&writer.bytes).expect("configuration");
+        assert_eq!(channels, 3);
+        // AAC LC, 44.1 kHz, 0, GASpecificConfig; then the element without its id, aligned anew.
+        assert_eq!(config, hex!("1200 050401002000 00"));
+        assert_eq!(parsed.config(&[0; 8]), None);
     }
 }

@@ -5,6 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::sets::BadSet;
 use super::timing::PictureClock;
 use super::{Output, Place, Stamps, Times};
 use crate::Ticks;
@@ -71,6 +72,18 @@ pub(crate) trait Rules: Default {
 
     /// The access unit is complete; the next call is about the next one.
     fn end(&mut self) -> Picture;
+}
+
+/// What becomes of a parameter set: it lives in the configuration record.
+pub(crate) fn kept(set: &Result<(), BadSet>) -> Keep {
+    if set.is_ok() { Keep::Drop } else { Keep::Broken }
+}
+
+/// The distance of two pictures that the parameter sets promise; `fields`: pictures to a frame.
+pub(crate) fn frame_ticks(params: &VideoParams, fields: i64) -> Option<Ticks> {
+    let (frames, seconds) = params.frame_rate?;
+    let ticks = i64::from(seconds) * Ticks::PER_SECOND / (i64::from(frames) * fields).max(1);
+    (ticks > 0).then_some(Ticks(ticks))
 }
 
 /// Gathers the access units of one stream.

@@ -5,7 +5,11 @@ mod annexb;
 mod audio;
 mod bits;
 mod h264;
+mod hevc;
+mod order;
+mod sets;
 mod timing;
+mod vui;
 
 use std::collections::VecDeque;
 
@@ -84,6 +88,7 @@ impl Stamps {
 #[derive(Debug)]
 pub(crate) enum Parser {
     H264(Box<annexb::Assembler<h264::Avc>>),
+    Hevc(Box<annexb::Assembler<hevc::Hevc>>),
     Audio(Box<audio::Framer<adts::Adts>>),
 }
 
@@ -92,6 +97,7 @@ impl Parser {
     pub(crate) fn new(codec: Codec, pid: u16) -> Option<Self> {
         match codec {
             Codec::H264 => Some(Self::H264(Box::new(annexb::Assembler::new(pid)))),
+            Codec::Hevc => Some(Self::Hevc(Box::new(annexb::Assembler::new(pid)))),
             Codec::AacAdts => Some(Self::Audio(Box::new(audio::Framer::new(pid)))),
             _ => None,
         }
@@ -101,6 +107,7 @@ impl Parser {
     pub(crate) fn begin(&mut self, times: Option<Times>) {
         match self {
             Self::H264(parser) => parser.begin(times),
+            Self::Hevc(parser) => parser.begin(times),
             Self::Audio(parser) => parser.begin(times),
         }
     }
@@ -109,6 +116,7 @@ impl Parser {
     pub(crate) fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
         match self {
             Self::H264(parser) => parser.data(bytes, place, out),
+            Self::Hevc(parser) => parser.data(bytes, place, out),
             Self::Audio(parser) => parser.data(bytes, place, out),
         }
     }
@@ -117,6 +125,7 @@ impl Parser {
     pub(crate) fn lost(&mut self, bytes: u64) {
         match self {
             Self::H264(parser) => parser.lost(),
+            Self::Hevc(parser) => parser.lost(),
             Self::Audio(parser) => parser.lost(bytes),
         }
     }
@@ -125,6 +134,7 @@ impl Parser {
     pub(crate) fn damaged(&mut self) {
         match self {
             Self::H264(parser) => parser.damaged(),
+            Self::Hevc(parser) => parser.damaged(),
             Self::Audio(parser) => parser.lost(0),
         }
     }
@@ -132,8 +142,9 @@ impl Parser {
     /// A segment ended; `short`: inside a PES packet whose length is known, so that it goes on in the next.
     pub(crate) fn end_segment(&mut self, short: bool, place: Place, out: &mut Output) {
         match self {
-            Self::H264(parser) if !short => parser.flush(out),
-            Self::H264(_) => {}
+            Self::H264(_) | Self::Hevc(_) if short => {}
+            Self::H264(parser) => parser.flush(out),
+            Self::Hevc(parser) => parser.flush(out),
             Self::Audio(parser) => parser.end_segment(place, out),
         }
     }
@@ -142,6 +153,7 @@ impl Parser {
     pub(crate) fn finish(&mut self, place: Place, out: &mut Output) {
         match self {
             Self::H264(parser) => parser.flush(out),
+            Self::Hevc(parser) => parser.flush(out),
             Self::Audio(parser) => parser.finish(place, out),
         }
     }
