@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let clock = Clock::start();
     let shared = Shared { clock, storage_root: settings.storage_path.clone(), persistent: true };
-    let launch = Launcher(Arc::new(shared));
+    let launch = Launcher::new(shared);
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));

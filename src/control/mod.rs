@@ -5,7 +5,7 @@
 mod body;
 mod error;
 mod health;
-mod launcher;
+mod launch;
 mod pipeline;
 mod pipelines;
 mod preview;
@@ -18,7 +18,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use self::error::ApiError;
-pub use self::launcher::Launcher;
+pub use self::launch::Launcher;
 pub use self::registry::{Launch, Registry, StartError, Started, Stream};
 use crate::clock::Clock;
 use crate::config::StreamOptions;

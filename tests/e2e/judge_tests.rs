@@ -12,7 +12,7 @@ use super::packets::{MS, Media, Packet};
 use super::recorder::Recorder;
 use super::smooth::{self, Arrival};
 use super::source::Clip;
-use super::tools::{Running, Workdir, say, within};
+use super::tools::{Running, Workdir, say};
 
 fn packet(name: String, at: i64, duration: i64) -> Packet {
     Packet { dts: at, pts: at, duration, hash: name }
@@ -116,15 +116,16 @@ async fn the_scene_passes_what_ffmpeg_publishes_into_nginx() {
     let clip = Clip::of(20).await;
     let mut nginx = Nginx::start(&dir).await;
     let url = nginx.url("ffmpeg");
-    let recorder = Recorder::start(&url, &dir.join("pulled.flv")).await;
+    let mut recorder = Recorder::start(&url, &dir.join("pulled.flv")).await;
     let mut publisher = Command::new("ffmpeg");
     publisher.args(["-hide_banner", "-nostdin", "-v", "warning", "-re", "-i"]).arg(&clip.file);
     publisher.args(["-c", "copy", "-f", "flv", &url]);
     let mut publisher = Running::start("ffmpeg", &mut publisher, dir.join("publisher.log"));
     let status = publisher.wait(Duration::from_secs(60)).await;
     assert!(status.success(), "{}", publisher.tail());
-    nginx.assert_runs();
-    let recording = within(Duration::from_secs(60), "the recording", recorder.finish()).await;
+    recorder.settled().await;
+    nginx.stop().await;
+    let recording = recorder.finish().await;
     let media = Media::read(&recording.file).await;
     let verdict = judge(&clip.media, &media).unwrap_or_else(|fault| panic!("{fault}"));
     let uneven = smooth::judge(&recording.arrivals).unwrap_or_else(|fault| panic!("{fault}"));

@@ -15,22 +15,24 @@
 
 #![expect(unreachable_pub, reason = "a test binary: nothing is outside")]
 
-// mod bad_input;
+mod bad_input;
 // mod corpus;
-// mod demo;
+mod demo;
 mod flv;
 mod judge;
 mod judge_tests;
-// mod live;
-// mod many;
+mod live;
+mod many;
 mod nginx;
-// mod overdub;
+mod overdub;
 mod packets;
+#[path = "../support/processors.rs"]
+mod processors;
 mod recorder;
 mod smooth;
 mod source;
 // mod srs;
 // mod srs_live;
 mod tools;
-// mod vod;
+mod vod;
 mod web;

@@ -2,6 +2,7 @@
 //! hands it to viewers.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::process::Command;
 
@@ -68,7 +69,10 @@ rtmp {{
         self.recordings.join(format!("{stream}.flv"))
     }
 
-    pub fn assert_runs(&mut self) {
+    /// Ends it, and with it every connection. It must still have been there.
+    pub async fn stop(&mut self) {
         assert!(self.process.is_running(), "nginx died\n{}", self.process.tail());
+        self.process.terminate();
+        self.process.wait(Duration::from_secs(10)).await;
     }
 }

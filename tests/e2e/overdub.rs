@@ -9,22 +9,22 @@ use tokio::process::Command;
 use super::tools::{Finished, Running, Workdir, free_port, run, until};
 use super::web;
 
-/// Short batches, so that a minute of stream holds many of them.
-pub const BATCH_SECONDS: u32 = 4;
-/// A budget to match: the processors here answer within a fraction of a second.
-pub const BUDGET_SECONDS: u32 = 4;
-
 /// The binary, with no setting from the outside.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_overdub"));
-    for name in ["PORT", "SOURCE_URL", "STREAM_ID", "AUDIO_PROCESSOR_URL", "SRS_RTMP_URL", "STORAGE_BASE_PATH"] {
+    for name in
+        ["PORT", "SOURCE_URL", "STREAM_ID", "AUDIO_PROCESSOR_URL", "SRS_RTMP_URL", "STORAGE_BASE_PATH"]
+    {
         command.env_remove(name);
     }
     command
 }
 
 /// `overdub ARGS` to its end.
-pub async fn finished<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>, limit: Duration) -> Finished {
+pub async fn finished<S: AsRef<std::ffi::OsStr>>(
+    args: impl IntoIterator<Item = S>,
+    limit: Duration,
+) -> Finished {
     run(command().args(args), limit).await
 }
 
@@ -60,6 +60,14 @@ impl Run {
         self.process.wait(limit).await
     }
 
+    /// The most memory it has held so far; `None` when it has ended.
+    pub fn peak_memory_kib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().trim_end_matches(" kB").parse().ok()
+    }
+
+    /// Ctrl-C.
     pub fn interrupt(&self) {
         self.process.interrupt();
     }
@@ -122,7 +130,10 @@ impl Service {
         limit: Duration,
         wanted: impl Fn(&serde_json::Value) -> bool,
     ) -> serde_json::Value {
-        until(limit, &format!("{stream_id}: {what}"), async || Some(self.status(stream_id).await).filter(&wanted)).await
+        until(limit, &format!("{stream_id}: {what}"), async || {
+            Some(self.status(stream_id).await).filter(&wanted)
+        })
+        .await
     }
 
     /// The service goes on: it is there and says so.

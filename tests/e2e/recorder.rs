@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use super::flv;
 use super::smooth::Arrival;
-use super::tools::{now, signal, within};
+use super::tools::{now, within};
 
 pub struct Recorder {
     child: Child,
@@ -18,6 +18,9 @@ pub struct Recorder {
     log: PathBuf,
     arrivals: Arc<Mutex<Vec<Arrival>>>,
     reading: tokio::task::JoinHandle<()>,
+    /// How many tags had come when the stream was over. What FFmpeg still held then comes when it ends, and
+    /// the time of that says nothing.
+    settled_with: Option<usize>,
 }
 
 /// A finished recording.
@@ -60,7 +63,7 @@ impl Recorder {
             }
             out.flush().await.expect("room for the recording");
         });
-        Self { child, file: file.to_owned(), log, arrivals, reading }
+        Self { child, file: file.to_owned(), log, arrivals, reading, settled_with: None }
     }
 
     /// How many tags came so far.
@@ -72,24 +75,24 @@ impl Recorder {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until nothing has come for two seconds (a viewer of nginx is not told of the end), then ends.
-    pub async fn finish(mut self) -> Recording {
-        let ended = async {
+    /// Waits until nothing has come for two seconds: a viewer is not told that the publisher has gone.
+    pub async fn settled(&mut self) {
+        let quiet = async {
             let mut before = usize::MAX;
-            while self.child.try_wait().expect("a process can be waited for").is_none()
-                && before != self.received()
-            {
+            while before != self.received() {
                 before = self.received();
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
         };
-        within(Duration::from_secs(60), "the end of the recording", ended).await;
-        if let Some(id) = self.child.id() {
-            signal("INT", id);
-        }
-        // FFmpeg that waits for its server ends at the second signal only.
-        if tokio::time::timeout(Duration::from_secs(5), self.child.wait()).await.is_err() {
-            let _ = self.child.start_kill();
+        within(Duration::from_secs(60), "the end of what is pulled", quiet).await;
+        self.settled_with = Some(self.received());
+    }
+
+    /// The recording, once the server has closed the connection. It is the server that must end first:
+    /// FFmpeg, when interrupted, throws away the packets that it still holds.
+    pub async fn finish(mut self) -> Recording {
+        if tokio::time::timeout(Duration::from_secs(15), self.child.wait()).await.is_err() {
+            panic!("FFmpeg still pulls\n{}", self.log());
         }
         within(Duration::from_secs(10), "the rest of the recording", &mut self.reading)
             .await
@@ -97,7 +100,8 @@ impl Recorder {
         let log = self.log();
         // FFmpeg repairs what is out of order on its way; a recording that it had to repair proves nothing.
         assert!(!log.to_lowercase().contains("monoton"), "FFmpeg found the times out of order:\n{log}");
-        let arrivals = self.arrivals.lock().expect("no panic under the lock").clone();
+        let mut arrivals = self.arrivals.lock().expect("no panic under the lock").clone();
+        arrivals.truncate(self.settled_with.unwrap_or(usize::MAX));
         Recording { file: self.file, arrivals }
     }
 }

@@ -109,15 +109,26 @@ impl LiveSource {
 
 /// A clip offered whole: a media playlist with ENDLIST behind a master playlist, as public test streams are.
 pub async fn vod(dir: &Workdir, clip: &Clip, segment: u32) -> Server {
+    offered(dir, clip, segment, &["-map", "0"], "avc1.4d401f,mp4a.40.2").await
+}
+
+/// The same, silent.
+pub async fn vod_without_audio(dir: &Workdir, clip: &Clip, segment: u32) -> Server {
+    offered(dir, clip, segment, &["-map", "0:v"], "avc1.4d401f").await
+}
+
+async fn offered(dir: &Workdir, clip: &Clip, segment: u32, map: &[&str], codecs: &str) -> Server {
     let root = dir.join("vod");
     std::fs::create_dir_all(root.join("720p")).expect("a folder for the source");
     let mut command = judge_tool("ffmpeg");
-    command.args(["-v", "error", "-i"]).arg(&clip.file).args(["-c", "copy", "-f", "hls"]);
+    command.args(["-v", "error", "-i"]).arg(&clip.file).args(map).args(["-c", "copy", "-f", "hls"]);
     command.args(["-hls_time", &segment.to_string(), "-hls_playlist_type", "vod", "-hls_segment_filename"]);
     command.arg(root.join("720p/seg%05d.ts")).arg(root.join("720p/index.m3u8"));
     run(&mut command, Duration::from_secs(60)).await.success("cutting the clip");
-    let master = "#EXTM3U\n#EXT-X-VERSION:3\n\
-        #EXT-X-STREAM-INF:BANDWIDTH=3300000,RESOLUTION=1280x720,CODECS=\"avc1.4d401f,mp4a.40.2\"\n720p/index.m3u8\n";
+    let master = format!(
+        "#EXTM3U\n#EXT-X-VERSION:3\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=3300000,RESOLUTION=1280x720,CODECS=\"{codecs}\"\n720p/index.m3u8\n"
+    );
     std::fs::write(root.join("master.m3u8"), master).expect("a master playlist");
     Server::start(&root).await
 }

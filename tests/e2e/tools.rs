@@ -157,6 +157,11 @@ impl Running {
         format!("--- end of the log of {}\n{}", self.name, lines[lines.len().saturating_sub(25)..].join("\n"))
     }
 
+    /// Its process id while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -186,10 +191,17 @@ impl Running {
             signal("INT", id);
         }
     }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        if let Some(id) = self.child.id() {
+            signal("TERM", id);
+        }
+    }
 }
 
 /// Sends a signal to a process that we started.
-pub fn signal(name: impl AsRef<OsStr>, id: u32) {
+fn signal(name: impl AsRef<OsStr>, id: u32) {
     let mut command = std::process::Command::new("kill");
     let _ = command.arg("-s").arg(name).arg(id.to_string()).stderr(Stdio::null()).status();
 }

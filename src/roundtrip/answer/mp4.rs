@@ -12,9 +12,8 @@ use crate::media::{AudioCodec, AudioParams};
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 7_350..=96_000;
 
 /// Box types that a file begins with.
-const FIRST_BOXES: [&[u8; 4]; 11] = [
-    b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"pdin", b"uuid",
-];
+const FIRST_BOXES: [&[u8; 4]; 11] =
+    [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"pdin", b"uuid"];
 
 /// A box that files begin with stands at the start.
 pub(super) fn is_mp4(data: &[u8]) -> bool {
@@ -42,7 +41,13 @@ pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, A
     check_continuity(&track.samples, &params, timescale)?;
 
     let samples = |time: u64| rescale(time, timescale, params.sample_rate);
-    let (mut priming, trailing) = (samples(track.priming()), samples(track.trailing()));
+    let mut priming = samples(track.priming());
+    let cut = samples(cut_of_last(track, &params));
+    let trailing = match track.info.gapless {
+        // Two ways to say the same.
+        Some(_) => cut.max(samples(track.trailing())),
+        None => cut.saturating_add(samples(track.trailing())),
+    };
     if priming == 0 {
         // Many muxers write an edit list that hides nothing whatever the encoder did.
         priming = undeclared_priming.into();
@@ -67,9 +72,26 @@ fn is_harmless(problem: &Problem) -> bool {
     )
 }
 
+/// By how much the last frame is stated to be shorter than a frame, in the track's timescale: FFmpeg
+/// declares padding so.
+fn cut_of_last(track: &Track, params: &AudioParams) -> u64 {
+    let whole = rescale(params.frame_len.into(), params.sample_rate, track.info.config.timescale);
+    let stated = track.samples.last().map_or(0, |last| u64::from(last.duration));
+    // A tick less is the rounding of a coarse timescale; zero is "not known".
+    match whole.saturating_sub(stated) {
+        0 | 1 => 0,
+        cut if stated > 0 => cut,
+        _ => 0,
+    }
+}
+
 /// Frames are laid end to end, so a hole in the answer would shift what is behind it. Steps back are not
 /// looked at: some muxers begin each fragment at zero.
-fn check_continuity(samples: &[TimedSample], params: &AudioParams, timescale: u32) -> Result<(), AnswerError> {
+fn check_continuity(
+    samples: &[TimedSample],
+    params: &AudioParams,
+    timescale: u32,
+) -> Result<(), AnswerError> {
     let one = rescale(params.frame_len.into(), params.sample_rate, timescale);
     let most = i64::try_from(one.saturating_mul(2)).unwrap_or(i64::MAX);
     let hole = samples.windows(2).position(|pair| pair[1].dts.saturating_sub(pair[0].dts) > most);
@@ -97,7 +119,9 @@ fn params(codec: &Codec, sample_entry: &[u8; 4], first: &Bytes) -> Result<AudioP
         Codec::MpegAudio { sample_rate, channels } => {
             of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, "mp4a.6B")
         }
-        Codec::Ac3 { dac3, sample_rate, channels } => of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3"),
+        Codec::Ac3 { dac3, sample_rate, channels } => {
+            of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3")
+        }
         Codec::Eac3 { dec3, sample_rate, channels } => {
             of(AudioCodec::Eac3, dec3, *sample_rate, *channels, "ec-3")
         }

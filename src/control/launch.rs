@@ -1,19 +1,25 @@
-//! The real streams behind the registry.
+//! The registry's view of a pipeline.
 
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::registry::{Launch, Stream};
+use super::{Launch, Stream};
 use crate::config::StreamSettings;
-use crate::pipeline::{self, Handle, Shared};
+use crate::pipeline::{self, Handle};
 use crate::preview::Preview;
 use crate::status::StreamStatus;
 
-/// Starts pipelines that share a clock and a disk.
+/// Starts real streams.
 #[derive(Debug)]
-pub struct Launcher(pub Arc<Shared>);
+pub struct Launcher(Arc<pipeline::Shared>);
+
+impl Launcher {
+    pub fn new(shared: pipeline::Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
 
 impl Launch for Launcher {
     fn launch(&self, settings: StreamSettings) -> Arc<dyn Stream> {
@@ -23,23 +29,26 @@ impl Launch for Launcher {
 
 impl Stream for Handle {
     fn settings(&self) -> &StreamSettings {
-        self.settings()
+        Self::settings(self)
     }
 
     fn status(&self) -> StreamStatus {
-        self.status()
+        Self::status(self)
     }
 
     fn preview(&self) -> Arc<Preview> {
-        Arc::clone(self.preview())
+        Arc::clone(Self::preview(self))
     }
 
     fn is_finished(&self) -> bool {
-        !self.status().is_running
+        Self::is_finished(self)
     }
 
     fn stop(&self) -> BoxFuture<'static, ()> {
-        let stream = self.clone();
-        async move { Handle::stop(&stream).await }.map(drop).boxed()
+        let handle = self.clone();
+        async move {
+            Handle::stop(&handle).await;
+        }
+        .boxed()
     }
 }
