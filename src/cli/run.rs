@@ -1,23 +1,17 @@
 //! `overdub run`: one stream in the foreground.
 
-use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{print, signals};
+use super::progress::Progress;
+use super::signals;
 use crate::clock::Clock;
 use crate::config::{
     Artifacts, Fallback, OnGap, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions,
     StreamSettings, from_environment,
 };
-use crate::pipeline::{self, End, Handle, Shared};
-use crate::status::StreamStatus;
-
-/// On a terminal one line is written over each second.
-const ON_TERMINAL: Duration = Duration::from_secs(1);
-/// In a file each line stays: one for every batch of ordinary length or so.
-const IN_FILE: Duration = Duration::from_secs(10);
+use crate::pipeline::{self, End};
+use crate::status::{Phase, StreamStatus};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -52,12 +46,12 @@ pub(super) struct Args {
     artifacts: Option<Artifacts>,
     /// Progress as one JSON object a line.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Args {
     /// The stream, and the folder that it writes to.
-    fn settings(&self) -> anyhow::Result<(StreamSettings, PathBuf)> {
+    pub(super) fn settings(&self) -> anyhow::Result<(StreamSettings, PathBuf)> {
         let flags = StreamOptions {
             source_url: Some(self.source_url.clone()),
             srs_rtmp_url: Some(OneOrMany::Many(self.rtmp_url.clone())),
@@ -70,8 +64,11 @@ impl Args {
             artifacts: self.artifacts,
             ..StreamOptions::default()
         };
-        let flags =
-            ServiceOptions { storage_path: self.storage.clone(), stream: flags, ..ServiceOptions::default() };
+        let flags = ServiceOptions {
+            storage_path: self.storage.clone(),
+            stream: flags,
+            ..ServiceOptions::default()
+        };
         let environment = from_environment(|name| std::env::var(name).ok())?;
         let settings = flags.or(environment).resolve()?;
         let ServiceSettings { autostart, storage_path, .. } = settings;
@@ -81,108 +78,56 @@ impl Args {
     }
 }
 
+/// Runs the stream until its source ends, it fails, or a signal ends it.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (settings, storage_root) = args.settings()?;
     let clock = Clock::start();
     let stop = signals::stop_on_signal()?;
-    let shared = Arc::new(Shared { clock, storage_root, persistent: false });
+    let shared = Arc::new(pipeline::Shared { clock, storage_root, persistent: false });
     let stream = pipeline::spawn(settings, &shared);
     let mut progress = Progress::new(args.json);
-    let mut end = std::pin::pin!(stream.finished());
     let end = loop {
         tokio::select! {
-            end = &mut end => break end,
-            () = stop.cancelled() => {
-                progress.show(&stream.status());
-                break ended(&stream, &mut progress, clock).await;
-            }
-            () = clock.sleep(progress.interval()) => progress.show(&stream.status()),
+            end = stream.finished() => break end,
+            () = stop.cancelled() => break stream.stop().await,
+            () = clock.sleep(progress.interval()) => {}
         }
+        let status = stream.status();
+        progress.show(&summary(&status), &status)?;
     };
-    progress.last(&stream.status());
+    let status = stream.status();
+    progress.finish(&summary(&status), &status)?;
     match end {
         End::Finished => Ok(()),
-        End::Failed(error) => Err(anyhow::Error::msg(error)),
+        End::Failed(error) => Err(anyhow::anyhow!(error)),
     }
 }
 
-/// Stops the stream and shows how it ends.
-async fn ended(stream: &Handle, progress: &mut Progress, clock: Clock) -> End {
-    let mut end = std::pin::pin!(stream.stop());
-    loop {
-        tokio::select! {
-            end = &mut end => return end,
-            () = clock.sleep(progress.interval()) => progress.show(&stream.status()),
-        }
-    }
-}
-
-enum Progress {
-    Json,
-    Terminal,
-    Lines,
-}
-
-impl Progress {
-    fn new(json: bool) -> Self {
-        if json {
-            Self::Json
-        } else if io::stdout().is_terminal() {
-            Self::Terminal
-        } else {
-            Self::Lines
-        }
-    }
-
-    fn interval(&self) -> Duration {
-        match self {
-            Self::Json | Self::Terminal => ON_TERMINAL,
-            Self::Lines => IN_FILE,
-        }
-    }
-
-    fn show(&mut self, status: &StreamStatus) {
-        match self {
-            // A snapshot is plain data: there is nothing in it that JSON cannot say.
-            Self::Json => drop(print::json(status)),
-            Self::Terminal => {
-                let mut out = io::stdout().lock();
-                let _ = write!(out, "\r\x1b[K{}", describe(status));
-                let _ = out.flush();
-            }
-            Self::Lines => print::line(&describe(status)),
-        }
-    }
-
-    fn last(&mut self, status: &StreamStatus) {
-        self.show(status);
-        if matches!(self, Self::Terminal) {
-            print::line("");
-        }
-    }
-}
-
-/// One line that fits a terminal.
-fn describe(status: &StreamStatus) -> String {
+/// One line: how far it is, what it carries, and what is wrong.
+fn summary(status: &StreamStatus) -> String {
     let stats = &status.stats;
-    let bitrate = if stats.published_seconds > 0.0 {
-        stats.bytes_published as f64 * 8.0 / stats.published_seconds / 1e6
-    } else {
-        0.0
+    let phase = match status.phase {
+        Phase::Idle => "ended",
+        Phase::Fetching => "fetching",
+        Phase::Processing => "processing",
+        Phase::Publishing => "publishing",
+        Phase::Error => "error",
     };
-    let phase = format!("{:?}", status.phase).to_lowercase();
     let mut line = format!(
-        "{phase} | batches {} captured, {} processed, {} fallback | {:.1} s published, {bitrate:.2} Mbit/s | \
-         late {:.0} ms (max {:.0})",
+        "{phase} | batches {} ({} processed, {} fallback) | {:.1} s published | {:.2} Mbit/s | lateness {:.0} ms (max {:.0})",
         stats.batches_captured,
         stats.batches_processed,
         stats.batches_fallback,
         stats.published_seconds,
+        stats.bitrate / 1e6,
         stats.lateness_ms,
         stats.max_lateness_ms,
     );
-    if stats.gaps > 0 {
-        line += &format!(" | gaps {}", stats.gaps);
+    if let Some(lag) = stats.lag_seconds {
+        line += &format!(" | {lag:.1} s behind the source");
+    }
+    if let Some(error) = &status.last_error {
+        line += &format!(" | {error}");
     }
     line
 }

@@ -14,7 +14,7 @@ use super::{print, signals};
 use crate::clock::Clock;
 use crate::config::{ServiceOptions, ServiceSettings, from_environment};
 use crate::control::{self, Control, Launch, Launcher};
-use crate::pipeline::Shared;
+use crate::pipeline;
 
 /// How long streams may take to play what they have captured. Service managers kill after 90 s by default.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -40,8 +40,8 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let clock = Clock::start();
-    let shared = Shared { clock, storage_root: settings.storage_path.clone(), persistent: true };
-    let launch = Launcher::new(shared);
+    let storage_root = settings.storage_path.clone();
+    let launch = Launcher::new(pipeline::Shared { clock, storage_root, persistent: true });
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));

@@ -46,12 +46,12 @@ impl Muxer {
     /// A track that was there and is missing in this cut stays in the init segment: sound that is dropped
     /// for a batch is no reason for players to set up their decoders anew.
     pub(super) fn mux(&mut self, cut: Cut) -> Result<Segment, WriteError> {
-        let made = self.try_mux(cut);
+        let made = self.try_mux(&cut);
         self.interrupted = made.is_err();
         made
     }
 
-    fn try_mux(&mut self, cut: Cut) -> Result<Segment, WriteError> {
+    fn try_mux(&mut self, cut: &Cut) -> Result<Segment, WriteError> {
         let video = cut.video.first().and_then(video_params).or(self.video.as_ref()).cloned();
         let audio = cut.audio.first().and_then(audio_params).or(self.audio.as_ref()).cloned();
         let changed = video != self.video || audio != self.audio;

@@ -46,6 +46,7 @@ pub(super) struct Segmenter {
 }
 
 /// Where the open segment ends: the number of packets of each track in it, and the time.
+#[derive(Clone, Copy)]
 struct At {
     time: Flicks,
     video: usize,
@@ -119,11 +120,10 @@ impl Segmenter {
         }
         match regular {
             Some(at) => known(at.time).then_some(at),
-            None => self.is_last().then(|| At {
-                time: self.end,
-                video: self.video.len(),
-                audio: self.audio.len(),
-            }),
+            None => {
+                let all = At { time: self.end, video: self.video.len(), audio: self.audio.len() };
+                self.is_last().then_some(all)
+            }
         }
     }
 
