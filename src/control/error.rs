@@ -70,7 +70,10 @@ impl IntoResponse for ApiError {
 impl From<Invalid> for ApiError {
     fn from(invalid: Invalid) -> Self {
         if invalid.field.is_empty() {
-            return Self::new(StatusCode::BAD_REQUEST, format!("the body is not as expected: {}", invalid.reason));
+            return Self::new(
+                StatusCode::BAD_REQUEST,
+                format!("the body is not as expected: {}", invalid.reason),
+            );
         }
         Self::new(StatusCode::BAD_REQUEST, invalid.to_string()).field(invalid.field)
     }

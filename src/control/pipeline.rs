@@ -11,10 +11,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Control;
 use super::body::JsonBody;
 use super::error::ApiError;
 use super::registry::{Only, Started, Stream};
-use super::Control;
 use crate::config::StreamOptions;
 use crate::media::StreamId;
 

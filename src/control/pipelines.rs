@@ -7,9 +7,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
 
+use super::Control;
 use super::error::ApiError;
 use super::pipeline::{end, named};
-use super::Control;
 use crate::status::StreamStatus;
 
 type Id = Result<Path<String>, PathRejection>;

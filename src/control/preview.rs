@@ -19,7 +19,8 @@ pub(super) async fn file(
 ) -> Result<Response, ApiError> {
     let Path((id, name)) = path.map_err(|_| ApiError::unknown_stream())?;
     let stream = named(&control, &id)?;
-    let file = stream.preview().file(&name).ok_or_else(|| ApiError::not_found("no such file in the preview"))?;
+    let file =
+        stream.preview().file(&name).ok_or_else(|| ApiError::not_found("no such file in the preview"))?;
     let length = file.chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
     let chunks = file.chunks.into_iter().map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(futures_util::stream::iter(chunks)));

@@ -33,9 +33,16 @@ impl Recorder {
     /// Begins to pull `url` into `file`, an FLV. The stream need not be there yet where the server lets
     /// viewers wait.
     pub async fn start(url: &str, file: &Path) -> Self {
+        Self::start_with(&[], url, file).await
+    }
+
+    /// The same with options of FFmpeg's for this input.
+    pub async fn start_with(input: &[&str], url: &str, file: &Path) -> Self {
         let log = file.with_extension("log");
         let mut child = Command::new("ffmpeg")
-            .args(["-hide_banner", "-nostdin", "-v", "warning", "-copyts", "-i", url])
+            .args(["-hide_banner", "-nostdin", "-v", "warning", "-copyts"])
+            .args(input)
+            .args(["-i", url])
             .args(["-map", "0", "-c", "copy", "-flush_packets", "1", "-flvflags", "no_duration_filesize"])
             .args(["-f", "flv", "pipe:1"])
             .stdin(Stdio::null())

@@ -12,9 +12,8 @@ use crate::media::{AudioCodec, AudioParams};
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 7_350..=96_000;
 
 /// Box types that a file begins with.
-const FIRST_BOXES: [&[u8; 4]; 11] = [
-    b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"pdin", b"uuid",
-];
+const FIRST_BOXES: [&[u8; 4]; 11] =
+    [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"pdin", b"uuid"];
 
 /// A box that files begin with stands at the start.
 pub(super) fn is_mp4(data: &[u8]) -> bool {
@@ -69,7 +68,11 @@ fn is_harmless(problem: &Problem) -> bool {
 
 /// Frames are laid end to end, so a hole in the answer would shift what is behind it. Steps back are not
 /// looked at: some muxers begin each fragment at zero.
-fn check_continuity(samples: &[TimedSample], params: &AudioParams, timescale: u32) -> Result<(), AnswerError> {
+fn check_continuity(
+    samples: &[TimedSample],
+    params: &AudioParams,
+    timescale: u32,
+) -> Result<(), AnswerError> {
     let one = rescale(params.frame_len.into(), params.sample_rate, timescale);
     let most = i64::try_from(one.saturating_mul(2)).unwrap_or(i64::MAX);
     let hole = samples.windows(2).position(|pair| pair[1].dts.saturating_sub(pair[0].dts) > most);
@@ -97,7 +100,9 @@ fn params(codec: &Codec, sample_entry: &[u8; 4], first: &Bytes) -> Result<AudioP
         Codec::MpegAudio { sample_rate, channels } => {
             of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, "mp4a.6B")
         }
-        Codec::Ac3 { dac3, sample_rate, channels } => of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3"),
+        Codec::Ac3 { dac3, sample_rate, channels } => {
+            of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3")
+        }
         Codec::Eac3 { dec3, sample_rate, channels } => {
             of(AudioCodec::Eac3, dec3, *sample_rate, *channels, "ec-3")
         }
