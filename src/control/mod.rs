@@ -5,6 +5,7 @@
 mod body;
 mod error;
 mod health;
+mod launch;
 mod pipeline;
 mod pipelines;
 mod preview;
@@ -17,6 +18,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
 use self::error::ApiError;
+pub use self::launch::Launcher;
 pub use self::registry::{Launch, Registry, StartError, Started, Stream};
 use crate::clock::Clock;
 use crate::config::StreamOptions;

@@ -107,6 +107,11 @@ impl Handle {
         self.finished().await
     }
 
+    /// Nothing of it runs any more.
+    pub fn is_finished(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
     /// Waits for the end.
     pub async fn finished(&self) -> End {
         let mut end = self.end.clone();

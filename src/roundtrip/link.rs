@@ -101,6 +101,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) {
     let url = redact::url(settings.url.as_str());
+    let stream = &settings.stream_id;
     let mut backoff = Backoff::new();
     let mut last_error = String::new();
     while !stop.is_cancelled() {
@@ -121,9 +122,9 @@ pub(super) async fn run(
         let retry_in_ms = wait.as_millis() as u64;
         // A processor that is away for hours is not worth a line every few seconds.
         if last_error == error {
-            debug!(processor = url, error, retry_in_ms, "still no connection to the processor");
+            debug!(%stream, processor = url, error, retry_in_ms, "still no connection to the processor");
         } else {
-            warn!(processor = url, error, retry_in_ms, "no connection to the processor");
+            warn!(%stream, processor = url, error, retry_in_ms, "no connection to the processor");
             last_error.clone_from(&error);
         }
         if events.send(LinkEvent::Disconnected { error }).await.is_err() {
@@ -150,7 +151,7 @@ async fn run_once(
         session = connecting => session.map_err(|_| LinkError::ConnectTimeout(settings.connect_timeout))??,
     };
     let Session { socket, decoder, open } = session;
-    info!(processor = url, max_payload = open.max_payload, "connected to the processor");
+    info!(stream = %settings.stream_id, processor = url, max_payload = open.max_payload, "connected to the processor");
     let (outgoing, to_send) = mpsc::channel(OUTGOING);
     let connected = LinkEvent::Connected { max_payload: open.max_payload, outgoing };
     if events.send(connected).await.is_err() {

@@ -1,6 +1,6 @@
 //! The round trip: the audio of a batch to the processor and back, in time or not at all.
 //!
-//! [`run`] is the task of one stream. Pure parts: [`wire`] (Engine.IO and Socket.IO packets), `message`
+//! [`run`] is the task of one stream. Pure parts: `wire` (Engine.IO and Socket.IO packets), `message`
 //! (the events of the protocol), `inflight` (deadlines, order, retries, the circuit breaker), `answer`
 //! (what came back, to audio frames), `backoff`. Shells: `link` (one WebSocket connection after the
 //! other), `client` (the machine, the link and the channels).
@@ -13,8 +13,9 @@ mod inflight;
 mod link;
 mod message;
 mod status;
-pub mod wire;
+mod wire;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +26,13 @@ pub use answer::{AnswerError, Processed};
 pub use client::run;
 pub use failure::{Failure, ProcessorError, SizeLimit};
 pub use status::{BreakerState, Status};
-pub use wire::{BadProcessorUrl, Endpoint};
+pub use wire::{BadProcessorUrl, Endpoint, MAX_ANSWER_BYTES};
 
 use crate::media::{AudioParams, Flicks, Moment, StreamId};
+use crate::redact;
 
 /// How a stream talks to its processor.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// `http`, `https`, `ws` or `wss`; see [`Endpoint::new`] for its path.
     pub url: url::Url,
@@ -60,7 +62,7 @@ impl Settings {
             url,
             stream_id,
             max_concurrent: 3,
-            max_fragment_bytes: wire::MAX_ANSWER_BYTES,
+            max_fragment_bytes: MAX_ANSWER_BYTES,
             connect_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(15),
             auth: None,
@@ -68,6 +70,25 @@ impl Settings {
             processor_priming: 0,
             processing_budget: Duration::from_secs(12),
         }
+    }
+}
+
+/// Without what opens a door: the query of the URL, credentials, values of headers.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Settings")
+            .field("url", &redact::url(self.url.as_str()))
+            .field("stream_id", &self.stream_id)
+            .field("max_concurrent", &self.max_concurrent)
+            .field("max_fragment_bytes", &self.max_fragment_bytes)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("write_timeout", &self.write_timeout)
+            .field("auth", &self.auth.as_ref().map(|_| "…"))
+            .field("headers", &headers)
+            .field("processor_priming", &self.processor_priming)
+            .field("processing_budget", &self.processing_budget)
+            .finish()
     }
 }
 
@@ -99,4 +120,19 @@ pub struct Outcome {
     pub latency: Option<Duration>,
     /// `metadata` of the answer as the processor wrote it: untrusted, for display.
     pub metadata: Option<Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_print_without_secrets() {
+        let url = "https://user:pass1@host/?token=pass2".parse().unwrap();
+        let mut settings = Settings::new(url, StreamId::new("a").unwrap());
+        settings.auth = Some(serde_json::json!({"key": "pass3"}));
+        settings.headers.push(("authorization".to_owned(), "pass4".to_owned()));
+        let printed = format!("{settings:?}");
+        assert!(!printed.contains("pass") && printed.contains("authorization"), "{printed}");
+    }
 }

@@ -13,7 +13,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use crate::harness::{Client, adts, settings};
 
-const OPEN: &str = r#"0{"sid":"s","upgrades":[],"pingInterval":800,"pingTimeout":700,"maxPayload":1000}"#;
+const OPEN: &str = r#"0{"sid":"s","upgrades":[],"pingInterval":1500,"pingTimeout":1500,"maxPayload":1000}"#;
 
 async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -43,14 +43,15 @@ async fn hear(socket: &mut WebSocketStream<TcpStream>) -> String {
     socket.next().await.expect("open").expect("a frame").into_text().expect("text").to_string()
 }
 
-fn quick(address: SocketAddr) -> Settings {
-    Settings { connect_timeout: Duration::from_millis(300), ..settings(&format!("http://{address}")) }
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
 }
 
 #[tokio::test]
 async fn nobody_there_is_the_fallback_at_the_deadline_and_no_busy_loop() {
     let (listener, address) = listen().await;
-    let mut client = Client::with(quick(address));
+    let mut client =
+        Client::with(Settings { connect_timeout: Duration::from_millis(300), ..settings(&url(address)) });
     // Each connection is closed at once; counting them shows how often it is tried.
     let knocks = tokio::spawn(async move {
         let mut knocks = 0;
@@ -66,17 +67,18 @@ async fn nobody_there_is_the_fallback_at_the_deadline_and_no_busy_loop() {
     client.request(0, &adts(1, 10, 0), Duration::from_secs(1)).await;
     assert_eq!(client.outcome().await.result, Err(Failure::Disconnected { sent: false }));
     let waited = client.clock.now().saturating_since(asked_at);
-    assert!((Duration::from_millis(950)..Duration::from_millis(1_500)).contains(&waited), "{waited:?}");
+    assert!((Duration::from_millis(950)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
     // Waits of 250, 500, 1000, 2000 ms, each shortened by up to a half.
     let knocks = knocks.await.expect("counted");
-    assert!((3..=7).contains(&knocks), "{knocks}");
+    assert!((2..=7).contains(&knocks), "{knocks}");
     client.finish().await;
 }
 
 #[tokio::test]
 async fn a_server_that_accepts_and_says_nothing_is_given_up() {
     let (listener, address) = listen().await;
-    let mut client = Client::with(quick(address));
+    let mut client =
+        Client::with(Settings { connect_timeout: Duration::from_millis(300), ..settings(&url(address)) });
     let (_silent, _) = listener.accept().await.expect("a client");
     let status = client.until("an error", |status| status.last_error.is_some()).await;
     assert_eq!(status.last_error.as_deref(), Some("no connection within 0.3 s"));
@@ -108,7 +110,7 @@ async fn credentials_go_with_the_handshake_and_a_refusal_is_shown() {
 #[tokio::test]
 async fn what_the_server_would_not_take_is_not_sent() {
     let (listener, address) = listen().await;
-    let mut client = Client::with(quick(address));
+    let mut client = Client::start(&url(address));
     client.request(0, &adts(1, 994, 0), Duration::from_secs(5)).await;
     client.request(1, &adts(1, 993, 0), Duration::from_secs(5)).await;
     let (mut socket, ..) = accept(&listener).await;
@@ -125,7 +127,7 @@ async fn what_the_server_would_not_take_is_not_sent() {
 #[tokio::test]
 async fn a_heartbeat_is_answered_and_one_that_stops_ends_the_connection() {
     let (listener, address) = listen().await;
-    let mut client = Client::with(quick(address));
+    let mut client = Client::start(&url(address));
     let (mut socket, ..) = accept(&listener).await;
     say(&mut socket, OPEN).await;
     hear(&mut socket).await;
@@ -140,7 +142,7 @@ async fn a_heartbeat_is_answered_and_one_that_stops_ends_the_connection() {
     say(&mut socket, r#"4212["hello",{}]"#).await;
     assert_eq!(hear(&mut socket).await, "4312[]");
     let status = client.until("the loss", |status| !status.connected && status.connections == 1).await;
-    assert_eq!(status.last_error.as_deref(), Some("no sign of life for 1.5 s"));
+    assert_eq!(status.last_error.as_deref(), Some("no sign of life for 3 s"));
     // And it comes back.
     let (mut socket, ..) = accept(&listener).await;
     say(&mut socket, OPEN).await;
@@ -154,7 +156,7 @@ async fn a_heartbeat_is_answered_and_one_that_stops_ends_the_connection() {
 #[tokio::test]
 async fn nonsense_is_counted_and_the_connection_goes_on() {
     let (listener, address) = listen().await;
-    let mut client = Client::with(quick(address));
+    let mut client = Client::start(&url(address));
     let (mut socket, ..) = accept(&listener).await;
     say(&mut socket, OPEN).await;
     hear(&mut socket).await;

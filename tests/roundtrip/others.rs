@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use overdub::echo::Options;
 
 use crate::harness::{Client, Echo, adts};
@@ -9,11 +10,14 @@ use crate::processors::{Kind, Processor};
 
 const AMPLE: Duration = Duration::from_secs(20);
 
-/// Answers come back as they were sent: small, with the byte that separates polling packets, and large.
+/// Fragmented MP4 as the service sends it.
+const FMP4: &[u8] = include_bytes!("../../src/roundtrip/answer/fixtures/aac_fragmented.mp4");
+
+/// Answers come back as they were sent: MP4, ADTS, small, with the byte that separates polling packets, and large.
 async fn answers_come_back_unchanged(url: &str) {
     let mut client = Client::start(url);
-    let audio = [adts(3, 20, 0x5A), adts(50, 400, 0x1E), adts(1_024, 8_184, 0x1E)];
-    assert!(audio[2].len() > 8_000_000);
+    let audio = [Bytes::from_static(FMP4), adts(3, 20, 0x5A), adts(50, 400, 0x1E), adts(1_024, 8_184, 0x1E)];
+    assert!(audio[3].len() > 8_000_000);
     for (number, audio) in (0..).zip(&audio) {
         client.request(number, audio, AMPLE).await;
     }
@@ -26,8 +30,8 @@ async fn answers_come_back_unchanged(url: &str) {
         assert!(outcome.metadata.expect("metadata").get("processingTime").is_some());
     }
     let status = client.finish().await;
-    assert_eq!((status.processed, status.fallbacks_total(), status.bad_messages), (3, 0, 0), "{status:#?}");
-    assert_eq!((status.acknowledged, status.connections), (3, 1), "{status:#?}");
+    assert_eq!((status.processed, status.fallbacks_total(), status.bad_messages), (4, 0, 0), "{status:#?}");
+    assert_eq!((status.acknowledged, status.connections), (4, 1), "{status:#?}");
     assert_eq!(status.max_payload, Some(64 * 1024 * 1024));
 }
 

@@ -41,7 +41,13 @@ pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, A
     check_continuity(&track.samples, &params, timescale)?;
 
     let samples = |time: u64| rescale(time, timescale, params.sample_rate);
-    let (mut priming, trailing) = (samples(track.priming()), samples(track.trailing()));
+    let mut priming = samples(track.priming());
+    let cut = samples(cut_of_last(track, &params));
+    let trailing = match track.info.gapless {
+        // Two ways to say the same.
+        Some(_) => cut.max(samples(track.trailing())),
+        None => cut.saturating_add(samples(track.trailing())),
+    };
     if priming == 0 {
         // Many muxers write an edit list that hides nothing whatever the encoder did.
         priming = undeclared_priming.into();
@@ -64,6 +70,19 @@ fn is_harmless(problem: &Problem) -> bool {
             | Problem::DuplicateTrack(_)
             | Problem::TooManyTracks(_)
     )
+}
+
+/// By how much the last frame is stated to be shorter than a frame, in the track's timescale: FFmpeg
+/// declares padding so.
+fn cut_of_last(track: &Track, params: &AudioParams) -> u64 {
+    let whole = rescale(params.frame_len.into(), params.sample_rate, track.info.config.timescale);
+    let stated = track.samples.last().map_or(0, |last| u64::from(last.duration));
+    // A tick less is the rounding of a coarse timescale; zero is "not known".
+    match whole.saturating_sub(stated) {
+        0 | 1 => 0,
+        cut if stated > 0 => cut,
+        _ => 0,
+    }
 }
 
 /// Frames are laid end to end, so a hole in the answer would shift what is behind it. Steps back are not

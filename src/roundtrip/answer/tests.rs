@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::media::AudioCodec;
 
 /// ADTS of AAC-LC, 48 kHz, stereo (channel configuration 2) or mono.
 fn adts(frames: &[&[u8]], channels: u8) -> Vec<u8> {
@@ -90,5 +91,112 @@ proptest! {
         let mut data = adts(&[b"one", b"three", b"seven!!"], 2);
         data[at] = value;
         let _ = read_vec(data);
+    }
+}
+
+/// 0.3 s of a 440 Hz tone in each container and codec:
+/// `ffmpeg -f lavfi -i sine=frequency=440:sample_rate=48000:duration=0.3 -ac 2 -b:a 64k -fflags +bitexact
+/// -flags:a +bitexact -c:a CODEC FILE`, the fragmented ones with `-movflags frag_keyframe+empty_moov` and
+/// `frag_keyframe+delay_moov`; flac with `-strict -2`. video_only.mp4:
+/// `ffmpeg -f lavfi -i testsrc=size=32x32:rate=10:duration=0.3 -c:v libx264 FILE`.
+macro_rules! fixture {
+    ($name:literal) => {
+        Bytes::from_static(include_bytes!(concat!("fixtures/", $name)))
+    };
+}
+
+fn total(processed: &Processed) -> usize {
+    processed.frames.iter().map(Bytes::len).sum()
+}
+
+#[test]
+fn the_same_encoding_is_the_same_frames_in_every_container() {
+    let adts = read(&fixture!("aac.adts"), 0).unwrap();
+    for data in [fixture!("aac.mp4"), fixture!("aac_fragmented.mp4"), fixture!("aac_fragmented_edit.mp4")] {
+        let mp4 = read(&data, 0).unwrap();
+        assert_eq!(mp4.frames, adts.frames);
+        assert_eq!((mp4.params.sample_rate, mp4.params.channels, mp4.params.frame_len), (48_000, 2, 1024));
+        assert_eq!(mp4.params.codec_string, "mp4a.40.2");
+        assert!(mp4.params.config.starts_with(&adts.params.config), "{:02x?}", mp4.params.config);
+    }
+}
+
+#[test]
+fn declared_priming_counts_before_the_setting() {
+    let priming = |data: &Bytes| read(data, 1_600).map(|processed| (processed.priming, processed.trailing));
+    // 16 frames are 16384 samples, of which 14400 are the tone.
+    assert_eq!(priming(&fixture!("aac.mp4")), Ok((1_024, 960)));
+    assert_eq!(priming(&fixture!("opus.mp4")), Ok((312, 648)));
+    assert_eq!(priming(&fixture!("mp3.mp4")), Ok((1_105, 623)));
+    assert_eq!(priming(&fixture!("aac_fragmented_edit.mp4")), Ok((1_024, 960)));
+    assert_eq!(priming(&fixture!("aac_fragmented.mp4")), Ok((1_600, 960)));
+    assert_eq!(priming(&fixture!("aac.adts")), Ok((1_600, 0)));
+}
+
+#[test]
+fn other_codecs_have_their_own_grid() {
+    let grid = |data: Bytes| {
+        let processed = read(&data, 0).unwrap();
+        let params = &processed.params;
+        assert!(total(&processed) > 1_000);
+        (params.codec, params.sample_rate, params.channels, params.frame_len, processed.frames.len())
+    };
+    assert_eq!(grid(fixture!("mp3.mp4")), (AudioCodec::MpegAudio, 48_000, 2, 1_152, 14));
+    assert_eq!(grid(fixture!("ac3.mp4")), (AudioCodec::Ac3, 48_000, 2, 1_536, 10));
+    assert_eq!(grid(fixture!("eac3.mp4")), (AudioCodec::Eac3, 48_000, 2, 1_536, 10));
+    assert_eq!(grid(fixture!("opus.mp4")), (AudioCodec::Opus, 48_000, 2, 960, 16));
+}
+
+#[test]
+fn mp4_without_usable_sound_says_why() {
+    assert_eq!(read(&fixture!("video_only.mp4"), 0), Err(AnswerError::NoAudioTrack));
+    let unsupported = AnswerError::Unsupported("sample entry fLaC".to_owned());
+    assert_eq!(read(&fixture!("flac.mp4"), 0), Err(unsupported));
+    assert_eq!(
+        read(&fixture!("aac.mp4"), 20_000),
+        read(&fixture!("aac.mp4"), 0),
+        "the setting is for what is not declared"
+    );
+    let all = 16 * 1_024;
+    assert_eq!(
+        read(&fixture!("aac_fragmented.mp4"), all),
+        Err(AnswerError::NothingPresented { total: all.into() })
+    );
+}
+
+#[test]
+fn mp4_cut_at_any_byte_never_passes_for_whole() {
+    // Behind the last sample of a fragmented file may come an index that nobody needs.
+    for (data, whole_from) in [
+        (fixture!("aac.mp4"), fixture!("aac.mp4").len()),
+        (fixture!("aac_fragmented.mp4"), end_of_mdat(&fixture!("aac_fragmented.mp4"))),
+    ] {
+        let frames = read(&data, 0).unwrap().frames;
+        for cut in 0..data.len() {
+            let result = read(&data.slice(..cut), 0);
+            if cut < whole_from {
+                assert!(result.is_err(), "cut at {cut} of {}", data.len());
+            } else if let Ok(processed) = result {
+                assert_eq!(processed.frames, frames);
+            }
+        }
+    }
+}
+
+/// Where the last `mdat` ends.
+fn end_of_mdat(data: &[u8]) -> usize {
+    let at = data.windows(4).rposition(|window| window == b"mdat").unwrap() - 4;
+    at + u32::from_be_bytes(*data[at..].first_chunk().unwrap()) as usize
+}
+
+proptest! {
+    #[test]
+    fn no_damage_to_mp4_panics(at in 0_usize..3_600, value: u8, fragmented: bool) {
+        let mut data = if fragmented { fixture!("aac_fragmented.mp4") } else { fixture!("aac.mp4") }.to_vec();
+        let at = at % data.len();
+        data[at] = value;
+        if let Ok(processed) = read_vec(data) {
+            prop_assert!(processed.frames.len() <= MAX_FRAMES && processed.params.frame_len > 0);
+        }
     }
 }
