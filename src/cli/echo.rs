@@ -71,7 +71,9 @@ fn rule(text: &str) -> Result<Rule, String> {
         ("truncate", None) => Fault::Truncate,
         ("empty", None) => Fault::Empty,
         _ => {
-            return Err("is none of fail, drop, disconnect, late, duplicate, garbage, truncate, empty".to_owned());
+            return Err(
+                "is none of fail, drop, disconnect, late, duplicate, garbage, truncate, empty".to_owned()
+            );
         }
     };
     Ok(Rule { every, fault })

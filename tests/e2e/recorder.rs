@@ -84,14 +84,19 @@ impl Recorder {
 
     /// Waits until nothing has come for two seconds: a viewer is not told that the publisher has gone.
     pub async fn settled(&mut self) {
-        let quiet = async {
+        self.quiet_for(Duration::from_secs(2)).await;
+    }
+
+    /// Waits until nothing has come for `quiet`.
+    pub async fn quiet_for(&mut self, quiet: Duration) {
+        let over = async {
             let mut before = usize::MAX;
             while before != self.received() {
                 before = self.received();
-                tokio::time::sleep(Duration::from_secs(2)).await;
+                tokio::time::sleep(quiet).await;
             }
         };
-        within(Duration::from_secs(60), "the end of what is pulled", quiet).await;
+        within(Duration::from_secs(60), "the end of what is pulled", over).await;
         self.settled_with = Some(self.received());
     }
 

@@ -41,7 +41,7 @@ http_api {{ enabled on; listen 127.0.0.1:{api}; }}
 http_server {{ enabled on; listen 127.0.0.1:{http}; dir html; }}
 vhost __defaultVhost__ {{
   http_remux {{ enabled on; mount [vhost]/[app]/[stream].flv; guess_has_av off; }}
-  hls {{ enabled on; hls_path html; hls_fragment 2; hls_window 600; hls_dispose 0; }}
+  hls {{ enabled on; hls_path html; hls_fragment 2; hls_window 600; hls_dispose 0; hls_ctx off; hls_ts_ctx off; }}
 }}
 "
         );
