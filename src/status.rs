@@ -82,6 +82,8 @@ pub struct Stats {
     /// Output time that has been played.
     pub published_seconds: f64,
     pub bytes_published: u64,
+    /// Bits per second that leave now, of all outputs together.
+    pub bitrate: f64,
     /// From the capture of what plays now until it played: how far the output is behind the source.
     pub lag_seconds: Option<f64>,
     /// How long after it was due the last packet left, and the worst ever.

@@ -5,6 +5,7 @@
 mod echo;
 mod logging;
 mod print;
+mod progress;
 mod run;
 mod serve;
 mod signals;

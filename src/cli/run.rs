@@ -1,11 +1,17 @@
 //! `overdub run`: one stream in the foreground.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::progress::Progress;
+use super::signals;
+use crate::clock::Clock;
 use crate::config::{
     Artifacts, Fallback, OnGap, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions,
     StreamSettings, from_environment,
 };
+use crate::pipeline::{self, End};
+use crate::status::{Phase, StreamStatus};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -67,4 +73,58 @@ impl Args {
         let stream = autostart.ok_or_else(|| anyhow::anyhow!("no source"))?;
         Ok((stream, storage_path))
     }
+}
+
+/// Runs the stream until its source ends, it fails, or a signal ends it.
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let (settings, storage_root) = args.settings()?;
+    let clock = Clock::start();
+    let stop = signals::stop_on_signal()?;
+    let shared = Arc::new(pipeline::Shared { clock, storage_root, persistent: false });
+    let stream = pipeline::spawn(settings, &shared);
+    let mut progress = Progress::new(args.json);
+    let end = loop {
+        tokio::select! {
+            end = stream.finished() => break end,
+            () = stop.cancelled() => break stream.stop().await,
+            () = clock.sleep(progress.interval()) => {}
+        }
+        let status = stream.status();
+        progress.show(&summary(&status), &status)?;
+    };
+    let status = stream.status();
+    progress.finish(&summary(&status), &status)?;
+    match end {
+        End::Finished => Ok(()),
+        End::Failed(error) => Err(anyhow::anyhow!(error)),
+    }
+}
+
+/// One line: how far it is, what it carries, and what is wrong.
+fn summary(status: &StreamStatus) -> String {
+    let stats = &status.stats;
+    let phase = match status.phase {
+        Phase::Idle => "ended",
+        Phase::Fetching => "fetching",
+        Phase::Processing => "processing",
+        Phase::Publishing => "publishing",
+        Phase::Error => "error",
+    };
+    let mut line = format!(
+        "{phase} | batches {} ({} processed, {} fallback) | {:.1} s published | {:.2} Mbit/s | lateness {:.0} ms (max {:.0})",
+        stats.batches_captured,
+        stats.batches_processed,
+        stats.batches_fallback,
+        stats.published_seconds,
+        stats.bitrate / 1e6,
+        stats.lateness_ms,
+        stats.max_lateness_ms,
+    );
+    if let Some(lag) = stats.lag_seconds {
+        line += &format!(" | {lag:.1} s behind the source");
+    }
+    if let Some(error) = &status.last_error {
+        line += &format!(" | {error}");
+    }
+    line
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{print, signals};
 use crate::clock::Clock;
 use crate::config::{ServiceOptions, ServiceSettings, from_environment};
-use crate::control::{self, Control, Launch};
+use crate::control::{self, Control, Launch, Launcher};
 use crate::pipeline;
 
 /// How long streams may take to play what they have captured. Service managers kill after 90 s by default.
@@ -40,7 +40,8 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let clock = Clock::start();
-    let launch = pipeline::Launcher::new(clock, settings.storage_path.clone());
+    let storage_root = settings.storage_path.clone();
+    let launch = Launcher::new(pipeline::Shared { clock, storage_root, persistent: true });
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));

@@ -239,6 +239,7 @@ impl Board {
             let lateness = output.lateness.last.as_secs_f64() * 1e3;
             let max = output.lateness.max.as_secs_f64() * 1e3;
             status.stats.lateness_ms = status.stats.lateness_ms.max(lateness);
+            status.stats.bitrate += output.bitrate;
             status.stats.max_lateness_ms = status.stats.max_lateness_ms.max(max);
         }
         status.modules.stream_publisher = Publisher {

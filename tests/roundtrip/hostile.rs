@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use overdub::roundtrip::{Failure, Settings, SizeLimit};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -170,6 +171,24 @@ async fn nonsense_is_counted_and_the_connection_goes_on() {
     let status = client.until("the status", |status| status.processor_status.is_some()).await;
     assert_eq!((status.bad_messages, status.unknown_ids, status.connections), (8, 1, 1), "{status:#?}");
     assert_eq!(status.processor_status.as_deref(), Some(r#"{"load":0.5}"#));
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn https_begins_with_tls_and_a_server_without_it_is_named() {
+    let (listener, address) = listen().await;
+    let url = format!("https://localhost:{}", address.port());
+    let mut client = Client::start(&url);
+    let (mut tcp, _) = listener.accept().await.expect("a client");
+    let mut hello = [0; 3];
+    tcp.read_exact(&mut hello).await.expect("the client speaks first");
+    // A handshake record of TLS (RFC 8446 5.1), and nothing in the clear before it.
+    assert_eq!(hello, [0x16, 0x03, 0x01]);
+    tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("the client reads");
+    let status = client.until("an error", |status| status.last_error.is_some()).await;
+    let error = status.last_error.expect("an error");
+    assert!(error.starts_with("websocket: ") && error.contains("corrupt message"), "{error}");
     client.stop.cancel();
     client.finish().await;
 }
