@@ -40,6 +40,6 @@ pub mod publish;
 pub mod redact;
 pub mod remux;
 pub mod roundtrip;
-pub mod status;
 pub mod sink;
+pub mod status;
 pub mod storage;

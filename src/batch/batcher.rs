@@ -6,7 +6,8 @@ use bytes::Bytes;
 use super::output_axis::{OutputAxis, Span};
 use super::{Grid, GridStats};
 use crate::media::{
-    AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoParams, VideoSample, VideoTrack, silent_frame,
+    AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoParams, VideoSample,
+    VideoTrack, silent_frame,
 };
 use crate::playout::Playout;
 
@@ -176,12 +177,7 @@ impl Batcher {
         self.grid.as_ref().map(|(period, ..)| *period)
     }
 
-    fn place(
-        &mut self,
-        period: u64,
-        params: &Arc<AudioParams>,
-        frames: &[StampedFrame],
-    ) -> AudioTrack {
+    fn place(&mut self, period: u64, params: &Arc<AudioParams>, frames: &[StampedFrame]) -> AudioTrack {
         let same = matches!(&self.grid, Some((p, known, _)) if *p == period && known == params);
         if !same && let Some(first) = frames.first() {
             self.grid_stats = self.grid_stats();

@@ -4,7 +4,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::media::{AudioCodec, AudioParams, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoCodec, VideoParams, VideoSample};
+use crate::media::{
+    AudioCodec, AudioParams, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoCodec, VideoParams,
+    VideoSample,
+};
 use crate::playout::Playout;
 
 const FRAME: i64 = 1024;

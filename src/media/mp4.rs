@@ -116,7 +116,8 @@ pub fn video_run(samples: &[VideoSample], origin: Flicks) -> TrackRun {
 /// Frames `range` of `track` as they stand in a fragment; `origin` is the track's time zero.
 pub fn audio_run(track: &AudioTrack, range: std::ops::Range<usize>, origin: Flicks) -> TrackRun {
     let rate = track.params.sample_rate;
-    let first = (track.start - origin).to_samples(rate) + range.start as i64 * i64::from(track.params.frame_len);
+    let first =
+        (track.start - origin).to_samples(rate) + range.start as i64 * i64::from(track.params.frame_len);
     let samples = track.frames[range]
         .iter()
         .map(|data| Sample {

@@ -14,7 +14,7 @@ use crate::media::{Batch, Flicks, Moment, Piece};
 use crate::remux::FitReport;
 use crate::roundtrip::Outcome as RoundtripOutcome;
 use crate::status::{
-    BatchState, BatchStatus, Fetcher, Output, Outcome, Phase, Processor, Publisher, StreamStatus,
+    BatchState, BatchStatus, Fetcher, Outcome, Output, Phase, Processor, Publisher, StreamStatus,
 };
 use crate::storage::Writer;
 use crate::{hls, publish, roundtrip};
@@ -225,7 +225,8 @@ impl Board {
         status.modules.stream_fetcher = fetcher(&source, age, kept.ended.is_some(), kept.source_failed);
         status.modules.audio_processor = processor(&self.roundtrip.borrow());
         status.modules.remuxer.silent_frames = kept.grid.inserted + kept.fit_padded;
-        let outputs: Vec<Output> = self.outputs.iter().map(|output| output_status(&output.borrow())).collect();
+        let outputs: Vec<Output> =
+            self.outputs.iter().map(|output| output_status(&output.borrow())).collect();
         status.stats.bytes_published = outputs.iter().map(|output| output.bytes).sum();
         status.stats.published_seconds = kept.position.max(Flicks::ZERO).to_secs_f64();
         status.stats.lag_seconds = kept.in_play.front().and_then(|(_, captured, start)| {

@@ -116,7 +116,10 @@ impl Handle {
     pub async fn finished(&self) -> End {
         let mut end = self.end.clone();
         let ended = end.wait_for(Option::is_some).await;
-        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| End::Failed("the stream's task died".to_owned()))
+        ended
+            .ok()
+            .and_then(|end| end.clone())
+            .unwrap_or_else(|| End::Failed("the stream's task died".to_owned()))
     }
 }
 

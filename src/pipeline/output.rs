@@ -193,8 +193,7 @@ impl Output {
 
     fn fit(&mut self, number: u64, original: &AudioTrack, answer: &roundtrip::Processed) -> AudioTrack {
         self.writer.batch_file(number, Artifact::ProcessedAudio, vec![answer.raw.clone()]);
-        let processed =
-            Processed { params: &answer.params, frames: &answer.frames, priming: answer.priming };
+        let processed = Processed { params: &answer.params, frames: &answer.frames, priming: answer.priming };
         let (track, report) = self.fitter.fit(original, processed);
         self.board.fitted(report);
         self.sound.processed(track)

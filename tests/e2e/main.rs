@@ -16,7 +16,7 @@
 #![expect(unreachable_pub, reason = "a test binary: nothing is outside")]
 
 mod bad_input;
-// mod corpus;
+mod corpus;
 mod demo;
 mod flv;
 mod judge;
@@ -31,8 +31,8 @@ mod processors;
 mod recorder;
 mod smooth;
 mod source;
-// mod srs;
-// mod srs_live;
+mod srs;
+mod srs_live;
 mod tools;
 mod vod;
 mod web;

@@ -33,9 +33,16 @@ impl Recorder {
     /// Begins to pull `url` into `file`, an FLV. The stream need not be there yet where the server lets
     /// viewers wait.
     pub async fn start(url: &str, file: &Path) -> Self {
+        Self::start_with(&[], url, file).await
+    }
+
+    /// The same with options of FFmpeg's for this input.
+    pub async fn start_with(input: &[&str], url: &str, file: &Path) -> Self {
         let log = file.with_extension("log");
         let mut child = Command::new("ffmpeg")
-            .args(["-hide_banner", "-nostdin", "-v", "warning", "-copyts", "-i", url])
+            .args(["-hide_banner", "-nostdin", "-v", "warning", "-copyts"])
+            .args(input)
+            .args(["-i", url])
             .args(["-map", "0", "-c", "copy", "-flush_packets", "1", "-flvflags", "no_duration_filesize"])
             .args(["-f", "flv", "pipe:1"])
             .stdin(Stdio::null())
@@ -77,14 +84,19 @@ impl Recorder {
 
     /// Waits until nothing has come for two seconds: a viewer is not told that the publisher has gone.
     pub async fn settled(&mut self) {
-        let quiet = async {
+        self.quiet_for(Duration::from_secs(2)).await;
+    }
+
+    /// Waits until nothing has come for `quiet`.
+    pub async fn quiet_for(&mut self, quiet: Duration) {
+        let over = async {
             let mut before = usize::MAX;
             while before != self.received() {
                 before = self.received();
-                tokio::time::sleep(Duration::from_secs(2)).await;
+                tokio::time::sleep(quiet).await;
             }
         };
-        within(Duration::from_secs(60), "the end of what is pulled", quiet).await;
+        within(Duration::from_secs(60), "the end of what is pulled", over).await;
         self.settled_with = Some(self.received());
     }
 
