@@ -253,16 +253,25 @@ impl Client {
         Ok(())
     }
 
-    /// Code and description of an information object, without the stream key.
+    /// Code and description of an information object. The description may repeat the stream key, which is
+    /// taken out; the code is a word of the protocol and stays as it is.
     fn refusal(&self, info: &Value) -> Refusal {
-        let text = |name: &str| {
-            let text = info.get(name).and_then(Value::as_str).unwrap_or_default();
-            let name = self.target.key.split('?').next().unwrap_or_default();
-            text.replace(&*self.target.key, "…").replace(name, "…").chars().take(MAX_TEXT).collect()
-        };
-        Refusal { code: text("code"), description: text("description") }
+        let text = |name: &str| info.get(name).and_then(Value::as_str).unwrap_or_default();
+        let key = &*self.target.key;
+        let name = key.split('?').next().unwrap_or_default();
+        let mut description = text("description").to_owned();
+        for secret in [key, name].into_iter().filter(|secret| secret.len() >= MIN_SECRET) {
+            description = description.replace(secret, "…");
+        }
+        Refusal {
+            code: text("code").chars().take(MAX_TEXT).collect(),
+            description: description.chars().take(MAX_TEXT).collect(),
+        }
     }
 }
+
+/// A shorter stream key keeps nobody out, and taking it out would garble the words that contain it.
+const MIN_SECRET: usize = 4;
 
 /// Characters of a server's words that are kept: one line of a log.
 const MAX_TEXT: usize = 200;

@@ -1,0 +1,145 @@
+//! 90 kHz time: the unit, and 33 bits unwrapped.
+
+use std::fmt;
+use std::ops::{Add, Neg, Sub};
+
+/// A time or a distance in ticks of the 90 kHz system clock (ISO/IEC 13818-1 2.4.3.7), unwrapped: it goes
+/// on where the 33 bits of the stream begin again, and may be negative.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Ticks(pub i64);
+
+impl Ticks {
+    /// Ticks in a second.
+    pub const PER_SECOND: i64 = 90_000;
+
+    /// The bare number of ticks.
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// What a PES header carries for this time: the low 33 bits.
+    pub const fn wrapped(self) -> u64 {
+        self.0.rem_euclid(Unwrapper::WRAP) as u64
+    }
+}
+
+impl Add for Ticks {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+}
+
+impl Sub for Ticks {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+}
+
+impl Neg for Ticks {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+}
+
+impl fmt::Debug for Ticks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}t", self.0)
+    }
+}
+
+/// Puts 33-bit time stamps on one axis that does not wrap.
+///
+/// Each stamp becomes the value nearest to the last one, so a wrap (every 26.5 hours) goes unnoticed and
+/// steps of up to 13 hours in either direction keep their sign. One unwrapper serves all streams of a
+/// program: audio and video on either side of the wrap meet on the same axis.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unwrapper {
+    last: Option<i64>,
+}
+
+impl Unwrapper {
+    const WRAP: i64 = 1 << 33;
+    /// A stream that begins less than this before the wrap begins below zero instead: the first stamp of
+    /// another stream may lie behind the wrap already, and both orders of arrival must give one axis.
+    const NEAR_WRAP: i64 = 60 * Ticks::PER_SECOND;
+
+    /// An unwrapper that has seen nothing.
+    pub const fn new() -> Self {
+        Self { last: None }
+    }
+
+    /// The unwrapped time of the 33-bit `stamp`, which becomes the reference of the next.
+    pub fn unwrap(&mut self, stamp: u64) -> Ticks {
+        let raw = (stamp & (Self::WRAP as u64 - 1)) as i64;
+        let ticks = match self.last {
+            Some(last) => Self::nearest(raw, last),
+            None if raw >= Self::WRAP - Self::NEAR_WRAP => raw - Self::WRAP,
+            None => raw,
+        };
+        self.last = Some(ticks);
+        Ticks(ticks)
+    }
+
+    /// The unwrapped time of `stamp` that is nearest to `reference`; remembers nothing. A PTS belongs near
+    /// its DTS, wherever the axis has got to.
+    pub fn near(stamp: u64, reference: Ticks) -> Ticks {
+        let raw = (stamp & (Self::WRAP as u64 - 1)) as i64;
+        Ticks(Self::nearest(raw, reference.0))
+    }
+
+    fn nearest(raw: i64, reference: i64) -> i64 {
+        let ahead = raw.wrapping_sub(reference).rem_euclid(Self::WRAP);
+        let step = if ahead < Self::WRAP / 2 { ahead } else { ahead - Self::WRAP };
+        reference.saturating_add(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_axis_goes_on_across_the_wrap_in_both_directions() {
+        let mut clock = Unwrapper::new();
+        assert_eq!(clock.unwrap(5_000_000_000), Ticks(5_000_000_000));
+        assert_eq!(clock.unwrap(8_589_934_000), Ticks(8_589_934_000));
+        assert_eq!(clock.unwrap(408), Ticks(8_589_935_000));
+        assert_eq!(clock.unwrap(8_589_934_500), Ticks(8_589_934_500));
+    }
+
+    #[test]
+    fn streams_that_begin_on_either_side_of_the_wrap_share_an_axis_in_either_order() {
+        let before = (1_u64 << 33) - 3_000;
+        let mut clock = Unwrapper::new();
+        assert_eq!((clock.unwrap(before), clock.unwrap(600)), (Ticks(-3_000), Ticks(600)));
+        let mut clock = Unwrapper::new();
+        assert_eq!((clock.unwrap(600), clock.unwrap(before)), (Ticks(600), Ticks(-3_000)));
+    }
+
+    #[test]
+    fn an_absurd_jump_neither_overflows_nor_sticks() {
+        let mut clock = Unwrapper::new();
+        clock.unwrap(0);
+        assert_eq!(clock.unwrap(1 << 32), Ticks(-(1 << 32)));
+        assert_eq!(clock.unwrap(u64::MAX).wrapped(), (1 << 33) - 1);
+    }
+
+    proptest! {
+        #[test]
+        fn steps_below_half_the_range_add_up_exactly(
+            start in 0_i64..(1 << 33),
+            steps in prop::collection::vec(-(1_i64 << 32) + 1..(1 << 32), 1..50),
+        ) {
+            let mut clock = Unwrapper::new();
+            let mut expected = clock.unwrap(start as u64);
+            for step in steps {
+                expected = expected + Ticks(step);
+                prop_assert_eq!(clock.unwrap(expected.wrapped()), expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Byte streams of NAL units (ISO/IEC 14496-10 annex B) to length-prefixed access units, in one copy.
+//!
+//! Payload is appended to one buffer as it comes, with start codes replaced by 4-byte lengths on the way.
+//! An access unit is split off that buffer and frozen; the next one goes on behind it in the same block.
+
+use bytes::{Bytes, BytesMut};
+
+use super::sets::BadSet;
+use super::timing::PictureClock;
+use super::{Output, Place, Stamps, Times};
+use crate::Ticks;
+use crate::error::DamageKind;
+use crate::event::{Event, Params, Sample, VideoParams};
+use std::sync::Arc;
+
+/// Largest access unit: four times what level 6.2 lets a picture have at the minimum compression ratio
+/// would still fit; anything above is no video.
+const MAX_ACCESS_UNIT: usize = 32 << 20;
+/// Size of the blocks that access units are gathered in.
+const BLOCK: usize = 512 << 10;
+const LENGTH: usize = 4;
+
+/// Where a NAL unit stands in its access unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It begins a new access unit.
+    Begins,
+    /// It belongs to the access unit in work.
+    Continues,
+    /// It belongs to the same access unit as the next NAL unit.
+    Precedes,
+}
+
+/// What becomes of a NAL unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It goes into the sample.
+    Sample,
+    /// It is left out.
+    Drop,
+    /// It is left out because it is broken.
+    Broken,
+}
+
+/// What is known of an access unit when it ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Picture {
+    /// It has a coded picture; without one it is no sample.
+    pub(crate) coded: bool,
+    pub(crate) random_access: bool,
+    pub(crate) idr: bool,
+    /// Picture order count, on an axis that begins anew with each picture that is `first`.
+    pub(crate) order: Option<i64>,
+    /// It begins a coded video sequence.
+    pub(crate) first: bool,
+    /// Distance to the next picture that the parameter sets promise.
+    pub(crate) nominal: Option<Ticks>,
+    /// The configuration, where it differs from the one before.
+    pub(crate) params: Option<Arc<VideoParams>>,
+}
+
+/// The rules of a codec.
+pub(crate) trait Rules: Default {
+    /// How many bytes of a NAL unit `role` wants to see, if it has so many.
+    const HEADER: usize;
+
+    /// Called once for each NAL unit, with its first bytes.
+    fn role(&mut self, header: &[u8]) -> Role;
+
+    /// Called with each whole NAL unit, after `role`.
+    fn take(&mut self, nal: &[u8]) -> Keep;
+
+    /// The access unit is complete; the next call is about the next one.
+    fn end(&mut self) -> Picture;
+}
+
+/// What becomes of a parameter set: it lives in the configuration record.
+pub(crate) fn kept(set: &Result<(), BadSet>) -> Keep {
+    if set.is_ok() { Keep::Drop } else { Keep::Broken }
+}
+
+/// The distance of two pictures that the parameter sets promise; `fields`: pictures to a frame.
+pub(crate) fn frame_ticks(params: &VideoParams, fields: i64) -> Option<Ticks> {
+    let (frames, seconds) = params.frame_rate?;
+    let ticks = i64::from(seconds) * Ticks::PER_SECOND / (i64::from(frames) * fields).max(1);
+    (ticks > 0).then_some(Ticks(ticks))
+}
+
+/// Gathers the access units of one stream.
+#[derive(Debug)]
+pub(crate) struct Assembler<R> {
+    pid: u16,
+    rules: R,
+    stamps: Stamps,
+    clock: PictureClock,
+    /// The access unit in work, then the NAL unit in work.
+    buffer: BytesMut,
+    /// The NAL unit in work.
+    nal: Option<Nal>,
+    /// A NAL unit before it that shares its access unit.
+    preceding: Option<Start>,
+    /// Where the access unit in work begins.
+    start: Start,
+    /// Bytes of the elementary stream so far.
+    position: u64,
+    /// Zero bytes just before `position`, at most 3.
+    zeros: usize,
+    /// The access unit in work has missing or broken bytes.
+    damaged: bool,
+    place: Place,
+}
+
+/// Where a NAL unit begins.
+#[derive(Clone, Copy, Debug, Default)]
+struct Start {
+    /// In the buffer: its length field.
+    at: usize,
+    /// In the elementary stream: its start code, with one zero_byte.
+    position: u64,
+    /// In the elementary stream: the last byte of its start code. The access unit commences in the PES
+    /// packet that has this byte, even where a multiplexer left a zero_byte in the one before.
+    code: u64,
+    offset: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Nal {
+    start: Start,
+    role_known: bool,
+}
+
+impl<R: Rules> Assembler<R> {
+    pub(crate) fn new(pid: u16) -> Self {
+        Self {
+            pid,
+            rules: R::default(),
+            stamps: Stamps::default(),
+            clock: PictureClock::default(),
+            buffer: BytesMut::new(),
+            nal: None,
+            preceding: None,
+            start: Start::default(),
+            position: 0,
+            zeros: 0,
+            damaged: false,
+            place: Place::default(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, times: Option<Times>) {
+        if let Some(times) = times {
+            self.stamps.push(self.position, times);
+        }
+    }
+
+    pub(crate) fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
+        self.place = place;
+        let mut done = 0;
+        for one in memchr::memchr_iter(1, bytes) {
+            let zeros = self.zeros_before(bytes, one);
+            if zeros < 2 {
+                continue;
+            }
+            self.append(&bytes[done..one]);
+            done = one + 1;
+            self.close(out);
+            let code = self.position + one as u64;
+            self.open(code - zeros as u64, code, place);
+        }
+        self.append(&bytes[done..]);
+        self.zeros = self.zeros_before(bytes, bytes.len());
+        self.position += bytes.len() as u64;
+        if let Some(nal) = self.nal {
+            if !nal.role_known && self.buffer.len() >= nal.start.at + LENGTH + R::HEADER {
+                self.place_nal(out);
+            }
+            if self.buffer.len() > MAX_ACCESS_UNIT {
+                self.drop_unit(out);
+            }
+        }
+    }
+
+    pub(crate) fn lost(&mut self) {
+        self.damaged = true;
+        self.zeros = 0;
+    }
+
+    pub(crate) fn damaged(&mut self) {
+        self.damaged = true;
+    }
+
+    /// Completes the access unit in work: nothing of it is to come.
+    pub(crate) fn flush(&mut self, out: &mut Output) {
+        self.close(out);
+        self.preceding = None;
+        let unit = self.buffer.split();
+        self.emit(unit.freeze(), self.position, out);
+        self.zeros = 0;
+    }
+
+    /// Zero bytes before index `at`, at most 3, with those of the bytes before `bytes`.
+    fn zeros_before(&self, bytes: &[u8], at: usize) -> usize {
+        let here = bytes[..at].iter().rev().take(3).take_while(|&&byte| byte == 0).count();
+        if here == at { (here + self.zeros).min(3) } else { here }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if self.nal.is_none() {
+            return;
+        }
+        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
+            // A block is used again when all samples in it are gone; else the unit in work moves to a new one.
+            self.buffer.reserve(BLOCK.max(self.buffer.len()));
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// A start code ended at `code`.
+    fn open(&mut self, position: u64, code: u64, place: Place) {
+        let start = Start { at: self.buffer.len(), position, code, offset: place.offset };
+        self.nal = Some(Nal { start, role_known: false });
+        self.append(&[0; LENGTH]);
+    }
+
+    /// The NAL unit in work is whole, but for the zeros behind it.
+    fn close(&mut self, out: &mut Output) {
+        let Some(nal) = self.nal else { return };
+        // trailing_zero_8bits and the start code; a NAL unit never ends with a zero byte (7.4.1).
+        let first = nal.start.at + LENGTH;
+        let zeros = self.buffer[first..].iter().rev().take_while(|&&byte| byte == 0).count();
+        self.buffer.truncate(self.buffer.len() - zeros);
+        if self.buffer.len() == first {
+            self.buffer.truncate(nal.start.at);
+            self.nal = None;
+            return;
+        }
+        if !nal.role_known {
+            self.place_nal(out);
+        }
+        let Some(Nal { start, .. }) = self.nal.take() else { return };
+        let body = start.at + LENGTH;
+        let length = (self.buffer.len() - body) as u32;
+        self.buffer[start.at..body].copy_from_slice(&length.to_be_bytes());
+        match self.rules.take(&self.buffer[body..]) {
+            Keep::Sample => {}
+            Keep::Drop => self.buffer.truncate(start.at),
+            Keep::Broken => {
+                let nal_type = self.buffer[body];
+                self.buffer.truncate(start.at);
+                out.damage(DamageKind::ParameterSet { nal_type }, Some(self.pid), self.place);
+            }
+        }
+    }
+
+    /// Asks the rules where the NAL unit in work belongs, and ends the access unit before it if need be.
+    fn place_nal(&mut self, out: &mut Output) {
+        let Some(nal) = &mut self.nal else { return };
+        nal.role_known = true;
+        let body = nal.start.at + LENGTH;
+        let header = &self.buffer[body..self.buffer.len().min(body + R::HEADER)];
+        let start = nal.start;
+        match self.rules.role(header) {
+            Role::Precedes => {
+                self.preceding.get_or_insert(start);
+            }
+            Role::Continues => self.preceding = None,
+            Role::Begins => {
+                let mut start = self.preceding.take().unwrap_or(start);
+                let unit = self.buffer.split_to(start.at);
+                if let Some(nal) = &mut self.nal {
+                    nal.start.at -= start.at;
+                }
+                start.at = 0;
+                self.emit(unit.freeze(), start.position, out);
+                self.start = start;
+            }
+        }
+    }
+
+    fn emit(&mut self, data: Bytes, end: u64, out: &mut Output) {
+        let picture = self.rules.end();
+        let damaged = std::mem::take(&mut self.damaged);
+        if !picture.coded {
+            // Parameter sets or delimiters alone: they count for the next access unit.
+            self.damaged = damaged;
+            return;
+        }
+        let stamp = self.stamps.take(self.start.code);
+        let times = self.clock.next(stamp, picture.order, picture.first, picture.nominal);
+        if let Some(params) = picture.params {
+            out.events.push_back(Event::Params { pid: self.pid, params: Params::Video(params) });
+        }
+        let Some(Times { pts, dts }) = times else {
+            // Pictures before the first stamp of the stream cannot be placed.
+            let bytes = end.saturating_sub(self.start.position);
+            out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), self.place);
+            return;
+        };
+        out.sample(Sample {
+            pid: self.pid,
+            pts,
+            dts,
+            stamped: stamp.is_some(),
+            random_access: picture.random_access,
+            idr: picture.idr,
+            damaged,
+            data,
+            elementary_len: end.saturating_sub(self.start.position),
+            offset: self.start.offset,
+        });
+    }
+
+    fn drop_unit(&mut self, out: &mut Output) {
+        out.damage(DamageKind::TooLarge { limit: MAX_ACCESS_UNIT }, Some(self.pid), self.place);
+        self.buffer = BytesMut::new();
+        self.nal = None;
+        self.preceding = None;
+        self.rules.end();
+    }
+}

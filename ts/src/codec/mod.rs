@@ -1,0 +1,160 @@
+//! Elementary streams to samples: one module per codec, and what they share.
+
+pub mod adts;
+mod annexb;
+mod audio;
+mod bits;
+mod h264;
+mod hevc;
+mod order;
+mod sets;
+mod timing;
+mod vui;
+
+use std::collections::VecDeque;
+
+use crate::Ticks;
+use crate::error::{Damage, DamageKind};
+use crate::event::{Codec, Event, Sample, Stats};
+
+/// Where in the input a packet stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) packet: u64,
+    pub(crate) offset: u64,
+}
+
+/// Events on their way out, and the counters.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) stats: Stats,
+}
+
+impl Output {
+    pub(crate) fn sample(&mut self, sample: Sample) {
+        self.stats.samples += 1;
+        self.stats.damaged_samples += u64::from(sample.damaged);
+        self.events.push_back(Event::Sample(sample));
+    }
+
+    pub(crate) fn damage(&mut self, kind: DamageKind, pid: Option<u16>, place: Place) {
+        self.stats.damages += 1;
+        let Place { packet, offset } = place;
+        self.events.push_back(Event::Damage(Damage { kind, pid, packet, offset }));
+    }
+}
+
+/// Time stamps of a PES header, unwrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub(crate) pts: Ticks,
+    pub(crate) dts: Ticks,
+}
+
+/// Time stamps waiting for the access unit that they belong to: the first that commences behind the PES
+/// header (ISO/IEC 13818-1 2.4.3.7).
+#[derive(Debug, Default)]
+pub(crate) struct Stamps {
+    /// With the position in the elementary stream from which each applies.
+    waiting: VecDeque<(u64, Times)>,
+}
+
+impl Stamps {
+    /// An access unit over so many PES packets is not plausible: the oldest stamps are of no use then.
+    const MAX: usize = 64;
+
+    pub(crate) fn push(&mut self, position: u64, times: Times) {
+        if self.waiting.len() == Self::MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((position, times));
+    }
+
+    /// The stamp for an access unit that commences at `position`.
+    pub(crate) fn take(&mut self, position: u64) -> Option<Times> {
+        let mut found = None;
+        while let Some(&(from, times)) = self.waiting.front()
+            && from <= position
+        {
+            found = Some(times);
+            self.waiting.pop_front();
+        }
+        found
+    }
+}
+
+/// The parser of one elementary stream.
+#[derive(Debug)]
+pub(crate) enum Parser {
+    H264(Box<annexb::Assembler<h264::Avc>>),
+    Hevc(Box<annexb::Assembler<hevc::Hevc>>),
+    Audio(Box<audio::Framer<adts::Adts>>),
+}
+
+impl Parser {
+    /// `None` for what is listed and left alone.
+    pub(crate) fn new(codec: Codec, pid: u16) -> Option<Self> {
+        match codec {
+            Codec::H264 => Some(Self::H264(Box::new(annexb::Assembler::new(pid)))),
+            Codec::Hevc => Some(Self::Hevc(Box::new(annexb::Assembler::new(pid)))),
+            Codec::AacAdts => Some(Self::Audio(Box::new(audio::Framer::new(pid)))),
+            _ => None,
+        }
+    }
+
+    /// A PES packet begins with the next byte.
+    pub(crate) fn begin(&mut self, times: Option<Times>) {
+        match self {
+            Self::H264(parser) => parser.begin(times),
+            Self::Hevc(parser) => parser.begin(times),
+            Self::Audio(parser) => parser.begin(times),
+        }
+    }
+
+    /// The next bytes of the elementary stream, from the packet at `place`.
+    pub(crate) fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
+        match self {
+            Self::H264(parser) => parser.data(bytes, place, out),
+            Self::Hevc(parser) => parser.data(bytes, place, out),
+            Self::Audio(parser) => parser.data(bytes, place, out),
+        }
+    }
+
+    /// About so many bytes are missing here.
+    pub(crate) fn lost(&mut self, bytes: u64) {
+        match self {
+            Self::H264(parser) => parser.lost(),
+            Self::Hevc(parser) => parser.lost(),
+            Self::Audio(parser) => parser.lost(bytes),
+        }
+    }
+
+    /// The bytes that come may be wrong, or end early, but their place is right.
+    pub(crate) fn damaged(&mut self) {
+        match self {
+            Self::H264(parser) => parser.damaged(),
+            Self::Hevc(parser) => parser.damaged(),
+            Self::Audio(parser) => parser.lost(0),
+        }
+    }
+
+    /// A segment ended; `short`: inside a PES packet whose length is known, so that it goes on in the next.
+    pub(crate) fn end_segment(&mut self, short: bool, place: Place, out: &mut Output) {
+        match self {
+            Self::H264(_) | Self::Hevc(_) if short => {}
+            Self::H264(parser) => parser.flush(out),
+            Self::Hevc(parser) => parser.flush(out),
+            Self::Audio(parser) => parser.end_segment(place, out),
+        }
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn finish(&mut self, place: Place, out: &mut Output) {
+        match self {
+            Self::H264(parser) => parser.flush(out),
+            Self::Hevc(parser) => parser.flush(out),
+            Self::Audio(parser) => parser.finish(place, out),
+        }
+    }
+}

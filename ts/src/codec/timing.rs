@@ -1,0 +1,136 @@
+//! Times of access units that have none of their own.
+
+use super::Times;
+use crate::Ticks;
+
+/// The time one frame of `samples` at `rate` Hz after `from`.
+///
+/// A frame is no whole number of ticks (44.1 kHz: 2089.8). The grid of frame borders is laid over absolute
+/// time and `from` keeps its distance to the nearest border, so rounding does not add up over the frames of
+/// a PES packet. FFmpeg counts the same way, which makes stamps comparable to the tick.
+pub(crate) fn after_frame(from: Ticks, samples: u32, rate: u32) -> Ticks {
+    let unit = i128::from(samples) * i128::from(Ticks::PER_SECOND);
+    let rate = i128::from(rate.max(1));
+    if unit < rate {
+        return from;
+    }
+    let border = |k: i128| rounded(k * unit, rate);
+    let nearest = rounded(i128::from(from.0) * rate, unit);
+    let next = border(nearest + 1) + i128::from(from.0) - border(nearest);
+    Ticks(i64::try_from(next).unwrap_or(i64::MAX))
+}
+
+/// `a / b` to the nearest whole number, halves away from zero.
+fn rounded(a: i128, b: i128) -> i128 {
+    let half = if a < 0 { -b / 2 } else { b / 2 };
+    (a + half) / b
+}
+
+/// Estimates the times of pictures that came without: DTS from the distance of the pictures before, PTS from
+/// the picture order count.
+#[derive(Debug, Default)]
+pub(crate) struct PictureClock {
+    last_dts: Option<Ticks>,
+    /// Last distance between two stamped pictures' DTS that followed each other.
+    step: Option<Ticks>,
+    /// The last picture had a stamp.
+    follows_stamp: bool,
+    /// PTS less DTS of the last stamped picture that begins a sequence, or of any before there is one.
+    delay: Option<Ticks>,
+    /// PTS and order count of a stamped picture of this coded video sequence.
+    anchor: Option<(Ticks, i64)>,
+    /// Ticks per unit of the order count, as a fraction.
+    scale: Option<(i64, i64)>,
+}
+
+/// Longest plausible distance between two pictures; anything else is a jump of the clock.
+const MAX_STEP: Ticks = Ticks(10 * Ticks::PER_SECOND);
+
+impl PictureClock {
+    /// The times of the next picture in decoding order. `order`: its order count; `first`: it begins a
+    /// coded video sequence; `nominal`: the distance of pictures that the parameter sets promise.
+    /// `None`: nothing to go by yet.
+    pub(crate) fn next(
+        &mut self,
+        stamp: Option<Times>,
+        order: Option<i64>,
+        first: bool,
+        nominal: Option<Ticks>,
+    ) -> Option<Times> {
+        if first {
+            self.anchor = None;
+        }
+        if let Some(times) = stamp {
+            self.learn(times, order, first);
+            return stamp;
+        }
+        let step = self.step.or(nominal).unwrap_or(Ticks(0));
+        let dts = self.last_dts? + step;
+        self.last_dts = Some(dts);
+        self.follows_stamp = false;
+        let by_order = match (self.anchor, order) {
+            (Some((pts, anchor)), Some(order)) => {
+                // Two units of the order count are one frame in nearly every stream.
+                let (ticks, units) = self.scale.unwrap_or((step.0, 2));
+                let distance = i128::from(order - anchor) * i128::from(ticks);
+                i64::try_from(rounded(distance, i128::from(units))).ok().map(|ticks| pts + Ticks(ticks))
+            }
+            _ => None,
+        };
+        let pts = by_order.unwrap_or(dts + self.delay.unwrap_or(Ticks(0)));
+        if self.anchor.is_none() {
+            self.anchor = order.map(|order| (pts, order));
+        }
+        Some(Times { pts: pts.max(dts), dts })
+    }
+
+    fn learn(&mut self, times: Times, order: Option<i64>, first: bool) {
+        if let Some(last) = self.last_dts
+            && self.follows_stamp
+        {
+            let step = times.dts - last;
+            self.step = (step > Ticks(0) && step < MAX_STEP).then_some(step).or(self.step);
+        }
+        if first || self.delay.is_none() {
+            self.delay = Some(times.pts - times.dts);
+        }
+        if let Some(order) = order {
+            if let Some((pts, anchor)) = self.anchor {
+                let (ticks, units) = ((times.pts - pts).0, order - anchor);
+                if units != 0 && ticks.signum() == units.signum() && ticks.abs() < MAX_STEP.0 {
+                    self.scale = Some((ticks.abs(), units.abs()));
+                }
+            }
+            self.anchor = Some((times.pts, order));
+        }
+        self.last_dts = Some(times.dts);
+        self.follows_stamp = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_44100_hz_do_not_drift_over_an_hour() {
+        let start = Ticks(132_005);
+        let frames = 155_040;
+        let end = (0..frames).fold(start, |at, _| after_frame(at, 1024, 44_100));
+        let exact = 132_005.0 + f64::from(frames) * 1024.0 * 90_000.0 / 44_100.0;
+        assert!((end.0 as f64 - exact).abs() < 1.0, "{end:?} {exact}");
+        assert_eq!(after_frame(Ticks(126_000), 1024, 48_000), Ticks(127_920));
+    }
+
+    #[test]
+    fn pictures_without_stamps_are_placed_by_dts_distance_and_order_count() {
+        let mut clock = PictureClock::default();
+        let times = |pts, dts| Times { pts: Ticks(pts), dts: Ticks(dts) };
+        assert_eq!(clock.next(None, None, true, None), None);
+        assert_eq!(clock.next(Some(times(18_000, 0)), Some(0), true, None), Some(times(18_000, 0)));
+        assert_eq!(clock.next(Some(times(45_000, 9_000)), Some(6), false, None), Some(times(45_000, 9_000)));
+        assert_eq!(clock.next(None, Some(2), false, None), Some(times(27_000, 18_000)));
+        assert_eq!(clock.next(None, Some(4), false, None), Some(times(36_000, 27_000)));
+        assert_eq!(clock.next(None, Some(0), true, None), Some(times(54_000, 36_000)));
+    }
+}

@@ -1,0 +1,408 @@
+//! The demuxer: packets to their PIDs, tables to programs, payloads to parsers.
+
+mod guess;
+mod programs;
+
+use bytes::Bytes;
+use mpeg2ts_reader::packet::Packet;
+
+use crate::clock::Unwrapper;
+use crate::codec::{Output, Parser, Place, Times};
+use crate::error::DamageKind;
+use crate::event::{Event, Stats};
+use crate::pes::{Pes, Stamp};
+use crate::psi::Sections;
+use crate::sync::{Found, Framer, PACKET};
+use programs::Programs;
+
+pub use programs::Choice;
+
+const PAT_PID: u16 = 0;
+const NULL_PID: u16 = 0x1FFF;
+const PIDS: usize = 1 << 13;
+/// Packets kept while the tables have not come: 1.5 MB, several seconds of an ordinary stream. Tables are
+/// due every 100 ms (ETSI TR 101 290), so past this there are none.
+const MAX_HELD: usize = 8192;
+
+/// What a [`Demuxer`] does besides the usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Also yield [`Event::Payload`]: the elementary bytes of every stream of the chosen programs as they
+    /// came, those of listed-only streams included.
+    pub raw: bool,
+    /// Which programs are demuxed.
+    pub programs: Choice,
+}
+
+/// Takes a transport stream apart.
+///
+/// Feed bytes with [`push`](Self::push) in pieces of any size, and take events with
+/// [`next_event`](Self::next_event) until it returns `None`. How the input is cut makes no difference to the
+/// events. [`end_segment`](Self::end_segment) says that an HLS segment ended, [`finish`](Self::finish) that
+/// nothing more comes.
+#[derive(Debug)]
+pub struct Demuxer {
+    framer: Framer,
+    core: Core,
+}
+
+impl Default for Demuxer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Demuxer {
+    /// A demuxer of the first usable program.
+    pub fn new() -> Self {
+        Self::with_config(Config::default())
+    }
+
+    pub fn with_config(config: Config) -> Self {
+        Self { framer: Framer::new(), core: Core::new(config) }
+    }
+
+    /// Takes the next bytes of the input.
+    pub fn push(&mut self, chunk: Bytes) {
+        self.core.out.stats.bytes += chunk.len() as u64;
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            rest = self.framer.feed(rest);
+            self.drain(false);
+        }
+    }
+
+    /// An HLS segment ended. Pictures of PES packets without length are complete, what is left of a TS packet
+    /// is dropped, and continuity counters begin anew; the rest of an ADTS frame and a PES packet that is
+    /// short of its length wait for the next segment.
+    pub fn end_segment(&mut self) {
+        self.end_packets();
+        self.core.end_segment();
+    }
+
+    /// The input ended: everything that is complete comes out. The demuxer may be used on, as after a
+    /// discontinuity.
+    pub fn finish(&mut self) {
+        self.end_packets();
+        self.core.end_segment();
+        self.core.finish();
+    }
+
+    /// The next event; `None`: more input is needed.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.core.out.events.pop_front()
+    }
+
+    /// Counters of everything up to now.
+    pub fn stats(&self) -> Stats {
+        self.core.out.stats
+    }
+
+    fn end_packets(&mut self) {
+        self.drain(true);
+        self.framer.restart();
+    }
+
+    fn drain(&mut self, ended: bool) {
+        let window = self.framer.window();
+        while let Some(found) = self.framer.next(ended) {
+            let core = &mut self.core;
+            match found {
+                Found::Packet { position, at } => {
+                    core.place = Place { packet: core.out.stats.packets, offset: at };
+                    core.out.stats.packets += 1;
+                    core.packet(&window[position..position + PACKET], Some(&window));
+                }
+                Found::Skipped { bytes, at } => {
+                    let place = Place { packet: core.out.stats.packets, offset: at };
+                    core.out.stats.sync_losses += u64::from(self.framer.consume_loss());
+                    core.out.stats.skipped_bytes += bytes;
+                    core.out.damage(DamageKind::SyncLost { skipped: bytes }, None, place);
+                }
+                Found::Cut { bytes, at } => {
+                    let place = Place { packet: core.out.stats.packets, offset: at };
+                    core.out.stats.skipped_bytes += u64::from(bytes);
+                    core.out.damage(DamageKind::CutPacket { bytes }, None, place);
+                }
+            }
+        }
+    }
+}
+
+/// Everything behind the framing.
+#[derive(Debug)]
+struct Core {
+    config: Config,
+    out: Output,
+    /// For each PID the index of its slot plus one; 0: not in use.
+    pids: Box<[u16]>,
+    slots: Vec<Slot>,
+    programs: Programs,
+    /// Packets of PIDs whose meaning is not known yet; `None` once it is.
+    held: Option<Vec<(Place, [u8; PACKET])>>,
+    place: Place,
+}
+
+/// A PID in use.
+#[derive(Debug)]
+struct Slot {
+    pid: u16,
+    carries: Carries,
+    /// continuity_counter of its last packet with a payload.
+    counter: Option<u8>,
+    /// The last bytes of that packet: tells a legal duplicate from the loss of a multiple of 16 packets.
+    tail: [u8; TAIL],
+    /// In a stretch of scrambled packets.
+    scrambled: bool,
+}
+
+/// Behind every place that may differ between duplicates (the PCR, 2.4.3.3).
+const TAIL: usize = 16;
+/// Bytes of payload in an ordinary packet.
+const PAYLOAD: u64 = 184;
+
+#[derive(Debug)]
+enum Carries {
+    Tables(Sections),
+    Stream {
+        clock: usize,
+        pes: Pes,
+        parser: Option<Parser>,
+    },
+    /// Nothing any more.
+    Free,
+}
+
+impl Core {
+    fn new(config: Config) -> Self {
+        let mut core = Self {
+            config,
+            out: Output::default(),
+            pids: vec![0; PIDS].into(),
+            slots: Vec::new(),
+            programs: Programs::new(config.programs),
+            held: Some(Vec::new()),
+            place: Place::default(),
+        };
+        core.assign(PAT_PID, Carries::Tables(Sections::default()));
+        core
+    }
+
+    fn packet(&mut self, data: &[u8], owner: Option<&Bytes>) {
+        let packet = Packet::new(data);
+        let pid = u16::from(packet.pid());
+        let Some(index) = usize::from(self.pids[usize::from(pid)]).checked_sub(1) else {
+            if pid != NULL_PID {
+                self.hold(data);
+            }
+            return;
+        };
+        let slot = &mut self.slots[index];
+        let control = packet.adaptation_control();
+        if !control.has_payload() {
+            return; // the counter stands still (2.4.3.3)
+        }
+        let payload = packet.payload();
+        let found = data[3] & 0x0F;
+        let mut lost = None;
+        if let Some(last) = slot.counter {
+            let expected = (last + 1) & 0x0F;
+            if found == last && data[PACKET - TAIL..] == slot.tail {
+                self.out.stats.duplicates += 1;
+                return;
+            }
+            if found != expected {
+                let announced =
+                    packet.adaptation_field().is_some_and(|field| field.discontinuity_indicator());
+                lost = (!announced).then_some(expected);
+            }
+        }
+        if packet.transport_error_indicator() {
+            self.out.stats.transport_errors += 1;
+            self.out.damage(DamageKind::TransportError, Some(pid), self.place);
+            // With the counter wrong too, the packet may not even be of this PID.
+            if lost.is_some() || matches!(slot.carries, Carries::Tables(_)) {
+                return;
+            }
+            if let Carries::Stream { parser: Some(parser), .. } = &mut slot.carries {
+                parser.damaged();
+            }
+        }
+        slot.counter = Some(found);
+        slot.tail.copy_from_slice(&data[PACKET - TAIL..]);
+        if let Some(expected) = lost {
+            self.out.stats.continuity_errors += 1;
+            self.out.damage(DamageKind::Continuity { expected, found }, Some(pid), self.place);
+            slot.lost(found.wrapping_sub(expected) & 0x0F);
+        }
+        let Some(payload) = payload else {
+            if data[4] > 183 {
+                self.out.damage(DamageKind::AdaptationField, Some(pid), self.place);
+            }
+            return;
+        };
+        if packet.transport_scrambling_control().is_scrambled() {
+            self.out.stats.scrambled += 1;
+            if !std::mem::replace(&mut slot.scrambled, true) {
+                self.out.damage(DamageKind::Scrambled, Some(pid), self.place);
+                slot.lost(0);
+            }
+            return;
+        }
+        slot.scrambled = false;
+        let start = packet.payload_unit_start_indicator();
+        match &mut slot.carries {
+            Carries::Free => {}
+            Carries::Tables(_) => self.tables(index, payload, start),
+            Carries::Stream { .. } => self.stream(index, payload, start, owner),
+        }
+    }
+
+    fn stream(&mut self, index: usize, payload: &[u8], start: bool, owner: Option<&Bytes>) {
+        let Some(Slot { pid, carries: Carries::Stream { clock, pes, parser }, .. }) =
+            self.slots.get_mut(index)
+        else {
+            return;
+        };
+        let (pid, place) = (*pid, self.place);
+        let step = pes.push(payload, start);
+        if start {
+            self.out.stats.pes_packets += 1;
+        }
+        if let Some(missing) = step.short {
+            self.out.damage(DamageKind::PesShort { missing }, Some(pid), place);
+            if let Some(parser) = parser {
+                parser.damaged();
+            }
+        }
+        if step.bad_header {
+            self.out.damage(DamageKind::PesHeader, Some(pid), place);
+        }
+        if step.scrambled {
+            self.out.damage(DamageKind::Scrambled, Some(pid), place);
+        }
+        let times = step.begun.flatten().map(|stamp| unwrap(self.programs.clock(*clock), stamp));
+        if let Some(parser) = parser {
+            if step.begun.is_some() {
+                parser.begin(times);
+            }
+            if !step.data.is_empty() {
+                parser.data(step.data, place, &mut self.out);
+            }
+        }
+        if self.config.raw && !step.data.is_empty() {
+            let data = match owner {
+                Some(owner) => owner.slice_ref(step.data),
+                None => Bytes::copy_from_slice(step.data),
+            };
+            self.out.events.push_back(Event::Payload { pid, data });
+        }
+    }
+
+    /// Keeps a packet whose PID has no meaning yet.
+    fn hold(&mut self, data: &[u8]) {
+        let Some(held) = &mut self.held else { return };
+        if let Ok(packet) = data.try_into() {
+            held.push((self.place, packet));
+        }
+        if held.len() >= MAX_HELD {
+            self.do_without_tables();
+        }
+    }
+
+    /// The tables are known, or will not come: what was held has a meaning now, or none.
+    fn release(&mut self) {
+        let place = self.place;
+        for (at, packet) in self.held.take().into_iter().flatten() {
+            self.place = at;
+            self.packet(&packet, None);
+        }
+        self.place = place;
+    }
+
+    fn end_segment(&mut self) {
+        if self.held.is_some() {
+            self.do_without_tables();
+        }
+        for slot in &mut self.slots {
+            slot.counter = None;
+            slot.scrambled = false;
+            match &mut slot.carries {
+                Carries::Tables(sections) => sections.reset(),
+                Carries::Stream { pes, parser: Some(parser), .. } => {
+                    parser.end_segment(pes.is_short(), self.place, &mut self.out);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        for slot in &mut self.slots {
+            slot.finish(self.place, &mut self.out);
+        }
+    }
+
+    /// Gives `pid` a new use; returns whether it was free.
+    fn assign(&mut self, pid: u16, carries: Carries) -> bool {
+        let index = usize::from(self.pids[usize::from(pid)]);
+        if let Some(slot) = index.checked_sub(1).and_then(|index| self.slots.get_mut(index)) {
+            let free = matches!(slot.carries, Carries::Free);
+            if free {
+                *slot = Slot::new(pid, carries);
+            }
+            return free;
+        }
+        self.slots.push(Slot::new(pid, carries));
+        self.pids[usize::from(pid)] = self.slots.len() as u16;
+        true
+    }
+
+    /// Takes the use of `pid` away; what its parser still has comes out.
+    fn free(&mut self, pid: u16) {
+        let index = usize::from(self.pids[usize::from(pid)]);
+        if let Some(slot) = index.checked_sub(1).and_then(|index| self.slots.get_mut(index)) {
+            slot.finish(self.place, &mut self.out);
+            slot.carries = Carries::Free;
+        }
+    }
+}
+
+impl Slot {
+    fn new(pid: u16, carries: Carries) -> Self {
+        Self { pid, carries, counter: None, tail: [0; TAIL], scrambled: false }
+    }
+
+    /// So many packets, or 16 more, are missing.
+    fn lost(&mut self, packets: u8) {
+        match &mut self.carries {
+            Carries::Tables(sections) => sections.reset(),
+            Carries::Stream { pes, parser, .. } => {
+                pes.lost();
+                if let Some(parser) = parser {
+                    parser.lost(u64::from(packets) * PAYLOAD);
+                }
+            }
+            Carries::Free => {}
+        }
+    }
+
+    fn finish(&mut self, place: Place, out: &mut Output) {
+        if let Carries::Stream { pes, parser, .. } = &mut self.carries {
+            if let Some(missing) = pes.reset() {
+                out.damage(DamageKind::PesShort { missing }, Some(self.pid), place);
+                if let Some(parser) = parser {
+                    parser.damaged();
+                }
+            }
+            if let Some(parser) = parser {
+                parser.finish(place, out);
+            }
+        }
+    }
+}
+
+fn unwrap(clock: &mut Unwrapper, stamp: Stamp) -> Times {
+    let dts = clock.unwrap(stamp.dts);
+    Times { pts: Unwrapper::near(stamp.pts, dts), dts }
+}

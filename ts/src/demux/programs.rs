@@ -1,0 +1,235 @@
+//! Tables to programs, and which of them is demuxed.
+
+use std::sync::Arc;
+
+use super::{Carries, Core, NULL_PID, PAT_PID};
+use crate::clock::Unwrapper;
+use crate::codec::Parser;
+use crate::error::DamageKind;
+use crate::event::{Event, Program, Stream};
+use crate::pes::Pes;
+use crate::psi::{self, Map, Sections, Table};
+
+/// Programs of a PAT that are followed: more than any multiplex has, far less than the 253 entries of one
+/// section times 256 sections.
+const MAX_PROGRAMS: usize = 256;
+
+/// Which programs are demuxed. All are listed, whatever is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The first whose map comes and lists a stream that this crate takes apart; where no map does, the first
+    /// of the PAT.
+    #[default]
+    First,
+    /// The one with this program_number.
+    Number(u16),
+    /// Every one.
+    All,
+}
+
+/// The programs of the PAT in force.
+#[derive(Debug)]
+pub(super) struct Programs {
+    choice: Choice,
+    list: Vec<Entry>,
+    /// The program that [`Choice::First`] settled on.
+    first: Option<u16>,
+    /// One per selected program; an index stays good when its program goes.
+    clocks: Vec<Unwrapper>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u16,
+    pmt_pid: u16,
+    map: Option<Map>,
+    /// Index of its clock; it is demuxed.
+    clock: Option<usize>,
+}
+
+impl Programs {
+    pub(super) fn new(choice: Choice) -> Self {
+        Self { choice, list: Vec::new(), first: None, clocks: vec![Unwrapper::new()] }
+    }
+
+    pub(super) fn clock(&mut self, index: usize) -> &mut Unwrapper {
+        &mut self.clocks[index]
+    }
+
+    /// Decides on a program whose map is `map`.
+    fn selects(&mut self, number: u16, map: &Map) -> bool {
+        match self.choice {
+            Choice::All => true,
+            Choice::Number(wanted) => wanted == number,
+            Choice::First => match self.first {
+                Some(first) => first == number,
+                None if is_usable(map) => {
+                    self.first = Some(number);
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// The clock of program `number`. One program at a time keeps one axis, also across a change of its
+    /// number; programs side by side have clocks of their own.
+    fn clock_of(&mut self, number: u16) -> usize {
+        if self.choice != Choice::All {
+            return 0;
+        }
+        if let Some(clock) = self.list.iter().find(|it| it.number == number).and_then(|it| it.clock) {
+            return clock;
+        }
+        self.clocks.push(Unwrapper::new());
+        self.clocks.len() - 1
+    }
+
+    /// Every map that may bring streams has come.
+    fn is_complete(&self) -> bool {
+        match self.choice {
+            Choice::First | Choice::Number(_) => self.list.iter().any(|it| it.clock.is_some()),
+            Choice::All => self.list.iter().all(|it| it.map.is_some()) && !self.list.is_empty(),
+        }
+    }
+}
+
+fn is_usable(map: &Map) -> bool {
+    map.streams
+        .iter()
+        .any(|stream| stream.codec.is_some_and(|codec| Parser::new(codec, stream.pid).is_some()))
+}
+
+impl Core {
+    pub(super) fn tables(&mut self, index: usize, payload: &[u8], start: bool) {
+        let slot = &mut self.slots[index];
+        let (pid, Carries::Tables(sections)) = (slot.pid, &mut slot.carries) else { return };
+        let mut whole = Vec::new();
+        sections.push(payload, start, |section| whole.push(section.to_vec()));
+        for section in whole {
+            match psi::read(&section) {
+                Some(Table::Pat { programs, alone }) if pid == PAT_PID => self.take_pat(programs, alone),
+                Some(Table::Pmt(map)) if pid != PAT_PID => self.take_map(pid, map),
+                Some(_) => {}
+                None => {
+                    self.out.stats.bad_sections += 1;
+                    let table = section.first().copied().unwrap_or_default();
+                    self.out.damage(DamageKind::Section { table }, Some(pid), self.place);
+                }
+            }
+        }
+    }
+
+    /// `alone`: the table has one section, so what it does not list is gone.
+    fn take_pat(&mut self, programs: Vec<(u16, u16)>, alone: bool) {
+        let listed = |entry: &Entry| programs.contains(&(entry.number, entry.pmt_pid));
+        let moved = |entry: &Entry| programs.iter().any(|it| it.0 == entry.number && it.1 != entry.pmt_pid);
+        let (gone, kept) = std::mem::take(&mut self.programs.list)
+            .into_iter()
+            .partition(|entry| if alone { !listed(entry) } else { moved(entry) });
+        self.programs.list = kept;
+        let gone: Vec<Entry> = gone;
+        for entry in &gone {
+            if !self.programs.list.iter().any(|it| it.pmt_pid == entry.pmt_pid) {
+                self.free(entry.pmt_pid);
+            }
+            if self.programs.first == Some(entry.number) {
+                self.programs.first = None;
+            }
+            for stream in entry.map.iter().flat_map(|map| &map.streams).filter(|_| entry.clock.is_some()) {
+                self.free(stream.pid);
+            }
+        }
+        for (number, pmt_pid) in programs {
+            let known = self.programs.list.iter().any(|it| it.number == number);
+            if known || pmt_pid == PAT_PID || pmt_pid == NULL_PID || self.programs.list.len() == MAX_PROGRAMS
+            {
+                continue;
+            }
+            self.programs.list.push(Entry { number, pmt_pid, map: None, clock: None });
+            self.assign(pmt_pid, Carries::Tables(Sections::default()));
+        }
+        if !gone.is_empty() {
+            self.choose_again();
+        }
+    }
+
+    fn take_map(&mut self, pmt_pid: u16, map: Map) {
+        let number = map.program;
+        let entry = self.programs.list.iter().find(|it| it.number == number && it.pmt_pid == pmt_pid);
+        // A map may change under its old version number, and come again under a new one unchanged.
+        if entry.is_some_and(|entry| entry.map.as_ref() != Some(&map)) {
+            self.install(pmt_pid, map);
+        }
+        let none = self.programs.list.iter().all(|it| it.map.is_some() && it.clock.is_none());
+        if none && self.programs.first.is_none() && self.programs.choice == Choice::First {
+            // Nothing to take apart anywhere: the first program is listed as the chosen one.
+            let first = self.programs.list.first().map(|it| it.number);
+            self.programs.first = first;
+            self.choose_again();
+        }
+        if self.held.is_some() && self.programs.is_complete() {
+            self.release();
+        }
+    }
+
+    /// The chosen program went, or was chosen anew: another map that came already may be meant.
+    fn choose_again(&mut self) {
+        let waiting = self.programs.list.iter_mut().filter(|it| it.clock.is_none());
+        let maps: Vec<_> = waiting.filter_map(|it| Some((it.pmt_pid, it.map.take()?))).collect();
+        for (pmt_pid, map) in maps {
+            self.install(pmt_pid, map);
+        }
+    }
+
+    /// Puts a map into force and tells it.
+    pub(super) fn install(&mut self, pmt_pid: u16, map: Map) {
+        let number = map.program;
+        let selected = self.programs.selects(number, &map);
+        let clock = selected.then(|| self.programs.clock_of(number));
+        let Some(entry) = self.programs.list.iter_mut().find(|it| it.number == number) else { return };
+        let old = entry.map.take().filter(|_| entry.clock.is_some());
+        entry.clock = clock;
+        self.out.events.push_back(Event::Program(Arc::new(Program {
+            number,
+            pmt_pid,
+            pcr_pid: map.pcr_pid,
+            selected,
+            streams: map.streams.clone(),
+        })));
+        let same =
+            |a: &Stream, b: &Stream| a.pid == b.pid && a.stream_type == b.stream_type && a.codec == b.codec;
+        let old_streams = old.map(|map| map.streams).unwrap_or_default();
+        for gone in old_streams.iter().filter(|old| !map.streams.iter().any(|new| same(old, new))) {
+            self.free(gone.pid);
+        }
+        if let Some(clock) = clock {
+            for new in map.streams.iter().filter(|new| !old_streams.iter().any(|old| same(old, new))) {
+                if new.pid == PAT_PID || new.pid == NULL_PID {
+                    continue;
+                }
+                let parser = new.codec.and_then(|codec| Parser::new(codec, new.pid));
+                self.assign(new.pid, Carries::Stream { clock, pes: Pes::default(), parser });
+            }
+        }
+        if let Some(entry) = self.programs.list.iter_mut().find(|it| it.number == number) {
+            entry.map = Some(map);
+        }
+    }
+
+    /// No map came in time: streams are recognised by their content.
+    pub(super) fn do_without_tables(&mut self) {
+        let known = self.programs.list.iter().any(|it| it.clock.is_some());
+        let streams = if known { Vec::new() } else { super::guess::streams(self.held.iter().flatten()) };
+        if !streams.is_empty() {
+            self.out.damage(DamageKind::NoTables, None, self.place);
+            // program_number 0 is never a program's in a PAT (2.4.4.5).
+            self.programs.list.push(Entry { number: 0, pmt_pid: NULL_PID, map: None, clock: None });
+            if let Choice::First = self.programs.choice {
+                self.programs.first = Some(0);
+            }
+            self.install(NULL_PID, Map { program: 0, pcr_pid: NULL_PID, streams });
+        }
+        self.release();
+    }
+}

@@ -1,0 +1,219 @@
+//! Program tables: sections put together from packets (ISO/IEC 13818-1 2.4.4), PAT and PMT read.
+
+use mpeg2ts_reader::descriptor::{Descriptor, DescriptorError};
+use mpeg2ts_reader::mpegts_crc;
+use mpeg2ts_reader::psi::pat::{PatSection, ProgramDescriptor};
+use mpeg2ts_reader::psi::pmt::PmtSection;
+
+use crate::event::{Codec, Stream};
+
+/// Largest section: private sections (SCTE 35) may have 4096 bytes, PAT and PMT 1024.
+const MAX_SECTION: usize = 4096;
+/// table_id, section_length.
+const HEADER: usize = 3;
+/// The extended header: table_id_extension, version, section numbers.
+const LONG_HEADER: usize = 8;
+const CRC: usize = 4;
+const PAT: u8 = 0x00;
+const PMT: u8 = 0x02;
+
+/// Puts the sections of one PID together.
+#[derive(Debug, Default)]
+pub(crate) struct Sections {
+    /// The section being gathered; empty between sections.
+    partial: Vec<u8>,
+    /// Its start was seen.
+    open: bool,
+}
+
+impl Sections {
+    /// Takes a packet's payload and calls `each` with every section that it completes.
+    pub(crate) fn push(&mut self, payload: &[u8], start: bool, mut each: impl FnMut(&[u8])) {
+        let mut rest = payload;
+        if start {
+            // pointer_field: where the first new section begins; before it, the end of the last one.
+            let Some((&pointer, after)) = rest.split_first() else { return };
+            let Some((tail, fresh)) = after.split_at_checked(usize::from(pointer)) else {
+                self.reset();
+                return;
+            };
+            self.gather(tail, &mut each);
+            self.reset();
+            self.open = true;
+            rest = fresh;
+        }
+        while self.open && !rest.is_empty() {
+            if self.partial.is_empty() && rest[0] == 0xFF {
+                self.open = false; // stuffing up to the end of the packet (2.4.4.1)
+                return;
+            }
+            rest = self.gather(rest, &mut each);
+        }
+    }
+
+    /// Forgets a half-gathered section: packets are missing.
+    pub(crate) fn reset(&mut self) {
+        self.partial.clear();
+        self.open = false;
+    }
+
+    /// Adds to the open section; returns what lies behind it.
+    fn gather<'a>(&mut self, bytes: &'a [u8], each: &mut impl FnMut(&[u8])) -> &'a [u8] {
+        if !self.open {
+            return &[];
+        }
+        let mut rest = bytes;
+        let mut wanted = HEADER;
+        loop {
+            let take = wanted.saturating_sub(self.partial.len()).min(rest.len());
+            self.partial.extend_from_slice(&rest[..take]);
+            rest = &rest[take..];
+            if self.partial.len() < wanted {
+                return rest;
+            }
+            if wanted == HEADER {
+                let length = usize::from(u16::from_be_bytes([self.partial[1], self.partial[2]]) & 0x0FFF);
+                wanted = (HEADER + length).min(MAX_SECTION);
+                if self.partial.len() < wanted {
+                    continue;
+                }
+            }
+            each(&self.partial);
+            self.partial.clear();
+            return rest;
+        }
+    }
+}
+
+/// A table that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// Programs in the order of the table: (program_number, PMT PID). `alone`: it has no other section.
+    Pat {
+        programs: Vec<(u16, u16)>,
+        alone: bool,
+    },
+    Pmt(Map),
+    /// Not yet in force, or a table of another kind.
+    Other,
+}
+
+/// A program map.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Map {
+    pub(crate) program: u16,
+    pub(crate) pcr_pid: u16,
+    pub(crate) streams: Vec<Stream>,
+}
+
+/// Reads a PAT or PMT section; `None` where its CRC or its content is wrong.
+pub(crate) fn read(section: &[u8]) -> Option<Table> {
+    let table_id = *section.first()?;
+    if table_id != PAT && table_id != PMT {
+        return Some(Table::Other);
+    }
+    if section.len() < LONG_HEADER + CRC || section[1] & 0x80 == 0 || !is_intact(section) {
+        return None;
+    }
+    // current_next_indicator: a table that is to come is sent again when it is in force.
+    if section[5] & 1 == 0 {
+        return Some(Table::Other);
+    }
+    let extension = u16::from_be_bytes([section[3], section[4]]);
+    let body = &section[LONG_HEADER..section.len() - CRC];
+    if table_id == PAT {
+        let programs = PatSection::new(body).programs().filter_map(|entry| match entry {
+            ProgramDescriptor::Program { program_number, pid } => Some((program_number, pid.into())),
+            ProgramDescriptor::Network { .. } => None,
+        });
+        let alone = section[7] == 0; // last_section_number
+        return Some(Table::Pat { programs: programs.collect(), alone });
+    }
+    let map = PmtSection::from_bytes(body).ok()?;
+    let hdmv =
+        map.descriptors::<Raw<'_>>().flatten().any(|it| it.tag == REGISTRATION && it.is_format(b"HDMV"));
+    let streams = map.streams().map(|stream| {
+        let descriptors: Vec<Raw<'_>> = stream.descriptors().flatten().collect();
+        let stream_type = stream.stream_type().0;
+        Stream {
+            pid: stream.elementary_pid().into(),
+            stream_type,
+            codec: codec(stream_type, hdmv, &descriptors),
+            language: language(&descriptors),
+        }
+    });
+    Some(Table::Pmt(Map { program: extension, pcr_pid: map.pcr_pid().into(), streams: streams.collect() }))
+}
+
+/// Whether the CRC over a section is right: with the CRC included it is zero.
+pub(crate) fn is_intact(section: &[u8]) -> bool {
+    mpegts_crc::sum32(section) == 0
+}
+
+const REGISTRATION: u8 = 0x05;
+const LANGUAGE: u8 = 0x0A;
+/// Descriptors of ETSI EN 300 468 that say what private data is.
+const DVB_AC3: u8 = 0x6A;
+const DVB_EAC3: u8 = 0x7A;
+
+/// A descriptor of any kind.
+struct Raw<'a> {
+    tag: u8,
+    payload: &'a [u8],
+}
+
+impl<'a> Descriptor<'a> for Raw<'a> {
+    fn from_bytes(buf: &'a [u8]) -> Result<Self, DescriptorError> {
+        match buf {
+            [tag, _, payload @ ..] => Ok(Self { tag: *tag, payload }),
+            _ => Err(DescriptorError::BufferTooShort { buflen: buf.len() }),
+        }
+    }
+}
+
+impl Raw<'_> {
+    fn is_format(&self, identifier: &[u8; 4]) -> bool {
+        self.payload.starts_with(identifier)
+    }
+}
+
+/// What a stream contains: by its stream_type (ISO/IEC 13818-1 table 2-34), for private types by the
+/// registration and DVB descriptors.
+fn codec(stream_type: u8, hdmv: bool, descriptors: &[Raw<'_>]) -> Option<Codec> {
+    let registered =
+        |identifier| descriptors.iter().any(|it| it.tag == REGISTRATION && it.is_format(identifier));
+    let described = |tag| descriptors.iter().any(|it| it.tag == tag);
+    match stream_type {
+        0x1B => Some(Codec::H264),
+        0x24 => Some(Codec::Hevc),
+        0x0F => Some(Codec::AacAdts),
+        0x11 => Some(Codec::AacLatm),
+        0x03 | 0x04 => Some(Codec::MpegAudio),
+        0x81 => Some(Codec::Ac3),
+        0x87 => Some(Codec::Eac3),
+        0x84 if hdmv => Some(Codec::Eac3),
+        // In a Blu-ray stream 0x86 is DTS-HD.
+        0x86 if !hdmv => Some(Codec::Scte35),
+        0x15 if registered(b"ID3 ") || described_id3(descriptors) => Some(Codec::TimedId3),
+        0x06 if registered(b"Opus") => Some(Codec::Opus),
+        0x06 if registered(b"HEVC") => Some(Codec::Hevc),
+        0x06 if registered(b"EAC3") || described(DVB_EAC3) => Some(Codec::Eac3),
+        0x06 if registered(b"AC-3") || described(DVB_AC3) => Some(Codec::Ac3),
+        0x06 if registered(b"ID3 ") => Some(Codec::TimedId3),
+        _ => None,
+    }
+}
+
+/// Whether a metadata_descriptor (2.6.60) announces ID3: metadata_format_identifier or
+/// metadata_application_format_identifier is "ID3 ".
+fn described_id3(descriptors: &[Raw<'_>]) -> bool {
+    const METADATA: u8 = 0x26;
+    descriptors.iter().any(|it| it.tag == METADATA && it.payload.windows(4).any(|four| four == b"ID3 "))
+}
+
+/// The first ISO 639 code, where it is one.
+fn language(descriptors: &[Raw<'_>]) -> Option<String> {
+    let descriptor = descriptors.iter().find(|it| it.tag == LANGUAGE)?;
+    let code = descriptor.payload.get(..3)?;
+    code.iter().all(u8::is_ascii_alphabetic).then(|| String::from_utf8_lossy(code).to_ascii_lowercase())
+}

@@ -1,0 +1,206 @@
+//! Every transport stream of the corpus against what ffprobe says of it.
+//!
+//! A truth lists each stream's packets as the MD5 over lines `pts dts size flags` of
+//! `ffprobe -show_packets`, and the MD5 of its elementary bytes. Equal sums mean: the same number of
+//! samples, cut at the same bytes, with the same times and random-access flags.
+
+#![expect(clippy::disallowed_methods, reason = "the crate does no I/O; its tests read the corpus")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use md5::{Digest, Md5};
+use overdub_ts::{Choice, Codec, Config, Demuxer, Event, Params, Sample};
+use serde_json::Value;
+
+/// Where this crate and ffprobe differ on purpose, with the evidence.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // Its only PES packet has a delimiter, a PPS, an SPS and filler data: "missing picture in access unit with
+    // size 750" says ffprobe too, and counts it as a packet all the same.
+    ("ts/tsduck_test-145.ts 500", "no picture"),
+];
+
+#[derive(Default)]
+struct Track {
+    codec: Option<Codec>,
+    samples: Vec<Sample>,
+    params: Vec<Params>,
+    bytes: Md5,
+}
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
+    let root = std::env::var_os("OVERDUB_CORPUS").map_or(beside, PathBuf::from);
+    root.is_dir().then_some(root)
+}
+
+fn transport_streams(root: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![root.join("ts")];
+    folders
+        .extend(std::fs::read_dir(root.join("hls")).expect("hls").map(|entry| entry.expect("entry").path()));
+    let mut files: Vec<_> = folders
+        .iter()
+        .filter(|folder| folder.is_dir())
+        .flat_map(|folder| std::fs::read_dir(folder).expect("folder"))
+        .map(|entry| entry.expect("entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "ts"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn demux(input: &Bytes) -> BTreeMap<u16, Track> {
+    let mut demuxer = Demuxer::with_config(Config { raw: true, programs: Choice::All });
+    let mut tracks: BTreeMap<u16, Track> = BTreeMap::new();
+    demuxer.push(input.clone());
+    demuxer.finish();
+    while let Some(event) = demuxer.next_event() {
+        match event {
+            Event::Program(program) => {
+                for stream in &program.streams {
+                    tracks.entry(stream.pid).or_default().codec = stream.codec;
+                }
+            }
+            Event::Params { pid, params } => tracks.entry(pid).or_default().params.push(params),
+            Event::Sample(sample) => tracks.entry(sample.pid).or_default().samples.push(sample),
+            Event::Payload { pid, data } => tracks.entry(pid).or_default().bytes.update(&data),
+            _ => {}
+        }
+    }
+    tracks
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The lines that the truth's sum is over. Where ffprobe leaves stamps out (`N/A`), so do these lines for
+/// samples that have none of their own.
+fn packet_list(codec: Option<Codec>, samples: &[Sample], leave_out: bool) -> String {
+    samples.iter().enumerate().fold(String::new(), |mut lines, (n, sample)| {
+        let flags = if sample.random_access { "K_" } else { "__" };
+        let size = elementary_len(codec, n, samples);
+        let _ = if leave_out && !sample.stamped {
+            writeln!(lines, "N/A N/A {size} {flags}")
+        } else {
+            writeln!(lines, "{} {} {size} {flags}", sample.pts.get(), sample.dts.get())
+        };
+        lines
+    })
+}
+
+/// Of HEVC, ffprobe counts the zero_byte before an access unit's first start code to the packet before it,
+/// although it belongs to the NAL unit that follows (ISO/IEC 23008-2 annex B.2.1).
+fn elementary_len(codec: Option<Codec>, n: usize, samples: &[Sample]) -> u64 {
+    let length = samples[n].elementary_len;
+    match codec {
+        Some(Codec::Hevc) if samples.len() > 1 && n == 0 => length + 1,
+        Some(Codec::Hevc) if samples.len() > 1 && n == samples.len() - 1 => length - 1,
+        _ => length,
+    }
+}
+
+fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
+    let mut found = Vec::new();
+    let empty = Track::default();
+    let track = track.unwrap_or(&empty);
+    let number = |name: &str| truth[name].as_i64();
+    let count = number("packets").unwrap_or(0);
+    if track.samples.len() as i64 != count {
+        found.push(format!("{} samples, not {count}", track.samples.len()));
+    }
+    if count == 0 {
+        return found;
+    }
+    let mut check = |name: &str, ours: Option<i64>| {
+        if number(name).is_some() && ours != number(name) {
+            found.push(format!("{name} {ours:?}, not {:?}", number(name)));
+        }
+    };
+    let leave_out = number("packets_without_pts").unwrap_or(0) > 0;
+    let stamped = || track.samples.iter().filter(|sample| !leave_out || sample.stamped);
+    check("first_pts", stamped().next().map(|sample| sample.pts.get()));
+    check("last_pts", stamped().last().map(|sample| sample.pts.get()));
+    check("min_pts", stamped().map(|sample| sample.pts.get()).min());
+    check("max_pts", stamped().map(|sample| sample.pts.get()).max());
+    check("first_dts", stamped().next().map(|sample| sample.dts.get()));
+    check("last_dts", stamped().last().map(|sample| sample.dts.get()));
+    check("key_packets", Some(track.samples.iter().filter(|sample| sample.random_access).count() as i64));
+    check("bytes", Some(track.samples.iter().map(|sample| sample.elementary_len as i64).sum()));
+    match track.params.first() {
+        Some(Params::Video(params)) => {
+            check("width", Some(i64::from(params.width)));
+            check("height", Some(i64::from(params.height)));
+            check("level", Some(i64::from(params.level)));
+        }
+        Some(Params::Audio(params)) => {
+            let rate = truth["sample_rate"].as_str().and_then(|rate| rate.parse::<u32>().ok());
+            // Of HE-AAC, ffprobe tells the rate with spectral band replication, the header the core's.
+            if rate != Some(params.sample_rate) && rate != Some(2 * params.sample_rate) {
+                found.push(format!("sample rate {}, not {rate:?}", params.sample_rate));
+            }
+        }
+        None => found.push("no parameters".to_owned()),
+    }
+    let list = packet_list(track.codec, &track.samples, leave_out);
+    if truth["packet_list_md5"] != hex(&Md5::digest(&list)).as_str() {
+        found.push("another packet list".to_owned());
+        if std::env::var_os("CORPUS_DUMP").is_some() {
+            found.push(format!("\n{list}"));
+        }
+    }
+    if truth["es_md5_equal"] == true && truth["payload_md5"] != hex(&track.bytes.clone().finalize()).as_str()
+    {
+        found.push("other elementary bytes".to_owned());
+    }
+    found
+}
+
+fn is_ours(codec: &Value) -> bool {
+    matches!(codec.as_str(), Some("h264" | "hevc" | "aac"))
+}
+
+#[test]
+fn every_stream_has_the_samples_times_and_bytes_that_ffprobe_finds() {
+    let Some(root) = corpus() else {
+        println!("NOT CHECKED: no corpus here; set OVERDUB_CORPUS to run this test");
+        return;
+    };
+    let only = std::env::var("CORPUS_FILE").unwrap_or_default();
+    let mut failures = Vec::new();
+    let (mut files, mut streams) = (0, 0);
+    for path in transport_streams(&root) {
+        let name = path.strip_prefix(&root).expect("below the root").display().to_string();
+        let Ok(truth) = std::fs::read_to_string(format!("{}.truth.json", path.display())) else { continue };
+        if !name.contains(&only) {
+            continue;
+        }
+        let truth: Value = serde_json::from_str(&truth).expect("truth");
+        let tracks = demux(&Bytes::from(std::fs::read(&path).expect("file")));
+        files += 1;
+        for stream in truth["ffprobe"]["streams"].as_array().into_iter().flatten() {
+            let id = stream["id"].as_str().unwrap_or_default().trim_start_matches("0x");
+            let Ok(pid) = u16::from_str_radix(id, 16) else { continue };
+            if !is_ours(&stream["codec_name"]) {
+                continue;
+            }
+            streams += 1;
+            let found = differences(stream, tracks.get(&pid));
+            let excepted = EXCEPTIONS.iter().any(|(start, _)| format!("{name} {pid}").starts_with(start));
+            if found.is_empty() == excepted {
+                let codec = &stream["codec_name"];
+                failures.push(format!(
+                    "{name} {pid} {codec}: {}",
+                    if excepted { "no difference any more".into() } else { found.join(", ") }
+                ));
+            }
+        }
+    }
+    println!("{files} files, {streams} streams compared");
+    assert!(failures.is_empty(), "{} of {streams} differ:\n{}", failures.len(), failures.join("\n"));
+}
