@@ -5,4 +5,5 @@ mod clip;
 mod nginx;
 mod run;
 mod sink;
+mod srs;
 mod tools;
