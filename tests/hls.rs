@@ -110,6 +110,26 @@ async fn a_segment_that_never_comes_is_a_counted_gap_and_the_stream_goes_on() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_stalls_costs_what_left_the_window_and_no_time_after() {
+    // The origin forgets what left its window.
+    let (url, _) = live(|ask, number| {
+        let produced = u64::try_from(ask.at.as_millis()).unwrap() / SEGMENT_MS;
+        (number < WINDOW + produced).then_some(Answer::Status(404))
+    })
+    .await;
+    let mut run = run(settings(url));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let clock = Clock::start();
+    let got = run.take(12).await;
+    // 16 segments were produced meanwhile; the window of 8 and the room for 4 keep most of the rest.
+    let lost: Vec<u64> = got.lost.iter().map(|(sequence, _)| *sequence).collect();
+    assert!((1..=12).contains(&lost.len()), "{lost:?}");
+    assert_clean(&got, &lost);
+    assert!(clock.now().since_start() < Duration::from_secs(4), "{:?}", clock.now());
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_that_drips_for_ever_is_a_gap_after_its_useful_life() {
     let (url, _) = live(|_, number| (number == FIRST + 1).then_some(Answer::Drip)).await;
     let mut run = run(settings(url));
