@@ -75,6 +75,13 @@ pub enum Codec {
     Scte35,
 }
 
+impl Codec {
+    /// Picture or sound, rather than data beside them.
+    pub fn is_media(self) -> bool {
+        !matches!(self, Self::TimedId3 | Self::Scte35)
+    }
+}
+
 /// One access unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {

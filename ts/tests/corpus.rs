@@ -20,6 +20,14 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     // Its only PES packet has a delimiter, a PPS, an SPS and filler data: "missing picture in access unit with
     // size 750" says ffprobe too, and counts it as a packet all the same.
     ("ts/tsduck_test-145.ts 500", "no picture"),
+    // The input ends inside a frame, and ffprobe counts its first 200 (352, 168) bytes as a packet.
+    ("ts/ax_sample_ait.ts 330", "cut frame at the end"),
+    ("ts/mq_kyrion_mpeg2av_ac3.ts 257", "cut frame at the end"),
+    ("ts/mq_kyrion_mpeg2av_ac3.ts 258", "cut frame at the end"),
+    // The same with 993 bytes; and the first PES packet begins with the last 73 bytes of a frame, to which
+    // ffprobe gives its stamp, so that the frame that commences in it (ISO/IEC 13818-1 2.4.3.7) and the one
+    // after it both stand at 2880.
+    ("ts/ax_sample_ac3.ts 1900", "cut frames at both ends"),
 ];
 
 #[derive(Default)]
@@ -161,8 +169,15 @@ fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
     found
 }
 
-fn is_ours(codec: &Value) -> bool {
-    matches!(codec.as_str(), Some("h264" | "hevc" | "aac"))
+/// Without a map, or for stream types that it does not know, ffprobe takes streams for MP3 without ever
+/// finding a frame: they have no sample rate.
+fn is_ours(stream: &Value) -> bool {
+    let guessed = stream["codec_name"] == "mp3" && stream["sample_rate"] == "0";
+    !guessed
+        && matches!(
+            stream["codec_name"].as_str(),
+            Some("h264" | "hevc" | "aac" | "mp2" | "mp3" | "ac3" | "eac3")
+        )
 }
 
 #[test]
@@ -186,7 +201,7 @@ fn every_stream_has_the_samples_times_and_bytes_that_ffprobe_finds() {
         for stream in truth["ffprobe"]["streams"].as_array().into_iter().flatten() {
             let id = stream["id"].as_str().unwrap_or_default().trim_start_matches("0x");
             let Ok(pid) = u16::from_str_radix(id, 16) else { continue };
-            if !is_ours(&stream["codec_name"]) {
+            if !is_ours(stream) {
                 continue;
             }
             streams += 1;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::audio::{Format, Sync, Unit};
-use super::bits::Bits;
+use super::audio::{Format, Head, Unit};
+use super::bits::{BitWriter, Bits};
 use crate::event::{AudioParams, Codec};
 
 /// Header without its CRC.
@@ -199,12 +199,13 @@ pub(crate) struct Adts {
 
 impl Format for Adts {
     const SYNC: u8 = 0xFF;
+    const WHOLE_TICKS: bool = false;
 
-    fn sync(&self, bytes: &[u8]) -> Sync {
+    fn sync(&self, bytes: &[u8], _: bool) -> Head {
         match Header::parse(bytes) {
-            Ok(header) => Sync::Frame(header.frame_len),
-            Err(HeaderError::Short { .. }) => Sync::More,
-            Err(_) => Sync::None,
+            Ok(header) => Head::Frame(header.frame_len),
+            Err(HeaderError::Short { .. }) => Head::More,
+            Err(_) => Head::None,
         }
     }
 
@@ -299,31 +300,6 @@ fn copy_program_config(block: &[u8], out: &mut BitWriter) -> Option<u16> {
         out.put(bits.bits(8)?, 8);
     }
     u16::try_from(channels).ok()
-}
-
-/// Writes bits, most significant first; the last byte is filled with zeros.
-#[derive(Debug, Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
-impl BitWriter {
-    fn put(&mut self, value: u32, count: u32) {
-        for shift in (0..count).rev() {
-            if self.used.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= ((value >> shift & 1) as u8) << (7 - self.used % 8);
-            }
-            self.used += 1;
-        }
-    }
-
-    fn align(&mut self) {
-        self.used = self.bytes.len() * 8;
-    }
 }
 
 #[cfg(test)]

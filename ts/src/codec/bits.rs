@@ -68,6 +68,32 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// Writes bits, most significant first; the last byte is filled with zeros.
+#[derive(Debug, Default)]
+pub(crate) struct BitWriter {
+    pub(crate) bytes: Vec<u8>,
+    used: usize,
+}
+
+impl BitWriter {
+    pub(crate) fn put(&mut self, value: u32, count: u32) {
+        for shift in (0..count).rev() {
+            if self.used.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= ((value >> shift & 1) as u8) << (7 - self.used % 8);
+            }
+            self.used += 1;
+        }
+    }
+
+    /// Fills the last byte with zeros.
+    pub(crate) fn align(&mut self) {
+        self.used = self.bytes.len() * 8;
+    }
+}
+
 /// Copies `nal` without its emulation prevention bytes (7.3.1) into `out`; stops when `out` is full.
 /// Returns how many bytes were written.
 pub(crate) fn unescape(nal: &[u8], out: &mut [u8]) -> usize {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mpeg2ts_reader::packet::Packet;
 
 use crate::clock::Unwrapper;
-use crate::codec::{Output, Parser, Place, Times};
+use crate::codec::{Elementary, Output, Place, Times};
 use crate::error::DamageKind;
 use crate::event::{Event, Stats};
 use crate::pes::{Pes, Stamp};
@@ -167,7 +167,7 @@ enum Carries {
     Stream {
         clock: usize,
         pes: Pes,
-        parser: Option<Parser>,
+        parser: Option<Box<dyn Elementary>>,
     },
     /// Nothing any more.
     Free,
