@@ -149,7 +149,7 @@ impl<R: Rules> Assembler<R> {
 }
 
 impl<R: Rules> Elementary for Assembler<R> {
-    fn begin(&mut self, times: Option<Times>) {
+    fn begin(&mut self, times: Option<Times>, _: Place, _: &mut Output) {
         if let Some(times) = times {
             self.stamps.push(self.position, times);
         }

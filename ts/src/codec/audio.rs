@@ -78,9 +78,13 @@ pub(crate) struct Framer<F> {
 
 impl<F: Format> Framer<F> {
     pub(crate) fn new(pid: u16) -> Self {
+        Self::with(pid, F::default())
+    }
+
+    pub(crate) fn with(pid: u16, format: F) -> Self {
         Self {
             pid,
-            format: F::default(),
+            format,
             stamps: Stamps::default(),
             buffer: BytesMut::new(),
             position: 0,
@@ -97,7 +101,7 @@ impl<F: Format> Framer<F> {
 }
 
 impl<F: Format> Elementary for Framer<F> {
-    fn begin(&mut self, times: Option<Times>) {
+    fn begin(&mut self, times: Option<Times>, _: Place, _: &mut Output) {
         if self.buffer.is_empty() {
             self.synced = true;
         }

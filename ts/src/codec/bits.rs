@@ -18,6 +18,11 @@ impl<'a> Bits<'a> {
         self.at
     }
 
+    /// How many bits are left.
+    pub(crate) fn left(&self) -> usize {
+        (self.data.len() * 8).saturating_sub(self.at)
+    }
+
     pub(crate) fn bit(&mut self) -> Option<bool> {
         let byte = self.data.get(self.at / 8)?;
         let bit = byte >> (7 - self.at % 8) & 1;

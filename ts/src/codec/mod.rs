@@ -1,5 +1,6 @@
 //! Elementary streams to samples: one module per codec, and what they share.
 
+mod aac;
 mod ac3;
 pub mod adts;
 mod annexb;
@@ -7,11 +8,14 @@ mod audio;
 mod bits;
 mod h264;
 mod hevc;
+mod latm;
 mod mpa;
+mod opus;
 mod order;
 mod sets;
 mod timing;
 mod vui;
+mod whole;
 
 use std::collections::VecDeque;
 
@@ -89,10 +93,13 @@ impl Stamps {
 /// The parser of one elementary stream.
 pub(crate) trait Elementary: std::fmt::Debug + Send + Sync {
     /// A PES packet begins with the next byte.
-    fn begin(&mut self, times: Option<Times>);
+    fn begin(&mut self, times: Option<Times>, place: Place, out: &mut Output);
 
     /// The next bytes of the elementary stream, from the packet at `place`.
     fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output);
+
+    /// A PES packet reached its length.
+    fn end(&mut self, _: Place, _: &mut Output) {}
 
     /// About so many bytes are missing here.
     fn lost(&mut self, bytes: u64);
@@ -116,6 +123,10 @@ pub(crate) fn parser(stream: &Stream) -> Option<Box<dyn Elementary>> {
         Codec::AacAdts => Some(Box::new(audio::Framer::<adts::Adts>::new(pid))),
         Codec::MpegAudio => Some(Box::new(audio::Framer::<mpa::MpegAudio>::new(pid))),
         Codec::Ac3 | Codec::Eac3 => Some(Box::new(audio::Framer::<ac3::Dolby>::new(pid))),
-        _ => None,
+        Codec::AacLatm => Some(Box::new(audio::Framer::<latm::Latm>::new(pid))),
+        Codec::Opus => Some(Box::new(audio::Framer::with(pid, opus::Opus::new(stream.channel_config)))),
+        Codec::TimedId3 => Some(Box::new(whole::Whole::new(pid))),
+        // Sections, no PES packets.
+        Codec::Scte35 => None,
     }
 }

@@ -208,6 +208,10 @@ impl Core {
                 if new.pid == PAT_PID || new.pid == NULL_PID {
                     continue;
                 }
+                if new.codec == Some(Codec::Scte35) {
+                    self.assign(new.pid, Carries::Sections { clock, sections: Sections::default() });
+                    continue;
+                }
                 let parser = codec::parser(new);
                 // Sections of private tables and carousels are no PES packets.
                 let tapped = self.config.raw && StreamType(new.stream_type).is_pes();
