@@ -7,18 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::audio::{Format, Sync, Unit};
-use super::bits::Bits;
+use super::aac::{SAMPLE_RATES, copy_program_config};
+use super::audio::{Format, Head, Unit};
+use super::bits::{BitWriter, Bits};
 use crate::event::{AudioParams, Codec};
 
 /// Header without its CRC.
 const SHORT_HEADER: usize = 7;
 /// Audio samples in one raw data block.
 pub const BLOCK_SAMPLES: u32 = 1024;
-
-/// ISO/IEC 14496-3 table 1.18.
-const SAMPLE_RATES: [u32; 13] =
-    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 /// The fields of a frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +102,7 @@ impl Header {
         config.put(u32::from(self.channel_configuration), 4);
         config.put(0, 3); // GASpecificConfig: 1024 samples, no core coder, no extension
         let channels = match self.channel_configuration {
-            0 => copy_program_config(block, &mut config)?,
+            0 => program_config(block, &mut config)?,
             7 => 8,
             n => u16::from(n),
         };
@@ -199,12 +196,13 @@ pub(crate) struct Adts {
 
 impl Format for Adts {
     const SYNC: u8 = 0xFF;
+    const WHOLE_TICKS: bool = false;
 
-    fn sync(&self, bytes: &[u8]) -> Sync {
+    fn sync(&self, bytes: &[u8], _: bool) -> Head {
         match Header::parse(bytes) {
-            Ok(header) => Sync::Frame(header.frame_len),
-            Err(HeaderError::Short { .. }) => Sync::More,
-            Err(_) => Sync::None,
+            Ok(header) => Head::Frame(header.frame_len),
+            Err(HeaderError::Short { .. }) => Head::More,
+            Err(_) => Head::None,
         }
     }
 
@@ -252,78 +250,14 @@ fn split_blocks(frame: &Bytes, header: &Header, units: &mut Vec<Unit>) {
     units.push(Unit { data, samples: BLOCK_SAMPLES * u32::from(header.blocks) });
 }
 
-/// Copies the program_config_element (ISO/IEC 14496-3 4.4.1.1) at the start of a raw data block and counts
-/// its channels.
-fn copy_program_config(block: &[u8], out: &mut BitWriter) -> Option<u16> {
+/// The program_config_element at the start of a raw data block.
+fn program_config(block: &[u8], out: &mut BitWriter) -> Option<u16> {
     const ID_PCE: u32 = 5;
     let bits = &mut Bits::new(block);
     if bits.bits(3)? != ID_PCE {
         return None;
     }
-    let mut copy = |bits: &mut Bits<'_>, count: u32| {
-        let value = bits.bits(count)?;
-        out.put(value, count);
-        Some(value)
-    };
-    copy(bits, 4 + 2 + 4)?; // element_instance_tag, object_type, sampling_frequency_index
-    let mut counts = [0; 3]; // front, side, back
-    for count in &mut counts {
-        *count = copy(bits, 4)?;
-    }
-    let lfe = copy(bits, 2)?;
-    let associated = copy(bits, 3)?;
-    let coupling = copy(bits, 4)?;
-    for mixdown in [4, 4, 3] {
-        if copy(bits, 1)? == 1 {
-            copy(bits, mixdown)?;
-        }
-    }
-    let mut channels = lfe;
-    for _ in 0..counts.iter().sum() {
-        let pair = copy(bits, 1)?;
-        copy(bits, 4)?;
-        channels += 1 + pair;
-    }
-    for _ in 0..lfe + associated {
-        copy(bits, 4)?;
-    }
-    for _ in 0..coupling {
-        copy(bits, 5)?;
-    }
-    // byte_alignment: to the start of the block there, of the configuration here.
-    bits.skip((8 - bits.position() % 8) % 8)?;
-    out.align();
-    let comment = bits.bits(8)?;
-    out.put(comment, 8);
-    for _ in 0..comment {
-        out.put(bits.bits(8)?, 8);
-    }
-    u16::try_from(channels).ok()
-}
-
-/// Writes bits, most significant first; the last byte is filled with zeros.
-#[derive(Debug, Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
-impl BitWriter {
-    fn put(&mut self, value: u32, count: u32) {
-        for shift in (0..count).rev() {
-            if self.used.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= ((value >> shift & 1) as u8) << (7 - self.used % 8);
-            }
-            self.used += 1;
-        }
-    }
-
-    fn align(&mut self) {
-        self.used = self.bytes.len() * 8;
-    }
+    copy_program_config(bits, 0, out)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::sets::BadSet;
 use super::timing::PictureClock;
-use super::{Output, Place, Stamps, Times};
+use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
 use crate::event::{Event, Params, Sample, VideoParams};
@@ -60,7 +60,7 @@ pub(crate) struct Picture {
 }
 
 /// The rules of a codec.
-pub(crate) trait Rules: Default {
+pub(crate) trait Rules: Default + std::fmt::Debug + Send + Sync {
     /// How many bytes of a NAL unit `role` wants to see, if it has so many.
     const HEADER: usize;
 
@@ -146,14 +146,16 @@ impl<R: Rules> Assembler<R> {
             place: Place::default(),
         }
     }
+}
 
-    pub(crate) fn begin(&mut self, times: Option<Times>) {
+impl<R: Rules> Elementary for Assembler<R> {
+    fn begin(&mut self, times: Option<Times>, _: Place, _: &mut Output) {
         if let Some(times) = times {
             self.stamps.push(self.position, times);
         }
     }
 
-    pub(crate) fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
+    fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
         self.place = place;
         let mut done = 0;
         for one in memchr::memchr_iter(1, bytes) {
@@ -180,17 +182,29 @@ impl<R: Rules> Assembler<R> {
         }
     }
 
-    pub(crate) fn lost(&mut self) {
+    fn lost(&mut self, _: u64) {
         self.damaged = true;
         self.zeros = 0;
     }
 
-    pub(crate) fn damaged(&mut self) {
+    fn damaged(&mut self) {
         self.damaged = true;
     }
 
+    fn end_segment(&mut self, short: bool, _: Place, out: &mut Output) {
+        if !short {
+            self.flush(out);
+        }
+    }
+
+    fn finish(&mut self, _: Place, out: &mut Output) {
+        self.flush(out);
+    }
+}
+
+impl<R: Rules> Assembler<R> {
     /// Completes the access unit in work: nothing of it is to come.
-    pub(crate) fn flush(&mut self, out: &mut Output) {
+    fn flush(&mut self, out: &mut Output) {
         self.close(out);
         self.preceding = None;
         let unit = self.buffer.split();
