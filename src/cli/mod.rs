@@ -2,13 +2,16 @@
 //!
 //! Exit codes: 0 fine, 1 failed (one line on stderr), 2 used wrongly.
 
+mod demux;
 mod echo;
 mod logging;
 mod print;
 mod progress;
+mod remux;
 mod run;
 mod serve;
 mod signals;
+mod track_file;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +42,10 @@ enum Command {
     Run(run::Args),
     /// Run the reference audio processor: it answers every fragment unchanged.
     Echo(echo::Args),
+    /// Take an MPEG-TS file apart: pictures and sound as fragmented MP4.
+    Demux(demux::Args),
+    /// Put pictures and sound together into one fragmented MP4, untouched.
+    Remux(remux::Args),
 }
 
 impl Command {
@@ -46,7 +53,7 @@ impl Command {
     fn default_log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Echo(_) => "info",
-            Self::Run(_) => "warn",
+            Self::Run(_) | Self::Demux(_) | Self::Remux(_) => "warn",
         }
     }
 }
@@ -68,6 +75,8 @@ pub fn main() -> ExitCode {
             Command::Serve(args) => serve::run(args).await,
             Command::Run(args) => run::run(args).await,
             Command::Echo(args) => echo::run(args).await,
+            Command::Demux(args) => demux::run(&args),
+            Command::Remux(args) => remux::run(&args),
         }
     });
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN);

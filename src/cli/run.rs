@@ -64,11 +64,8 @@ impl Args {
             artifacts: self.artifacts,
             ..StreamOptions::default()
         };
-        let flags = ServiceOptions {
-            storage_path: self.storage.clone(),
-            stream: flags,
-            ..ServiceOptions::default()
-        };
+        let flags =
+            ServiceOptions { storage_path: self.storage.clone(), stream: flags, ..ServiceOptions::default() };
         let environment = from_environment(|name| std::env::var(name).ok())?;
         let settings = flags.or(environment).resolve()?;
         let ServiceSettings { autostart, storage_path, .. } = settings;
