@@ -6,6 +6,7 @@ mod demux;
 mod echo;
 mod logging;
 mod print;
+mod probe;
 mod progress;
 mod remux;
 mod run;
@@ -46,6 +47,8 @@ enum Command {
     Demux(demux::Args),
     /// Put pictures and sound together into one fragmented MP4, untouched.
     Remux(remux::Args),
+    /// Say what is in an MPEG-TS or MP4 file.
+    Probe(probe::Args),
 }
 
 impl Command {
@@ -53,7 +56,7 @@ impl Command {
     fn default_log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Echo(_) => "info",
-            Self::Run(_) | Self::Demux(_) | Self::Remux(_) => "warn",
+            Self::Run(_) | Self::Demux(_) | Self::Remux(_) | Self::Probe(_) => "warn",
         }
     }
 }
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
             Command::Echo(args) => echo::run(args).await,
             Command::Demux(args) => demux::run(&args),
             Command::Remux(args) => remux::run(&args),
+            Command::Probe(args) => probe::run(args).await,
         }
     });
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
