@@ -8,6 +8,7 @@ mod logging;
 mod print;
 mod probe;
 mod progress;
+mod publish;
 mod remux;
 mod run;
 mod serve;
@@ -47,6 +48,8 @@ enum Command {
     Demux(demux::Args),
     /// Put pictures and sound together into one fragmented MP4, untouched.
     Remux(remux::Args),
+    /// Send an MP4 file to an RTMP server, at its own pace.
+    Publish(publish::Args),
     /// Say what is in an MPEG-TS or MP4 file.
     Probe(probe::Args),
 }
@@ -56,7 +59,7 @@ impl Command {
     fn default_log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Echo(_) => "info",
-            Self::Run(_) | Self::Demux(_) | Self::Remux(_) | Self::Probe(_) => "warn",
+            Self::Run(_) | Self::Demux(_) | Self::Remux(_) | Self::Publish(_) | Self::Probe(_) => "warn",
         }
     }
 }
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
             Command::Echo(args) => echo::run(args).await,
             Command::Demux(args) => demux::run(&args),
             Command::Remux(args) => remux::run(&args),
+            Command::Publish(args) => publish::run(args).await,
             Command::Probe(args) => probe::run(args).await,
         }
     });
