@@ -2,97 +2,23 @@
 
 #[path = "support/hls_origin.rs"]
 mod hls_origin;
+#[path = "support/hls_run.rs"]
+mod hls_run;
 
 use std::time::Duration;
 
+use hex_literal::hex;
 use hls_origin::{Answer, Ask, Log, live_playlist, segment, segment_number, start, window_of};
+use hls_run::{assert_clean, run, settings};
 use overdub::clock::Clock;
-use overdub::hls::{self, Error, Event, Segment, Settings, Status, Timeouts};
+use overdub::hls::{self, Error, Event, Segment, Settings, Status};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 /// Live segments of the tests; the target duration is 1 s.
 const SEGMENT_MS: u64 = 500;
 const WINDOW: u64 = 8;
-
-fn settings(url: Url) -> Settings {
-    let timeouts = Timeouts {
-        connect: Duration::from_secs(1),
-        first_byte: Duration::from_millis(500),
-        idle: Duration::from_millis(700),
-    };
-    let (startup_budget, segment_life) = (Duration::from_secs(2), Duration::from_secs(3));
-    Settings { timeouts, startup_budget, segment_life, ..Settings::new(url) }
-}
-
-struct Run {
-    events: mpsc::Receiver<Event>,
-    status: watch::Receiver<Status>,
-    stop: CancellationToken,
-    task: JoinHandle<Result<(), Error>>,
-}
-
-fn run(settings: Settings) -> Run {
-    let (out, events) = mpsc::channel(4);
-    let (status_out, status) = watch::channel(Status::default());
-    let stop = CancellationToken::new();
-    let task = tokio::spawn(hls::run(settings, Clock::start(), 1000, out, status_out, stop.clone()));
-    Run { events, status, stop, task }
-}
-
-/// What was delivered and lost.
-#[derive(Default)]
-struct Got {
-    segments: Vec<Segment>,
-    lost: Vec<(u64, String)>,
-    ended: bool,
-}
-
-impl Run {
-    /// Takes events until `count` segments came, the stream ended, or 20 s passed.
-    async fn take(&mut self, count: usize) -> Got {
-        let mut got = Got::default();
-        let deadline = tokio::time::sleep(Duration::from_secs(20));
-        tokio::pin!(deadline);
-        while got.segments.len() < count && !got.ended {
-            let event = tokio::select! {
-                event = self.events.recv() => event,
-                () = &mut deadline => panic!("{} of {count} segments within 20 s", got.segments.len()),
-            };
-            match event {
-                Some(Event::Segment(segment)) => got.segments.push(segment),
-                Some(Event::Lost { media_sequence, reason, .. }) => got.lost.push((media_sequence, reason)),
-                Some(Event::Ended) => got.ended = true,
-                Some(Event::TargetDuration(target)) => assert_eq!(target, Duration::from_secs(1)),
-                None => panic!("the run ended after {} segments", got.segments.len()),
-            }
-        }
-        got
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.task.await.expect("no panic").expect("a stop is no error");
-    }
-}
-
-/// The same segments, each once, in order, whole, numbered without a hole.
-fn assert_clean(got: &Got, without: &[u64]) {
-    let first = got.segments[0].media_sequence.min(without.first().copied().unwrap_or(u64::MAX));
-    let expected: Vec<u64> =
-        (first..).filter(|sequence| !without.contains(sequence)).take(got.segments.len()).collect();
-    let sequences: Vec<u64> = got.segments.iter().map(|segment| segment.media_sequence).collect();
-    assert_eq!(sequences, expected);
-    let lost: Vec<u64> = got.lost.iter().map(|(sequence, _)| *sequence).collect();
-    assert_eq!(lost, without, "{:?}", got.lost);
-    for (captured, number) in got.segments.iter().zip(1000..) {
-        assert_eq!(captured.number, number);
-        assert_eq!(captured.data, segment(captured.media_sequence));
-        assert_eq!(captured.extension, "ts");
-    }
-}
 
 /// A live origin whose segments answer through `segment_answer(ask, number)` first.
 async fn live(segment_answer: impl Fn(&Ask, u64) -> Option<Answer> + Send + Sync + 'static) -> (Url, Log) {
@@ -180,6 +106,26 @@ async fn a_segment_that_never_comes_is_a_counted_gap_and_the_stream_goes_on() {
     let status = run.status.borrow().clone();
     assert_eq!((status.gaps, status.gap_duration), (1, Duration::from_millis(SEGMENT_MS)));
     assert!(status.last_error.is_some_and(|error| error.contains("HTTP 404")));
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_stalls_costs_what_left_the_window_and_no_time_after() {
+    // The origin forgets what left its window.
+    let (url, _) = live(|ask, number| {
+        let produced = u64::try_from(ask.at.as_millis()).unwrap() / SEGMENT_MS;
+        (number < WINDOW + produced).then_some(Answer::Status(404))
+    })
+    .await;
+    let mut run = run(settings(url));
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let clock = Clock::start();
+    let got = run.take(12).await;
+    // 16 segments were produced meanwhile; the window of 8 and the room for 4 keep most of the rest.
+    let lost: Vec<u64> = got.lost.iter().map(|(sequence, _)| *sequence).collect();
+    assert!((1..=12).contains(&lost.len()), "{lost:?}");
+    assert_clean(&got, &lost);
+    assert!(clock.now().since_start() < Duration::from_secs(4), "{:?}", clock.now());
     run.stop().await;
 }
 
@@ -315,6 +261,39 @@ async fn relative_addresses_resolve_against_where_a_redirect_led() {
 }
 
 #[tokio::test]
+async fn a_compressed_playlist_is_read() {
+    // printf '#EXTM3U\\n#EXT-X-TARGETDURATION:1\\n#EXTINF:1,\\nseg-0.ts\\n...#EXT-X-ENDLIST\\n' | gzip, 3 segments.
+    const GZIP: &[u8] = &hex!(
+        "1f8b080000000000020353768d08f1350ee55206d2ba11ba218e41eeae212ea1418e219efe7e568660714f3f372b431daee2d4745d03bd92627431432c62463031a099ae7e2e3e9ec1215c00b7edbb1f6b000000"
+    );
+    let (url, _) = start(|ask| match segment_number(&ask.path) {
+        Some(number) => Answer::Body(segment(number)),
+        None => Answer::Gzip(GZIP.into()),
+    })
+    .await;
+    let mut run = run(settings(url));
+    assert_eq!(run.take(usize::MAX).await.segments.len(), 3);
+}
+
+#[tokio::test]
+async fn when_a_redirect_s_target_dies_the_address_that_was_given_is_asked_again() {
+    let (url, log) = start(|ask| match ask.path.as_str() {
+        "/live.m3u8" => Answer::Redirect(format!("/edge-{}/live.m3u8", ask.before)),
+        "/edge-0/live.m3u8" if ask.at.as_secs() >= 2 => Answer::Status(502),
+        path if path.ends_with(".m3u8") => Answer::text(live_playlist(ask.at, SEGMENT_MS, WINDOW)),
+        path => segment_number(path).map_or(Answer::Status(410), |number| Answer::Body(segment(number))),
+    })
+    .await;
+    let mut run = run(settings(url));
+    let got = run.take(12).await;
+    assert_clean(&got, &[]);
+    run.stop().await;
+    let asked = |path: &str| log.lock().unwrap().iter().filter(|(_, asked)| asked == path).count();
+    assert_eq!(asked("/live.m3u8"), 2, "the living server is kept to");
+    assert!(asked("/edge-1/live.m3u8") > 1);
+}
+
+#[tokio::test]
 async fn user_and_password_of_the_source_reach_its_segments_and_are_never_shown() {
     let (mut url, _) = start(|ask| match &ask.authorization {
         None => Answer::Status(401),
@@ -387,6 +366,11 @@ async fn what_may_get_better_is_tried_for_the_startup_budget() {
     let nowhere = Url::parse("http://127.0.0.1:1/live.m3u8?token=secret").unwrap();
     let error = run(settings(nowhere)).task.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("http://127.0.0.1:1/live.m3u8?… is unreachable: "), "{error}");
+    // TLS against a port that does not speak it.
+    let (mut url, _) = live(|_, _| None).await;
+    url.set_scheme("https").unwrap();
+    let error = run(settings(url)).task.await.unwrap().unwrap_err().to_string();
+    assert!(error.contains("is unreachable: ") && !error.contains('\n'), "{error}");
 }
 
 #[tokio::test]

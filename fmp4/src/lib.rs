@@ -11,6 +11,35 @@
 //! Input is taken as hostile: nothing is allocated from a length field, every walk ends, and what is wrong
 //! is reported with its box and byte ([`ReadError`]) at the cost of what it touches only.
 //!
+//! # Times
+//!
+//! Every time of a track is in its own timescale. What is written is media time: the decoding time of a
+//! fragment, durations, composition offsets. What is read is presentation time: media time moved by the
+//! edit list ([`TrackInfo::shift`]), so that a track with declared priming begins below zero. Decoding
+//! times are moved alike and stay as far from the presentation times as the file says, which with negative
+//! composition offsets means behind them.
+//!
+//! # Example
+//!
+//! ```
+//! use bytes::Bytes;
+//! use overdub_fmp4::{Codec, Fragment, Sample, TrackConfig, TrackRun, init_segment, parse_segment};
+//!
+//! let codec = Codec::Aac { asc: Bytes::from_static(&[0x11, 0x90]), sample_rate: 48_000, channels: 2 };
+//! let config = TrackConfig { id: 1, timescale: 48_000, codec, language: None, edit: None };
+//! let init = init_segment(&[config])?;
+//!
+//! let frame = Bytes::from_static(b"one raw frame");
+//! let samples = vec![Sample { duration: 1_024, composition_offset: 0, sync: true, data: frame }];
+//! let run = TrackRun { track_id: 1, base_decode_time: 96_000, samples };
+//! let segment = Fragment::new(1, vec![run]).encode()?; // pieces for a vectored write
+//!
+//! let movie = parse_segment(&init, &segment.to_bytes())?;
+//! assert!(movie.damage.is_empty());
+//! assert_eq!(movie.tracks[0].samples[0].pts(), 96_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | what | defined by |
 //! |---|---|
 //! | boxes, fragments, edit lists | ISO/IEC 14496-12 |

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 fine, 1 failed (one line on stderr), 2 used wrongly.
 
+mod demo;
 mod echo;
 mod logging;
 mod print;
@@ -37,6 +38,8 @@ enum Command {
     Serve(serve::Args),
     /// Run one stream in the foreground, with progress.
     Run(run::Args),
+    /// Run everything on this machine: a live source, a processor, an RTMP server, and the service.
+    Demo(demo::Args),
     /// Run the reference audio processor: it answers every fragment unchanged.
     Echo(echo::Args),
 }
@@ -46,7 +49,7 @@ impl Command {
     fn default_log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Echo(_) => "info",
-            Self::Run(_) => "warn",
+            Self::Run(_) | Self::Demo(_) => "warn",
         }
     }
 }
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
             Command::Run(args) => run::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
             Command::Echo(args) => echo::run(args).await,
         }
     });

@@ -71,7 +71,7 @@ fn from_file(path: &Path) -> anyhow::Result<ServiceOptions> {
     ServiceOptions::from_toml(&text).with_context(|| format!("in {shown}"))
 }
 
-async fn listen(settings: &ServiceSettings) -> anyhow::Result<TcpListener> {
+pub(super) async fn listen(settings: &ServiceSettings) -> anyhow::Result<TcpListener> {
     let (host, port) = (settings.host.as_str(), settings.port);
     let listener = TcpListener::bind((host, port)).await;
     let listener = listener.with_context(|| format!("cannot listen on {host}:{port}"))?;

@@ -27,7 +27,7 @@ pub(super) struct Http {
     client: Client,
     timeouts: Timeouts,
     source: Url,
-    /// Headers that open a door: for the source's own host only.
+    /// Headers that open a door: for the source's own origin only.
     secrets: HeaderMap,
 }
 
@@ -103,7 +103,7 @@ impl Http {
     async fn send(&self, url: &Url, range: Option<ByteRange>, shown: &str) -> Result<Response, Error> {
         let mut url = url.clone();
         let mut request_headers = HeaderMap::new();
-        if url.host_str() == self.source.host_str() && url.scheme() == self.source.scheme() {
+        if url.origin() == self.source.origin() {
             // User and password of the source hold for what its playlists list beside it.
             if url.username().is_empty() && url.password().is_none() {
                 let _ = url.set_username(self.source.username());

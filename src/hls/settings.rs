@@ -17,7 +17,7 @@ pub struct Settings {
     /// A larger segment is refused: 10 s at 50 Mbit/s is 62 MB.
     pub max_segment_bytes: usize,
     pub user_agent: String,
-    /// Sent with every request; `authorization` and `cookie` only to the host of `url`.
+    /// Sent with every request; `authorization` and `cookie` only to the origin of `url`.
     pub headers: Vec<(String, String)>,
     /// How long a source that has never worked is tried before it is given up.
     pub startup_budget: Duration,

@@ -14,9 +14,9 @@ pub const LEAD: Duration = Duration::from_millis(50);
 /// than the hole up to the next random-access picture that dropping them would cost.
 pub const MAX_LATE: Duration = Duration::from_secs(2);
 
-/// After an interruption play resumes at a picture that is at most this late: one picture of lateness, not a
-/// burst of the past.
-const MAX_LATE_AT_RESUME: Duration = Duration::from_millis(100);
+/// At the start, and after an interruption, play begins at a picture that is at most this late: room for a
+/// busy machine, not for a burst of the past.
+const MAX_LATE_AT_RESUME: Duration = Duration::from_millis(500);
 
 /// After an interruption sound waits for the first random-access picture, but no longer than this: SRS drops
 /// a publisher after 5 to 10 s of silence, and long GOPs last that long.

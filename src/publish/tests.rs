@@ -126,9 +126,9 @@ fn a_short_stall_is_caught_up_with_and_a_long_one_is_skipped() {
     assert_eq!(decide(&mut pacer, &video(80, false), 81 + LATE_MS, Outlet::Busy), Verdict::Drop);
     // What follows has lost its reference; the next random-access picture on time has not.
     assert_eq!(decide(&mut pacer, &video(5000, false), 5000, Outlet::Open), Verdict::Drop);
-    assert_eq!(decide(&mut pacer, &video(5040, true), 5200, Outlet::Open), Verdict::Drop, "the past");
-    assert!(sent(decide(&mut pacer, &audio(5050), 5060, Outlet::Open)).is_some(), "sound went on");
-    assert!(sent(decide(&mut pacer, &video(5400, true), 5400, Outlet::Open)).is_some());
+    assert_eq!(decide(&mut pacer, &video(5040, true), 5600, Outlet::Open), Verdict::Drop, "the past");
+    assert!(sent(decide(&mut pacer, &audio(5050), 5610, Outlet::Open)).is_some(), "sound went on");
+    assert!(sent(decide(&mut pacer, &video(6000, true), 6000, Outlet::Open)).is_some());
 }
 
 #[test]

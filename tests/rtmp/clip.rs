@@ -68,6 +68,46 @@ pub(crate) fn packets(file: &[u8]) -> Vec<Packet> {
     packets
 }
 
+/// `seconds` of HEVC alone, from an MP4 file whose packets ffprobe lists.
+pub(crate) fn hevc_packets(seconds: u32) -> Vec<Packet> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clip.mp4");
+    let mut ffmpeg = tool("ffmpeg");
+    ffmpeg.args(["-v", "error", "-f", "lavfi", "-i"]).arg(format!("testsrc2=s=320x180:r={RATE}"));
+    ffmpeg.args(["-t", &seconds.to_string(), "-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1"]);
+    ffmpeg.args(["-x265-params", &format!("log-level=none:keyint={GOP}:bframes=0")]).arg(&path);
+    run(&mut ffmpeg);
+    let mut ffprobe = tool("ffprobe");
+    ffprobe.args(["-v", "error", "-show_entries", "packet=dts,pos,size,flags", "-of", "csv=p=0"]);
+    let list = String::from_utf8(run(ffprobe.arg(&path)).stdout).unwrap();
+    let file = Bytes::from(std::fs::read(&path).unwrap());
+    let params = Arc::new(VideoParams {
+        codec: VideoCodec::Hevc,
+        config: child_box(&file, b"hvcC"),
+        width: 320,
+        height: 180,
+        codec_string: "hvc1.1.6.L60.90".to_owned(),
+    });
+    let duration = Flicks::from_millis(1000 / RATE);
+    let packet = |(index, line): (usize, &str)| {
+        let fields: Vec<&str> = line.split(',').collect();
+        let [_, size, pos, flags, ..] = fields[..] else { panic!("{line}") };
+        let (pos, size): (usize, usize) = (pos.parse().unwrap(), size.parse().unwrap());
+        let dts = Flicks::from_millis(index as i64 * 1000 / RATE);
+        let random_access = flags.starts_with('K');
+        let kind = PacketKind::Video { params: Arc::clone(&params), random_access };
+        Packet { kind, dts, pts: dts, duration, batch: 0, data: file.slice(pos..pos + size) }
+    };
+    list.lines().enumerate().map(packet).collect()
+}
+
+/// The payload of the first box of this type anywhere in a file.
+fn child_box(file: &Bytes, name: &[u8; 4]) -> Bytes {
+    let at = file.windows(4).position(|four| four == name).expect("the box is there");
+    let size = file.slice(at - 4..at).get_u32() as usize;
+    file.slice(at + 4..at - 4 + size)
+}
+
 /// Type, time in ms and body of each tag (Adobe FLV 10.1, E.4.1).
 pub(crate) fn tags(file: &[u8]) -> Vec<(u8, i64, Bytes)> {
     let mut rest = Bytes::copy_from_slice(&file[FILE_HEADER.len()..]);

@@ -4,4 +4,6 @@
 mod clip;
 mod nginx;
 mod run;
+mod sink;
+mod srs;
 mod tools;

@@ -29,6 +29,8 @@ pub(crate) struct Ask {
 
 pub(crate) enum Answer {
     Body(Bytes),
+    /// A body that is gzip already.
+    Gzip(Bytes),
     Status(u16),
     Redirect(String),
     /// No answer at all.
@@ -86,6 +88,7 @@ pub(crate) async fn start(answer: impl Fn(&Ask) -> Answer + Send + Sync + 'stati
 async fn respond(answer: Answer) -> Response {
     match answer {
         Answer::Body(bytes) => bytes.into_response(),
+        Answer::Gzip(bytes) => ([(header::CONTENT_ENCODING, "gzip")], bytes).into_response(),
         Answer::Status(code) => StatusCode::from_u16(code).expect("a status").into_response(),
         Answer::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
         Answer::Hang => std::future::pending().await,

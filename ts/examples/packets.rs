@@ -83,6 +83,13 @@ fn parameter_sets(params: &VideoParams) -> Vec<u8> {
         let count = usize::from(rest[0]);
         rest = &rest[1..];
         take(&mut rest, count);
+    } else {
+        let mut rest = &record[23..];
+        for _ in 0..record[22] {
+            let count = usize::from(u16::from_be_bytes([rest[1], rest[2]]));
+            rest = &rest[3..];
+            take(&mut rest, count);
+        }
     }
     out
 }

@@ -83,6 +83,14 @@ impl Unwrapper {
         Ticks(ticks)
     }
 
+    /// The last time unwrapped.
+    pub const fn last(&self) -> Option<Ticks> {
+        match self.last {
+            Some(last) => Some(Ticks(last)),
+            None => None,
+        }
+    }
+
     /// The unwrapped time of `stamp` that is nearest to `reference`; remembers nothing. A PTS belongs near
     /// its DTS, wherever the axis has got to.
     pub fn near(stamp: u64, reference: Ticks) -> Ticks {

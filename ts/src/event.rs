@@ -18,6 +18,10 @@ pub enum Event {
     Sample(Sample),
     /// Elementary bytes as they stood in one transport packet; only with [`crate::Config::raw`].
     Payload { pid: u16, data: Bytes },
+    /// A section of a stream that consists of them: SCTE 35 splice information, from its table id to its CRC,
+    /// which is right. `near`: the DTS that came last in its program, on whose axis splice times are to be
+    /// unwrapped.
+    Section { pid: u16, near: Option<Ticks>, data: Bytes },
     /// Something was broken.
     Damage(Damage),
 }
@@ -47,6 +51,8 @@ pub struct Stream {
     pub codec: Option<Codec>,
     /// ISO 639 code of the first language descriptor, for example `eng`.
     pub language: Option<String>,
+    /// Opus: channel_config_code of its extension descriptor, the number of channels from 1 to 8.
+    pub channel_config: Option<u8>,
 }
 
 /// What an elementary stream contains.
@@ -73,6 +79,13 @@ pub enum Codec {
     TimedId3,
     /// SCTE 35 splice information.
     Scte35,
+}
+
+impl Codec {
+    /// Picture or sound, rather than data beside them.
+    pub fn is_media(self) -> bool {
+        !matches!(self, Self::TimedId3 | Self::Scte35)
+    }
 }
 
 /// One access unit.

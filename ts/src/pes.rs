@@ -26,6 +26,8 @@ pub(crate) struct Step<'a> {
     pub(crate) bad_header: bool,
     /// Its payload is scrambled (PES_scrambling_control) and left out.
     pub(crate) scrambled: bool,
+    /// The PES packet reached its length with `data`.
+    pub(crate) ended: bool,
     /// Elementary bytes.
     pub(crate) data: &'a [u8],
 }
@@ -67,6 +69,7 @@ impl Pes {
                 // Some multiplexers write a wrong length; what follows in packets of its own still belongs
                 // to the stream. Only the first packet is cut to the length (stuffing may follow there).
                 if let Some(bytes) = left {
+                    step.ended = *bytes > 0 && *bytes as usize <= payload.len();
                     *bytes = bytes.saturating_sub(payload.len() as u32);
                 }
                 step.data = payload;
@@ -158,6 +161,7 @@ impl Pes {
             _ => rest,
         };
         self.state = State::Payload { left: left.map(|left| left - data.len() as u32) };
+        step.ended = left.is_some_and(|left| left as usize == data.len());
         step.begun = Some(stamp);
         step.data = data;
     }

@@ -140,6 +140,7 @@ pub(crate) fn read(section: &[u8]) -> Option<Table> {
             stream_type,
             codec: codec(stream_type, hdmv, &descriptors),
             language: language(&descriptors),
+            channel_config: opus_channels(&descriptors),
         }
     });
     Some(Table::Pmt(Map { program: extension, pcr_pid: map.pcr_pid().into(), streams: streams.collect() }))
@@ -209,6 +210,16 @@ fn codec(stream_type: u8, hdmv: bool, descriptors: &[Raw<'_>]) -> Option<Codec> 
 fn described_id3(descriptors: &[Raw<'_>]) -> bool {
     const METADATA: u8 = 0x26;
     descriptors.iter().any(|it| it.tag == METADATA && it.payload.windows(4).any(|four| four == b"ID3 "))
+}
+
+/// channel_config_code of an Opus stream, in a DVB extension descriptor with its own tag.
+fn opus_channels(descriptors: &[Raw<'_>]) -> Option<u8> {
+    const EXTENSION: u8 = 0x7F;
+    const OPUS: u8 = 0x80;
+    descriptors.iter().find_map(|it| match (it.tag, it.payload) {
+        (EXTENSION, &[OPUS, code, ..]) => Some(code),
+        _ => None,
+    })
 }
 
 /// The first ISO 639 code, where it is one.

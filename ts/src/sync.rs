@@ -12,8 +12,9 @@ const SYNC: u8 = 0x47;
 const STRIDES: [usize; 3] = [188, 192, 204];
 /// Sync bytes in a row that make a lock: random bytes do that once in 2^32 places per stride.
 const LOCK: usize = 4;
-/// Packets in a row that make a lock at the stride that was lost. Short stretches of good packets between
-/// losses are worth more than the chance of a wrong lock, which costs one packet of a random PID.
+/// Packets in a row that make a lock where packets are expected: at the stride that was lost, or at the
+/// start. Short stretches of good packets between losses are worth more than the chance of a wrong lock,
+/// which costs one packet of a random PID.
 const RELOCK: usize = 2;
 /// How far the search looks ahead of a place to judge it.
 const LOOK_AHEAD: usize = (LOCK - 1) * 204 + 1;
@@ -168,7 +169,9 @@ impl Framer {
                 return None;
             }
             let again = (self.lost && is_lock(rest, self.last_stride, RELOCK)).then_some(self.last_stride);
-            let Some(stride) = again.or_else(|| STRIDES.into_iter().find(|&it| is_lock(rest, it, LOCK)))
+            // At the start of the input or a segment, packets are due at once.
+            let count = if self.skipped == 0 && !self.lost { RELOCK } else { LOCK };
+            let Some(stride) = again.or_else(|| STRIDES.into_iter().find(|&it| is_lock(rest, it, count)))
             else {
                 self.skip(1);
                 continue;

@@ -16,7 +16,19 @@ use overdub_ts::{Choice, Codec, Config, Demuxer, Event, Params, Sample};
 use serde_json::Value;
 
 /// Where this crate and ffprobe differ on purpose, with the evidence.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // Its only PES packet has a delimiter, a PPS, an SPS and filler data: "missing picture in access unit with
+    // size 750" says ffprobe too, and counts it as a packet all the same.
+    ("ts/tsduck_test-145.ts 500", "no picture"),
+    // The input ends inside a frame, and ffprobe counts its first 200 (352, 168) bytes as a packet.
+    ("ts/ax_sample_ait.ts 330", "cut frame at the end"),
+    ("ts/mq_kyrion_mpeg2av_ac3.ts 257", "cut frame at the end"),
+    ("ts/mq_kyrion_mpeg2av_ac3.ts 258", "cut frame at the end"),
+    // The same with 993 bytes; and the first PES packet begins with the last 73 bytes of a frame, to which
+    // ffprobe gives its stamp, so that the frame that commences in it (ISO/IEC 13818-1 2.4.3.7) and the one
+    // after it both stand at 2880.
+    ("ts/ax_sample_ac3.ts 1900", "cut frames at both ends"),
+];
 
 #[derive(Default)]
 struct Track {
@@ -77,10 +89,10 @@ fn hex(digest: &[u8]) -> String {
 
 /// The lines that the truth's sum is over. Where ffprobe leaves stamps out (`N/A`), so do these lines for
 /// samples that have none of their own.
-fn packet_list(samples: &[Sample], leave_out: bool) -> String {
-    samples.iter().fold(String::new(), |mut lines, sample| {
+fn packet_list(codec: Option<Codec>, samples: &[Sample], leave_out: bool) -> String {
+    samples.iter().enumerate().fold(String::new(), |mut lines, (n, sample)| {
         let flags = if sample.random_access { "K_" } else { "__" };
-        let size = sample.elementary_len;
+        let size = elementary_len(codec, n, samples);
         let _ = if leave_out && !sample.stamped {
             writeln!(lines, "N/A N/A {size} {flags}")
         } else {
@@ -88,6 +100,22 @@ fn packet_list(samples: &[Sample], leave_out: bool) -> String {
         };
         lines
     })
+}
+
+/// Of HEVC, ffprobe counts the zero_byte before an access unit's first start code to the packet before it,
+/// although it belongs to the NAL unit that follows (ISO/IEC 23008-2 annex B.2.1).
+fn elementary_len(codec: Option<Codec>, n: usize, samples: &[Sample]) -> u64 {
+    let length = samples[n].elementary_len;
+    match codec {
+        // ffprobe's packets are without the control header.
+        Some(Codec::Opus) => samples[n].data.len() as u64,
+        // ffprobe takes 5 bytes off every packet, as if all had a metadata cell header; where they have none,
+        // that cuts "ID3" and the version off the tag.
+        Some(Codec::TimedId3) => length - 5,
+        Some(Codec::Hevc) if samples.len() > 1 && n == 0 => length + 1,
+        Some(Codec::Hevc) if samples.len() > 1 && n == samples.len() - 1 => length - 1,
+        _ => length,
+    }
 }
 
 fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
@@ -116,7 +144,8 @@ fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
     check("first_dts", stamped().next().map(|sample| sample.dts.get()));
     check("last_dts", stamped().last().map(|sample| sample.dts.get()));
     check("key_packets", Some(track.samples.iter().filter(|sample| sample.random_access).count() as i64));
-    check("bytes", Some(track.samples.iter().map(|sample| sample.elementary_len as i64).sum()));
+    let lengths = (0..track.samples.len()).map(|n| elementary_len(track.codec, n, &track.samples) as i64);
+    check("bytes", Some(lengths.sum()));
     match track.params.first() {
         Some(Params::Video(params)) => {
             check("width", Some(i64::from(params.width)));
@@ -130,9 +159,10 @@ fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
                 found.push(format!("sample rate {}, not {rate:?}", params.sample_rate));
             }
         }
-        None => found.push("no parameters".to_owned()),
+        None if track.codec.is_none_or(Codec::is_media) => found.push("no parameters".to_owned()),
+        None => {}
     }
-    let list = packet_list(&track.samples, leave_out);
+    let list = packet_list(track.codec, &track.samples, leave_out);
     if truth["packet_list_md5"] != hex(&Md5::digest(&list)).as_str() {
         found.push("another packet list".to_owned());
         if std::env::var_os("CORPUS_DUMP").is_some() {
@@ -146,8 +176,17 @@ fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
     found
 }
 
-fn is_ours(codec: &Value) -> bool {
-    matches!(codec.as_str(), Some("h264" | "aac"))
+/// Without a map, or for stream types that it does not know, ffprobe takes streams for MP3 without ever
+/// finding a frame: they have no sample rate.
+fn is_ours(stream: &Value) -> bool {
+    let guessed = stream["codec_name"] == "mp3" && stream["sample_rate"] == "0";
+    !guessed
+        && matches!(
+            stream["codec_name"].as_str(),
+            Some(
+                "h264" | "hevc" | "aac" | "mp2" | "mp3" | "ac3" | "eac3" | "aac_latm" | "opus" | "timed_id3"
+            )
+        )
 }
 
 #[test]
@@ -171,7 +210,7 @@ fn every_stream_has_the_samples_times_and_bytes_that_ffprobe_finds() {
         for stream in truth["ffprobe"]["streams"].as_array().into_iter().flatten() {
             let id = stream["id"].as_str().unwrap_or_default().trim_start_matches("0x");
             let Ok(pid) = u16::from_str_radix(id, 16) else { continue };
-            if !is_ours(&stream["codec_name"]) {
+            if !is_ours(stream) {
                 continue;
             }
             streams += 1;

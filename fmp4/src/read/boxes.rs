@@ -123,7 +123,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// At most `declared` entries of `width` bytes from `bytes`, and how many of them are there.
-    pub(crate) fn new(bytes: Bytes, width: usize, declared: u32) -> (Self, usize) {
+    pub(crate) fn new(bytes: &Bytes, width: usize, declared: u32) -> (Self, usize) {
         let there = (bytes.len() / width.max(1)).min(declared as usize);
         (Self { bytes: bytes.slice(..there * width), width }, there)
     }

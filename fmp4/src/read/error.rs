@@ -60,8 +60,8 @@ pub enum Problem {
     /// Samples claim more bytes, or are more in number, than the input can hold without overlap.
     #[error("samples claim more than the input can hold")]
     Overcommitted,
-    /// Samples of one fixed size below four bytes, such as uncompressed sound: the track is listed, and its
-    /// samples are left alone.
+    /// Samples that all have no bytes, or, in a codec that is not known, all the same few, such as
+    /// uncompressed sound: the track is listed, and these samples are left alone.
     #[error("samples of fixed size {0} are not read")]
     TinySamples(u32),
     /// A decoding time beyond 63 bits.

@@ -68,7 +68,7 @@ impl Fields {
         let width = 4 * per_sample.iter().filter(|flag| flags & **flag != 0).count();
         let mut run = Self { flags, count, data_offset, first_flags, table: Table::default(), defaults };
         if width > 0 {
-            let (table, available) = Table::new(trun.body.slice(at..), width, count);
+            let (table, available) = Table::new(&trun.body.slice(at..), width, count);
             if available < count as usize {
                 let problem = Problem::ShortTable { declared: count.into(), available: available as u64 };
                 damage.push(place.error(problem));

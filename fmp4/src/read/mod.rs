@@ -7,6 +7,7 @@ mod event;
 mod fragmented;
 mod movie;
 mod plain;
+mod plan;
 mod reader;
 mod sample_entry;
 mod smpb;
@@ -105,12 +106,12 @@ pub struct Movie {
 ///
 /// An error means that nothing of it can be used; whatever costs only a part is in [`Movie::damage`].
 /// Memory is bounded: a sample takes 56 bytes here, and no more samples are read than a quarter of the
-/// input's bytes.
+/// input's bytes (than its bytes, where a fragment says that its frames all have one size below four).
 pub fn parse(input: &Bytes) -> Result<Movie, ReadError> {
     let mut movie = Movie::default();
     let mut reader = Reader::new().with_len(input.len() as u64);
     read_all(&mut reader, input, &mut movie)?;
-    finish(reader, movie)
+    finish(&reader, movie)
 }
 
 /// Reads a media segment (any number of fragments) with its init segment. Samples are slices of `segment`.
@@ -120,7 +121,7 @@ pub fn parse_segment(init: &Bytes, segment: &Bytes) -> Result<Movie, ReadError> 
     read_all(&mut reader, init, &mut movie)?;
     reader.next_input(Some(segment.len() as u64));
     read_all(&mut reader, segment, &mut movie)?;
-    finish(reader, movie)
+    finish(&reader, movie)
 }
 
 fn read_all(reader: &mut Reader, input: &Bytes, movie: &mut Movie) -> Result<(), ReadError> {
@@ -128,7 +129,7 @@ fn read_all(reader: &mut Reader, input: &Bytes, movie: &mut Movie) -> Result<(),
         match reader.poll()? {
             Step::Need(range) => {
                 let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(input.len());
-                reader.supply(input.slice(at(range.start)..at(range.end)))?;
+                reader.supply(&input.slice(at(range.start)..at(range.end)))?;
             }
             Step::Tracks => {
                 let track = |info: &TrackInfo| Track { info: info.clone(), samples: Vec::new() };
@@ -145,7 +146,7 @@ fn read_all(reader: &mut Reader, input: &Bytes, movie: &mut Movie) -> Result<(),
     }
 }
 
-fn finish(reader: Reader, mut movie: Movie) -> Result<Movie, ReadError> {
+fn finish(reader: &Reader, mut movie: Movie) -> Result<Movie, ReadError> {
     movie.damage = reader.damage().clone();
     if reader.tracks().is_empty() {
         let first = movie.damage.errors().first().cloned();

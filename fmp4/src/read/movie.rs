@@ -35,6 +35,10 @@ impl TrackInfo {
         self.config.edit.map_or(0, |edit| signed(edit.delay).saturating_sub(signed(edit.media_time)))
     }
 
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self.config.codec, Codec::Other { .. })
+    }
+
     /// Sound in a codec of which every frame can be decoded from, whatever the flags say.
     pub(crate) fn all_sync(&self) -> bool {
         self.config.codec.is_audio()

@@ -99,7 +99,7 @@ impl SampleTable {
         let mut entries = |skip: usize, width: usize| -> Result<Table, ReadError> {
             let (_, _, body) = child.full(parent)?;
             let declared = u32_at(&body, skip).ok_or_else(|| child.truncated(parent, 8 + skip as u64))?;
-            let (table, available) = Table::new(body.slice(skip + 4..), width, declared);
+            let (table, available) = Table::new(&body.slice(skip + 4..), width, declared);
             if available < declared as usize {
                 let (declared, available) = (u64::from(declared), available as u64);
                 damage.push(child.place(parent).error(Problem::ShortTable { declared, available }));
@@ -132,7 +132,8 @@ impl SampleTable {
                     return Err(child.place(parent).error(problem));
                 }
                 let bytes = (u64::from(count) * u64::from(bits)).div_ceil(8);
-                let (table, there) = Table::new(body.slice(8..), 1, u32::try_from(bytes).unwrap_or(u32::MAX));
+                let (table, there) =
+                    Table::new(&body.slice(8..), 1, u32::try_from(bytes).unwrap_or(u32::MAX));
                 let count = (count as usize).min(there * 8 / usize::from(bits));
                 self.sizes = Some(Sizes::Fields { table, bits, count });
             }
@@ -169,7 +170,7 @@ impl SampleTable {
             Sizes::Words(table) => table.u32(index, 0),
             Sizes::Fields { table, bits: 4, count } if index < *count => {
                 let pair = *table.entry(index / 2)?.first()?;
-                Some(u32::from(if index % 2 == 0 { pair >> 4 } else { pair & 15 }))
+                Some(u32::from(if index.is_multiple_of(2) { pair >> 4 } else { pair & 15 }))
             }
             Sizes::Fields { table, bits: 8, .. } => table.entry(index)?.first().copied().map(u32::from),
             Sizes::Fields { table, .. } => {

@@ -9,7 +9,8 @@ use super::error::{Damage, Place, Problem, ReadError};
 use super::event::Event;
 use super::fragmented::{Run, parse_moof};
 use super::movie::{MovieBox, TrackInfo};
-use super::plain::{Cursor, SampleMeta};
+use super::plain::Cursor;
+use super::plan::{MAX_SAMPLE, Plan, sample_cost};
 use super::{Origin, TimedSample};
 
 /// A `moov` beyond this is not read: the sample tables of a day of video with sound take some 100 MB.
@@ -18,15 +19,6 @@ const MAX_MOOV: u64 = 256 << 20;
 const MAX_MOOF: u64 = 16 << 20;
 /// An `emsg` beyond this is skipped.
 const MAX_EMSG: u64 = 1 << 20;
-/// A piece ends after this many bytes of samples: what a caller holds at a time.
-const PIECE_BYTES: u64 = 4 << 20;
-/// A piece ends after this many samples.
-const PIECE_SAMPLES: usize = 4_096;
-/// A sample beyond this is not read: four times the largest picture that H.264 level 6.2 allows.
-const MAX_SAMPLE: u32 = 256 << 20;
-/// Every sample of a real track costs at least the four bytes of its table entry, or as many of data.
-/// What the bytes that were read cannot hold is refused, so samples stay bounded by the input.
-const MIN_SAMPLE_COST: u64 = 4;
 /// Lets a tiny input with an unusual layout pass.
 const SLACK: u64 = 4 << 10;
 
@@ -56,25 +48,49 @@ pub enum Step {
 /// but back to the beginning of the `mdat` header after a fragment's samples, and in a plain file to
 /// wherever its tables point. At most a few MiB are wanted at a time, unless one box (`moov`: 256 MiB,
 /// `moof`: 16 MiB) or sample (256 MiB) is larger.
+///
+/// ```
+/// use std::io::{Read, Seek, SeekFrom};
+/// use overdub_fmp4::{Reader, Step};
+///
+/// fn count(file: &mut (impl Read + Seek)) -> Result<usize, Box<dyn std::error::Error>> {
+///     let (mut reader, mut count) = (Reader::new(), 0);
+///     loop {
+///         match reader.poll()? {
+///             Step::Need(range) => {
+///                 let mut bytes = Vec::new();
+///                 file.seek(SeekFrom::Start(range.start))?;
+///                 file.take(range.end - range.start).read_to_end(&mut bytes)?;
+///                 reader.supply(&bytes.into())?;
+///             }
+///             Step::Samples { samples, .. } => count += samples.len(),
+///             Step::Tracks | Step::Event(_) => {}
+///             Step::End => return Ok(count),
+///         }
+///     }
+/// }
+/// # assert!(count(&mut std::io::Cursor::new(Vec::new())).is_ok_and(|count| count == 0));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
-    movie: Option<MovieBox>,
-    infos: Vec<TrackInfo>,
+    pub(super) movie: Option<MovieBox>,
+    pub(super) infos: Vec<TrackInfo>,
     /// Where the next box at the top level begins.
     at: u64,
-    end: Option<u64>,
+    pub(super) end: Option<u64>,
     wanted: Option<Wanted>,
     ready: Option<Step>,
     /// Tables of the plain part that are not read to their end, by track.
-    cursors: Vec<Option<Cursor>>,
-    runs: std::collections::VecDeque<Run>,
+    pub(super) cursors: Vec<Option<Cursor>>,
+    pub(super) runs: std::collections::VecDeque<Run>,
     next_dts: Vec<i64>,
-    damage: Damage,
+    pub(super) damage: Damage,
     /// The end of what was supplied of this input.
     supplied: u64,
-    /// Bytes of the samples that were read, and how many samples there were.
+    /// Bytes of the samples that were read.
     claimed: u64,
-    count: u64,
+    /// What these samples must have cost the input at the least.
+    cost: u64,
     finished: bool,
 }
 
@@ -83,17 +99,6 @@ enum Wanted {
     Header,
     Body { header: BoxHeader },
     Samples(Plan),
-}
-
-/// Samples of one track that lie behind one another.
-#[derive(Clone, Debug)]
-struct Plan {
-    track: usize,
-    origin: Origin,
-    offset: u64,
-    dts: i64,
-    bytes: u64,
-    metas: Vec<SampleMeta>,
 }
 
 impl Reader {
@@ -117,7 +122,7 @@ impl Reader {
         self.ready = None;
         self.runs.clear();
         self.cursors.clear();
-        (self.supplied, self.claimed, self.count) = (0, 0, 0);
+        (self.supplied, self.claimed, self.cost) = (0, 0, 0);
         self.finished = false;
     }
 
@@ -143,16 +148,16 @@ impl Reader {
     }
 
     /// The bytes that [`Step::Need`] asked for.
-    pub fn supply(&mut self, bytes: Bytes) -> Result<(), ReadError> {
+    pub fn supply(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
         let done = match self.wanted.take() {
             None => Ok(()),
             Some(Wanted::Header) => {
-                self.header(&bytes);
+                self.header(bytes);
                 Ok(())
             }
-            Some(Wanted::Body { header }) => self.body(header, &bytes),
+            Some(Wanted::Body { header }) => self.body(header, bytes),
             Some(Wanted::Samples(plan)) => {
-                self.samples(plan, &bytes);
+                self.samples(&plan, bytes);
                 Ok(())
             }
         };
@@ -170,7 +175,7 @@ impl Reader {
         &self.damage
     }
 
-    fn file_error(&self, problem: Problem) -> ReadError {
+    pub(super) fn file_error(&self, problem: Problem) -> ReadError {
         Place::root(*b"file", self.at).error(problem)
     }
 
@@ -180,63 +185,6 @@ impl Reader {
             self.wanted = Some(Wanted::Samples(plan));
         } else if !self.finished {
             self.wanted = Some(Wanted::Header);
-        }
-    }
-
-    fn plan_run(&mut self) -> Option<Plan> {
-        while let Some(mut run) = self.runs.pop_front() {
-            if run.is_done() {
-                continue;
-            }
-            let size = run.fixed_size();
-            if let Some(size) = size.filter(|size| u64::from(*size) < MIN_SAMPLE_COST) {
-                self.damage.push(self.file_error(Problem::TinySamples(size)));
-                continue;
-            }
-            let (track, offset, dts) = (run.track, run.offset, run.dts);
-            if self.end.is_some_and(|end| offset >= end) {
-                let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-                self.damage.push(self.file_error(Problem::OutsideOfInput { offset }));
-                continue;
-            }
-            if run.description > 1 {
-                self.damage.push(self.file_error(Problem::SampleEntryChange(run.description)));
-            }
-            let plan = Plan::gather(track, Origin::Fragment, offset, dts, || run.next());
-            self.runs.push_front(run);
-            return Some(plan);
-        }
-        None
-    }
-
-    fn plan_table(&mut self) -> Option<Plan> {
-        let movie = self.movie.as_ref()?;
-        loop {
-            // The track that is furthest behind, so that the tracks come out together.
-            let behind =
-                self.cursors.iter().zip(&movie.tracks).enumerate().filter_map(|(i, (cursor, track))| {
-                    let cursor = cursor.as_ref()?;
-                    // Exact: both factors are below 2^64.
-                    Some((
-                        i128::from(cursor.dts) * 1_000_000 / i128::from(track.info.config.timescale.max(1)),
-                        i,
-                    ))
-                });
-            let (_, index) = behind.min()?;
-            let slot = self.cursors.get_mut(index)?;
-            let cursor = slot.as_mut()?;
-            let table = &movie.tracks.get(index)?.table;
-            if !table.enter_chunk(cursor) {
-                *slot = None;
-                continue;
-            }
-            let (offset, dts) = (cursor.offset, cursor.dts);
-            let plan = Plan::gather(index, Origin::Table, offset, dts, || table.next(cursor));
-            if plan.metas.is_empty() {
-                *slot = None;
-                continue;
-            }
-            return Some(plan);
         }
     }
 
@@ -342,13 +290,13 @@ impl Reader {
         self.next_dts = vec![0; movie.tracks.len()];
         self.cursors = vec![None; movie.tracks.len()];
         for ((i, track), cursor) in movie.tracks.iter().enumerate().zip(&mut self.cursors) {
-            match track.table.fixed_size() {
+            match sample_cost(track.table.fixed_size(), track.info.is_known()) {
                 _ if track.table.is_empty() => {}
-                Some(size) if u64::from(size) < MIN_SAMPLE_COST => {
+                Ok(_) => *cursor = Some(Cursor::default()),
+                Err(problem) => {
                     let place = Place::root(*b"moov", offset);
-                    self.damage.push(place.nth(*b"trak", i, offset).error(Problem::TinySamples(size)));
+                    self.damage.push(place.nth(*b"trak", i, offset).error(problem));
                 }
-                _ => *cursor = Some(Cursor::default()),
             }
         }
         self.infos = infos;
@@ -357,17 +305,8 @@ impl Reader {
         Ok(())
     }
 
-    fn samples(&mut self, plan: Plan, bytes: &Bytes) {
+    fn samples(&mut self, plan: &Plan, bytes: &Bytes) {
         self.note(plan.offset, bytes);
-        self.claimed = self.claimed.saturating_add(plan.bytes);
-        self.count = self.count.saturating_add(plan.metas.len() as u64);
-        // Twice: tracks may share bytes.
-        let too_many = self.count.saturating_mul(MIN_SAMPLE_COST) > self.supplied.saturating_add(SLACK);
-        if too_many || self.claimed > self.supplied.saturating_mul(2).saturating_add(SLACK) {
-            self.damage.push(self.file_error(Problem::Overcommitted));
-            self.finished = true;
-            return;
-        }
         let shift = self.infos.get(plan.track).map_or(0, TrackInfo::shift);
         let mut samples = Vec::with_capacity(plan.metas.len());
         let (mut at, mut dts) = (0_usize, plan.dts);
@@ -390,12 +329,21 @@ impl Reader {
             at = end;
             dts = dts.saturating_add(meta.duration.into());
         }
+        self.claimed = self.claimed.saturating_add(at as u64);
+        self.cost = self.cost.saturating_add(plan.sample_cost.saturating_mul(samples.len() as u64));
+        // Twice: tracks may share bytes.
+        let limit = self.supplied.saturating_mul(2).saturating_add(SLACK);
+        if self.cost > self.supplied.saturating_add(SLACK) || self.claimed > limit {
+            self.damage.push(self.file_error(Problem::Overcommitted));
+            self.finished = true;
+            return;
+        }
         if samples.len() < plan.metas.len() {
-            self.cut_short(&plan);
-        } else if plan.origin == Origin::Table {
-            if let Some(next) = self.next_dts.get_mut(plan.track) {
-                *next = dts;
-            }
+            self.cut_short(plan);
+        } else if plan.origin == Origin::Table
+            && let Some(next) = self.next_dts.get_mut(plan.track)
+        {
+            *next = dts;
         }
         if !samples.is_empty() {
             self.ready = Some(Step::Samples { track: plan.track, samples });
@@ -424,28 +372,5 @@ impl Reader {
 
     fn note(&mut self, offset: u64, bytes: &Bytes) {
         self.supplied = self.supplied.max(offset.saturating_add(bytes.len() as u64));
-    }
-}
-
-impl Plan {
-    /// Takes samples until the piece is large enough, at least one.
-    fn gather(
-        track: usize,
-        origin: Origin,
-        offset: u64,
-        dts: i64,
-        mut next: impl FnMut() -> Option<SampleMeta>,
-    ) -> Self {
-        let mut plan = Self { track, origin, offset, dts, bytes: 0, metas: Vec::new() };
-        while plan.bytes < PIECE_BYTES && plan.metas.len() < PIECE_SAMPLES {
-            let Some(meta) = next() else { break };
-            // A sample beyond the limit is not asked for, and ends the piece.
-            plan.metas.push(meta);
-            if meta.size > MAX_SAMPLE {
-                break;
-            }
-            plan.bytes += u64::from(meta.size);
-        }
-        plan
     }
 }

@@ -185,7 +185,8 @@ impl TrackRun {
         };
         let flags = |sample: &Sample| if sample.sync { FLAGS_SYNC } else { FLAGS_NON_SYNC };
         let duration = same(&|sample| sample.duration);
-        let size = same(&|sample| sample.data.len() as u32);
+        // Readers do well to distrust a run that says of no sample that it is empty.
+        let size = same(&|sample| sample.data.len() as u32).filter(|size| *size > 0);
         let flag = same(&flags);
         // A group of pictures: the first sample alone is a sync sample. Then its flags stand once.
         let first_flags = self.samples.first().filter(|_| flag.is_none()).map(flags);

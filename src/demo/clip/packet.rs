@@ -65,7 +65,7 @@ fn has_payload(packet: &[u8]) -> bool {
 /// The base (33 bits of 90 kHz) before six reserved bits and the extension, which stays (2.4.3.5).
 fn move_pcr(field: &mut [u8], ticks: u64) {
     let base = field[..5].iter().fold(0_u64, |value, byte| value << 8 | u64::from(*byte)) >> 7;
-    let moved = (base + ticks & STAMP_MASK) << 7 | u64::from(field[4] & 0x7f);
+    let moved = ((base + ticks) & STAMP_MASK) << 7 | u64::from(field[4] & 0x7f);
     field[..5].copy_from_slice(&moved.to_be_bytes()[3..]);
 }
 
@@ -74,7 +74,7 @@ fn move_pes(pes: &mut [u8], ticks: u64) {
     let Some(flags) = pes.get(7).copied() else { return };
     for (present, at) in [(flags & 0x80 != 0, 9), (flags & 0xc0 == 0xc0, 14)] {
         if let (true, Some(field)) = (present, pes.get_mut(at..at + 5)) {
-            let stamp = stamp(field) + ticks & STAMP_MASK;
+            let stamp = (stamp(field) + ticks) & STAMP_MASK;
             field[0] = field[0] & 0xf1 | ((stamp >> 30) as u8 & 7) << 1;
             field[1] = (stamp >> 22) as u8;
             field[2] = (stamp >> 14) as u8 | 1;

@@ -19,6 +19,9 @@ pub(super) const DATE_TAG: &str = "X-OVERDUB-DATE";
 /// Longer dates are garbage; RFC 3339 with nanoseconds and a zone has 35 characters.
 const MAX_DATE_CHARS: usize = 64;
 
+/// Where `#EXTM3U` does not come within so many lines, the body is something else.
+const MAX_PREAMBLE_LINES: usize = 16;
+
 /// Variables that a playlist may import (RFC 8216bis 4.4.2.3).
 #[derive(Clone, Debug, Default)]
 pub struct Definitions {
@@ -42,12 +45,12 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
     let mut lines = text.split(['\n', '\r']).map(str::trim).enumerate();
-    let first = lines.next().map(|(_, line)| line).unwrap_or_default();
-    if first.is_empty() {
+    if text.is_empty() {
         return Err(Error::Empty);
     }
-    if !first.starts_with("#EXTM3U") {
-        return Err(if first.starts_with('<') { Error::Html } else { Error::NotAPlaylist });
+    // It must be the first line; comments and rests of a template before it are seen all the same.
+    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| line.starts_with("#EXTM3U")) {
+        return Err(if text.starts_with('<') { Error::Html } else { Error::NotAPlaylist });
     }
 
     let has = |prefix: &str| text.split(['\n', '\r']).any(|line| line.trim_start().starts_with(prefix));
@@ -67,6 +70,7 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         variables: BTreeMap::new(),
         keys: Vec::new(),
         expects_uri: false,
+        target_duration: 0.0,
         entries: 0,
         skipped: 0,
     };
@@ -109,6 +113,8 @@ struct Cleaner<'d> {
     keys: Vec<(bool, String)>,
     /// An EXTINF or STREAM-INF came, its address did not yet.
     expects_uri: bool,
+    /// Seconds, for segments whose own duration cannot be read; 0 before the tag.
+    target_duration: f64,
     entries: usize,
     skipped: u64,
 }
@@ -137,24 +143,22 @@ impl Cleaner<'_> {
         let bad = |tag| Error::BadTag { line: number, tag };
         match name {
             "INF" => {
-                let seconds = value.split(',').next().unwrap_or_default().trim();
-                let seconds: f64 = seconds.parse().map_err(|_| bad("EXTINF"))?;
-                if !seconds.is_finite() || seconds > f64::from(u32::MAX) {
-                    return Err(bad("EXTINF"));
-                }
-                // -1 is how IPTV lists say "unknown".
-                self.line("#EXTINF:", &format!("{:.6},", seconds.max(0.0)));
+                let seconds = seconds(value).unwrap_or(self.target_duration);
+                self.line("#EXTINF:", &format!("{seconds:.6},"));
                 self.expects_uri = true;
             }
             "-X-TARGETDURATION" => {
-                let seconds: f64 = value.parse().map_err(|_| bad("EXT-X-TARGETDURATION"))?;
-                if !(0.0..=f64::from(u32::MAX)).contains(&seconds) {
-                    return Err(bad("EXT-X-TARGETDURATION"));
+                // Where it cannot be read the longest segment says as much.
+                if let Some(seconds) = seconds(value) {
+                    self.target_duration = seconds;
+                    self.line("#EXT-X-TARGETDURATION:", &format!("{:.0}", seconds.ceil()));
                 }
-                self.line("#EXT-X-TARGETDURATION:", &format!("{:.0}", seconds.ceil()));
             }
             "-X-MEDIA-SEQUENCE" => self.number("EXT-X-MEDIA-SEQUENCE", value, number)?,
-            "-X-DISCONTINUITY-SEQUENCE" => self.number("EXT-X-DISCONTINUITY-SEQUENCE", value, number)?,
+            // A hint for joining renditions: without it, counting begins at 0.
+            "-X-DISCONTINUITY-SEQUENCE" => {
+                let _ = self.number("EXT-X-DISCONTINUITY-SEQUENCE", value, number);
+            }
             "-X-PLAYLIST-TYPE" if matches!(value, "VOD" | "EVENT") => {
                 self.line("#EXT-X-PLAYLIST-TYPE:", value);
             }
@@ -162,7 +166,8 @@ impl Cleaner<'_> {
                 self.line("#EXT", name);
             }
             "-X-BYTERANGE" => {
-                let mut numbers = value.splitn(2, '@').map(|n| n.trim().parse::<u64>());
+                // `100@` is seen, and means what `100` means.
+                let mut numbers = value.trim_end_matches('@').splitn(2, '@').map(|n| n.trim().parse::<u64>());
                 let length = numbers.next().and_then(Result::ok).ok_or_else(|| bad("EXT-X-BYTERANGE"))?;
                 let offset = numbers.next().transpose().map_err(|_| bad("EXT-X-BYTERANGE"))?;
                 let offset = offset.map(|offset| format!("@{offset}")).unwrap_or_default();
@@ -342,6 +347,14 @@ fn copy(list: &mut String, given: &[Attribute<'_>], name: &str, quoted: bool) {
     if let Some(value) = attributes::value(given, name) {
         attributes::push(list, name, value, quoted);
     }
+}
+
+/// The decimal number that `text` begins with. Titles and attributes follow it, with or without a comma; -1 is
+/// how IPTV lists say "unknown".
+fn seconds(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(text.len());
+    let seconds: f64 = text.get(..end)?.parse().ok()?;
+    (seconds <= f64::from(u32::MAX)).then_some(seconds.max(0.0))
 }
 
 /// `1280000.0`, as some packagers write it, is 1280000; what is no number is 0.

@@ -7,18 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::audio::{Format, Sync, Unit};
-use super::bits::Bits;
+use super::aac::{SAMPLE_RATES, copy_program_config};
+use super::audio::{Format, Head, Unit};
+use super::bits::{BitWriter, Bits};
 use crate::event::{AudioParams, Codec};
 
 /// Header without its CRC.
 const SHORT_HEADER: usize = 7;
 /// Audio samples in one raw data block.
 pub const BLOCK_SAMPLES: u32 = 1024;
-
-/// ISO/IEC 14496-3 table 1.18.
-const SAMPLE_RATES: [u32; 13] =
-    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 /// The fields of a frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +102,7 @@ impl Header {
         config.put(u32::from(self.channel_configuration), 4);
         config.put(0, 3); // GASpecificConfig: 1024 samples, no core coder, no extension
         let channels = match self.channel_configuration {
-            0 => copy_program_config(block, &mut config)?,
+            0 => program_config(block, &mut config)?,
             7 => 8,
             n => u16::from(n),
         };
@@ -137,8 +134,8 @@ pub struct Frame {
     pub data: Bytes,
 }
 
-/// The frames of `buffer`, one after the other. Ends before a cut frame; bytes that are no frame are passed
-/// over until two headers in a row fit (or one at the end), and show as a step in [`Frame::at`].
+/// The frames of `buffer`, one after the other, without a cut one at the end. Bytes that are no frame are
+/// passed over until two headers in a row fit (or one at the end), and show as a step in [`Frame::at`].
 pub fn frames(buffer: Bytes) -> Frames {
     Frames { rest: buffer, at: 0, synced: true }
 }
@@ -163,7 +160,6 @@ impl Iterator for Frames {
                     header
                 }
                 Err(HeaderError::Short { .. }) => return None,
-                Ok(header) if self.synced && header.frame_len > self.rest.len() => return None,
                 _ => {
                     self.synced = false;
                     let next = memchr::memchr(0xFF, self.rest.get(1..)?)? + 1;
@@ -200,12 +196,13 @@ pub(crate) struct Adts {
 
 impl Format for Adts {
     const SYNC: u8 = 0xFF;
+    const WHOLE_TICKS: bool = false;
 
-    fn sync(&self, bytes: &[u8]) -> Sync {
+    fn sync(&self, bytes: &[u8], _: bool) -> Head {
         match Header::parse(bytes) {
-            Ok(header) => Sync::Frame(header.frame_len),
-            Err(HeaderError::Short { .. }) => Sync::More,
-            Err(_) => Sync::None,
+            Ok(header) => Head::Frame(header.frame_len),
+            Err(HeaderError::Short { .. }) => Head::More,
+            Err(_) => Head::None,
         }
     }
 
@@ -253,76 +250,87 @@ fn split_blocks(frame: &Bytes, header: &Header, units: &mut Vec<Unit>) {
     units.push(Unit { data, samples: BLOCK_SAMPLES * u32::from(header.blocks) });
 }
 
-/// Copies the program_config_element (ISO/IEC 14496-3 4.4.1.1) at the start of a raw data block and counts
-/// its channels.
-fn copy_program_config(block: &[u8], out: &mut BitWriter) -> Option<u16> {
+/// The program_config_element at the start of a raw data block.
+fn program_config(block: &[u8], out: &mut BitWriter) -> Option<u16> {
     const ID_PCE: u32 = 5;
     let bits = &mut Bits::new(block);
     if bits.bits(3)? != ID_PCE {
         return None;
     }
-    let mut copy = |bits: &mut Bits<'_>, count: u32| {
-        let value = bits.bits(count)?;
-        out.put(value, count);
-        Some(value)
-    };
-    copy(bits, 4 + 2 + 4)?; // element_instance_tag, object_type, sampling_frequency_index
-    let mut counts = [0; 3]; // front, side, back
-    for count in &mut counts {
-        *count = copy(bits, 4)?;
-    }
-    let lfe = copy(bits, 2)?;
-    let associated = copy(bits, 3)?;
-    let coupling = copy(bits, 4)?;
-    for mixdown in [4, 4, 3] {
-        if copy(bits, 1)? == 1 {
-            copy(bits, mixdown)?;
-        }
-    }
-    let mut channels = lfe;
-    for _ in 0..counts.iter().sum() {
-        let pair = copy(bits, 1)?;
-        copy(bits, 4)?;
-        channels += 1 + pair;
-    }
-    for _ in 0..lfe + associated {
-        copy(bits, 4)?;
-    }
-    for _ in 0..coupling {
-        copy(bits, 5)?;
-    }
-    // byte_alignment: to the start of the block there, of the configuration here.
-    bits.skip((8 - bits.position() % 8) % 8)?;
-    out.align();
-    let comment = bits.bits(8)?;
-    out.put(comment, 8);
-    for _ in 0..comment {
-        out.put(bits.bits(8)?, 8);
-    }
-    u16::try_from(channels).ok()
+    copy_program_config(bits, 0, out)
 }
 
-/// Writes bits, most significant first; the last byte is filled with zeros.
-#[derive(Debug, Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    used: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
 
-impl BitWriter {
-    fn put(&mut self, value: u32, count: u32) {
-        for shift in (0..count).rev() {
-            if self.used.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= ((value >> shift & 1) as u8) << (7 - self.used % 8);
-            }
-            self.used += 1;
-        }
+    fn header(bytes: [u8; 7], len: usize) -> Vec<u8> {
+        let mut frame = bytes.to_vec();
+        frame[3] |= (len >> 11) as u8;
+        frame[4] = (len >> 3) as u8;
+        frame[5] |= (len << 5) as u8;
+        frame.resize(len, 0);
+        frame
     }
 
-    fn align(&mut self) {
-        self.used = self.bytes.len() * 8;
+    #[test]
+    fn frames_are_cut_at_their_lengths_and_garbage_between_them_is_passed_over() {
+        let one = header(hex!("FFF150800000FC"), 20);
+        let two = header(hex!("FFF150800000FC"), 30);
+        let input = [&one[..], &[0xFF, 0xF1, 0x00, 1, 2], &two, &one, &two[..29]].concat();
+        let found: Vec<_> =
+            frames(input.into()).map(|it| (it.at, it.header.frame_len, it.data.len())).collect();
+        assert_eq!(found, [(0, 20, 13), (25, 30, 23), (55, 20, 13)]);
+    }
+
+    #[test]
+    fn reserved_values_and_impossible_lengths_are_refused() {
+        assert_eq!(Header::parse(&[0xFF]), Err(HeaderError::Short { have: 1 }));
+        assert_eq!(Header::parse(&[0xFF, 0xF2]), Err(HeaderError::NoSync));
+        assert_eq!(Header::parse(&hex!("FFF1FC80027FFC")), Err(HeaderError::SampleRate { index: 15 }));
+        assert_eq!(Header::parse(&hex!("FFF1508000E0FC")), Err(HeaderError::Length { length: 7 }));
+        assert_eq!(Header::parse(&hex!("FFF05080013FFC")), Err(HeaderError::Length { length: 9 }));
+    }
+
+    #[test]
+    fn a_crc_is_no_part_of_the_frame() {
+        let frame = header(hex!("FFF050800000FC"), 12);
+        let found: Vec<_> = frames(frame.into()).collect();
+        assert_eq!((found[0].header.crc, found[0].data.len()), (true, 3));
+    }
+
+    #[test]
+    fn several_blocks_with_positions_are_told_apart_and_without_stay_together() {
+        let mut frame = header(hex!("FFF050800000FD"), 7 + 4 + 5 + 6);
+        frame[7..9].copy_from_slice(&[0, 5]);
+        for (at, fill) in [(11, 1), (12, 2), (13, 3), (16, 4), (19, 5)] {
+            frame[at] = fill;
+        }
+        let mut units = Vec::new();
+        Adts::default().open(frame.into(), &mut units).expect("parameters");
+        let data: Vec<_> = units.iter().map(|unit| (&unit.data[..], unit.samples)).collect();
+        assert_eq!(data, [(&[1, 2, 3][..], 1024), (&[4, 0, 0, 5][..], 1024)]);
+        units.clear();
+        let frame = header(hex!("FFF150800000FD"), 20);
+        Adts::default().open(frame.into(), &mut units).expect("parameters");
+        assert_eq!((units.len(), units[0].samples), (1, 2048));
+    }
+
+    #[test]
+    fn a_program_config_element_becomes_part_of_the_configuration() {
+        // channel_configuration 0; in the block: ID_PCE, tag 0, LC, 44.1 kHz, one front pair, one LFE channel,
+        // no mixdown, aligned, no comment.
+        let bits =
+            "101 0000 01 0100 0001 0000 0000 01 000 0000 000 1 0000 0000 000000000 00000000".replace(' ', "");
+        let mut writer = BitWriter::default();
+        bits.bytes().for_each(|bit| writer.put(u32::from(bit - b'0'), 1));
+        let frame = header(hex!("FFF150000000FC"), 20);
+        let parsed = Header::parse(&frame).expect("header");
+        let (config, channels) = parsed.config(&writer.bytes).expect("configuration");
+        assert_eq!(channels, 3);
+        // AAC LC, 44.1 kHz, 0, GASpecificConfig; then the element without its id, aligned anew.
+        assert_eq!(config, hex!("1200 050401002000 00"));
+        assert_eq!(parsed.config(&[0; 8]), None);
     }
 }

@@ -5,8 +5,9 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::sets::BadSet;
 use super::timing::PictureClock;
-use super::{Output, Place, Stamps, Times};
+use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
 use crate::event::{Event, Params, Sample, VideoParams};
@@ -59,7 +60,7 @@ pub(crate) struct Picture {
 }
 
 /// The rules of a codec.
-pub(crate) trait Rules: Default {
+pub(crate) trait Rules: Default + std::fmt::Debug + Send + Sync {
     /// How many bytes of a NAL unit `role` wants to see, if it has so many.
     const HEADER: usize;
 
@@ -71,6 +72,18 @@ pub(crate) trait Rules: Default {
 
     /// The access unit is complete; the next call is about the next one.
     fn end(&mut self) -> Picture;
+}
+
+/// What becomes of a parameter set: it lives in the configuration record.
+pub(crate) fn kept(set: &Result<(), BadSet>) -> Keep {
+    if set.is_ok() { Keep::Drop } else { Keep::Broken }
+}
+
+/// The distance of two pictures that the parameter sets promise; `fields`: pictures to a frame.
+pub(crate) fn frame_ticks(params: &VideoParams, fields: i64) -> Option<Ticks> {
+    let (frames, seconds) = params.frame_rate?;
+    let ticks = i64::from(seconds) * Ticks::PER_SECOND / (i64::from(frames) * fields).max(1);
+    (ticks > 0).then_some(Ticks(ticks))
 }
 
 /// Gathers the access units of one stream.
@@ -133,14 +146,16 @@ impl<R: Rules> Assembler<R> {
             place: Place::default(),
         }
     }
+}
 
-    pub(crate) fn begin(&mut self, times: Option<Times>) {
+impl<R: Rules> Elementary for Assembler<R> {
+    fn begin(&mut self, times: Option<Times>, _: Place, _: &mut Output) {
         if let Some(times) = times {
             self.stamps.push(self.position, times);
         }
     }
 
-    pub(crate) fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
+    fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
         self.place = place;
         let mut done = 0;
         for one in memchr::memchr_iter(1, bytes) {
@@ -167,17 +182,29 @@ impl<R: Rules> Assembler<R> {
         }
     }
 
-    pub(crate) fn lost(&mut self) {
+    fn lost(&mut self, _: u64) {
         self.damaged = true;
         self.zeros = 0;
     }
 
-    pub(crate) fn damaged(&mut self) {
+    fn damaged(&mut self) {
         self.damaged = true;
     }
 
+    fn end_segment(&mut self, short: bool, _: Place, out: &mut Output) {
+        if !short {
+            self.flush(out);
+        }
+    }
+
+    fn finish(&mut self, _: Place, out: &mut Output) {
+        self.flush(out);
+    }
+}
+
+impl<R: Rules> Assembler<R> {
     /// Completes the access unit in work: nothing of it is to come.
-    pub(crate) fn flush(&mut self, out: &mut Output) {
+    fn flush(&mut self, out: &mut Output) {
         self.close(out);
         self.preceding = None;
         let unit = self.buffer.split();

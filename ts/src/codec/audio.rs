@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::timing::after_frame;
-use super::{Output, Place, Stamps, Times};
+use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
 use crate::event::{AudioParams, Event, Params, Sample};
@@ -17,7 +17,7 @@ const MAX_GAP: u64 = 64;
 
 /// What the start of some bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sync {
+pub(crate) enum Head {
     /// A frame of so many bytes, header included.
     Frame(usize),
     /// It takes more bytes to tell.
@@ -35,12 +35,16 @@ pub(crate) struct Unit {
 }
 
 /// The rules of a codec.
-pub(crate) trait Format: Default {
+pub(crate) trait Format: Default + std::fmt::Debug + Send + Sync {
     /// First byte of the sync word.
     const SYNC: u8;
+    /// Frames without stamps follow each other by whole ticks, rounded down, instead of on the exact grid of
+    /// [`after_frame`]. Either is right to the frame, and each stamp begins anew; FFmpeg does the one for AAC
+    /// and the other for the rest, and equal stamps are worth more than a tick.
+    const WHOLE_TICKS: bool = true;
 
-    /// Looks for a frame at the start of `bytes`.
-    fn sync(&self, bytes: &[u8]) -> Sync;
+    /// Looks for a frame at the start of `bytes`. `ended`: no more bytes will come soon.
+    fn sync(&self, bytes: &[u8], ended: bool) -> Head;
 
     /// Takes a whole frame apart. `None`: its content is broken.
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>>;
@@ -74,9 +78,13 @@ pub(crate) struct Framer<F> {
 
 impl<F: Format> Framer<F> {
     pub(crate) fn new(pid: u16) -> Self {
+        Self::with(pid, F::default())
+    }
+
+    pub(crate) fn with(pid: u16, format: F) -> Self {
         Self {
             pid,
-            format: F::default(),
+            format,
             stamps: Stamps::default(),
             buffer: BytesMut::new(),
             position: 0,
@@ -90,8 +98,10 @@ impl<F: Format> Framer<F> {
             units: Vec::new(),
         }
     }
+}
 
-    pub(crate) fn begin(&mut self, times: Option<Times>) {
+impl<F: Format> Elementary for Framer<F> {
+    fn begin(&mut self, times: Option<Times>, _: Place, _: &mut Output) {
         if self.buffer.is_empty() {
             self.synced = true;
         }
@@ -100,7 +110,7 @@ impl<F: Format> Framer<F> {
         }
     }
 
-    pub(crate) fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
+    fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
         if self.buffer.is_empty() {
             self.offset = place.offset;
         }
@@ -113,27 +123,41 @@ impl<F: Format> Framer<F> {
 
     /// Bytes may be missing here. What is there of a frame is kept: if the next header stands where the frame
     /// ends, nothing was missing (some multiplexers count wrongly); if not, the search passes over it.
-    pub(crate) fn lost(&mut self, bytes: u64) {
+    fn lost(&mut self, bytes: u64) {
         self.missing += bytes;
         self.synced = false;
     }
 
     /// What is left may go on in the next segment; but nothing is gained by waiting for a look ahead.
-    pub(crate) fn end_segment(&mut self, place: Place, out: &mut Output) {
+    fn end_segment(&mut self, _: bool, place: Place, out: &mut Output) {
         self.drain(true, place, out);
     }
 
-    pub(crate) fn finish(&mut self, place: Place, out: &mut Output) {
+    fn finish(&mut self, place: Place, out: &mut Output) {
         self.drain(true, place, out);
         self.skip(self.buffer.len());
         self.tell_skipped(place, out);
     }
 
+    fn damaged(&mut self) {
+        self.synced = false;
+    }
+}
+
+impl<F: Format> Framer<F> {
+    fn after(pts: Ticks, samples: u32, rate: u32) -> Ticks {
+        if F::WHOLE_TICKS {
+            pts + Ticks(i64::from(samples) * Ticks::PER_SECOND / i64::from(rate.max(1)))
+        } else {
+            after_frame(pts, samples, rate)
+        }
+    }
+
     fn drain(&mut self, ended: bool, place: Place, out: &mut Output) {
         while !self.buffer.is_empty() {
-            let length = match self.format.sync(&self.buffer) {
-                Sync::Frame(length) if length > 0 => length,
-                Sync::More => return,
+            let length = match self.format.sync(&self.buffer, ended) {
+                Head::Frame(length) if length > 0 => length,
+                Head::More => return,
                 _ => {
                     self.seek();
                     continue;
@@ -141,9 +165,9 @@ impl<F: Format> Framer<F> {
             };
             if !self.synced && !ended {
                 // A sync word within a frame's own data is common: look where the next one would be.
-                match self.buffer.get(length..).map(|next| self.format.sync(next)) {
-                    Some(Sync::Frame(_)) => {}
-                    Some(Sync::None) if length < self.buffer.len() => {
+                match self.buffer.get(length..).map(|next| self.format.sync(next, true)) {
+                    Some(Head::Frame(_)) => {}
+                    Some(Head::None) if length < self.buffer.len() => {
                         self.seek();
                         continue;
                     }
@@ -188,7 +212,7 @@ impl<F: Format> Framer<F> {
         let half = self.frame_len / 2;
         let frames = ((bytes + missing + half) / self.frame_len.max(1)).min(MAX_GAP);
         self.next =
-            Some((0..frames).fold(next, |at, _| after_frame(at, params.frame_len, params.sample_rate)));
+            Some((0..frames).fold(next, |at, _| Self::after(at, params.frame_len, params.sample_rate)));
     }
 
     fn open(&mut self, frame: Bytes, start: u64, place: Place, out: &mut Output) {
@@ -217,7 +241,7 @@ impl<F: Format> Framer<F> {
                 out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
                 break;
             };
-            self.next = Some(after_frame(pts, samples, rate));
+            self.next = Some(Self::after(pts, samples, rate));
             out.sample(Sample {
                 pid: self.pid,
                 pts,

@@ -18,6 +18,11 @@ impl<'a> Bits<'a> {
         self.at
     }
 
+    /// How many bits are left.
+    pub(crate) fn left(&self) -> usize {
+        (self.data.len() * 8).saturating_sub(self.at)
+    }
+
     pub(crate) fn bit(&mut self) -> Option<bool> {
         let byte = self.data.get(self.at / 8)?;
         let bit = byte >> (7 - self.at % 8) & 1;
@@ -65,6 +70,32 @@ impl<'a> Bits<'a> {
         let code = i64::from(self.ue()?);
         let value = (code + 1) / 2;
         Some((if code % 2 == 0 { -value } else { value }) as i32)
+    }
+}
+
+/// Writes bits, most significant first; the last byte is filled with zeros.
+#[derive(Debug, Default)]
+pub(crate) struct BitWriter {
+    pub(crate) bytes: Vec<u8>,
+    used: usize,
+}
+
+impl BitWriter {
+    pub(crate) fn put(&mut self, value: u32, count: u32) {
+        for shift in (0..count).rev() {
+            if self.used.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= ((value >> shift & 1) as u8) << (7 - self.used % 8);
+            }
+            self.used += 1;
+        }
+    }
+
+    /// Fills the last byte with zeros.
+    pub(crate) fn align(&mut self) {
+        self.used = self.bytes.len() * 8;
     }
 }
 

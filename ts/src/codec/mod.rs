@@ -1,17 +1,27 @@
 //! Elementary streams to samples: one module per codec, and what they share.
 
+mod aac;
+mod ac3;
 pub mod adts;
 mod annexb;
 mod audio;
 mod bits;
 mod h264;
+mod hevc;
+mod latm;
+mod mpa;
+mod opus;
+mod order;
+mod sets;
 mod timing;
+mod vui;
+mod whole;
 
 use std::collections::VecDeque;
 
 use crate::Ticks;
 use crate::error::{Damage, DamageKind};
-use crate::event::{Codec, Event, Sample, Stats};
+use crate::event::{Codec, Event, Sample, Stats, Stream};
 
 /// Where in the input a packet stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,68 +91,42 @@ impl Stamps {
 }
 
 /// The parser of one elementary stream.
-#[derive(Debug)]
-pub(crate) enum Parser {
-    H264(Box<annexb::Assembler<h264::Avc>>),
-    Audio(Box<audio::Framer<adts::Adts>>),
-}
-
-impl Parser {
-    /// `None` for what is listed and left alone.
-    pub(crate) fn new(codec: Codec, pid: u16) -> Option<Self> {
-        match codec {
-            Codec::H264 => Some(Self::H264(Box::new(annexb::Assembler::new(pid)))),
-            Codec::AacAdts => Some(Self::Audio(Box::new(audio::Framer::new(pid)))),
-            _ => None,
-        }
-    }
-
+pub(crate) trait Elementary: std::fmt::Debug + Send + Sync {
     /// A PES packet begins with the next byte.
-    pub(crate) fn begin(&mut self, times: Option<Times>) {
-        match self {
-            Self::H264(parser) => parser.begin(times),
-            Self::Audio(parser) => parser.begin(times),
-        }
-    }
+    fn begin(&mut self, times: Option<Times>, place: Place, out: &mut Output);
 
     /// The next bytes of the elementary stream, from the packet at `place`.
-    pub(crate) fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
-        match self {
-            Self::H264(parser) => parser.data(bytes, place, out),
-            Self::Audio(parser) => parser.data(bytes, place, out),
-        }
-    }
+    fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output);
+
+    /// A PES packet reached its length.
+    fn end(&mut self, _: Place, _: &mut Output) {}
 
     /// About so many bytes are missing here.
-    pub(crate) fn lost(&mut self, bytes: u64) {
-        match self {
-            Self::H264(parser) => parser.lost(),
-            Self::Audio(parser) => parser.lost(bytes),
-        }
-    }
+    fn lost(&mut self, bytes: u64);
 
     /// The bytes that come may be wrong, or end early, but their place is right.
-    pub(crate) fn damaged(&mut self) {
-        match self {
-            Self::H264(parser) => parser.damaged(),
-            Self::Audio(parser) => parser.lost(0),
-        }
-    }
+    fn damaged(&mut self);
 
     /// A segment ended; `short`: inside a PES packet whose length is known, so that it goes on in the next.
-    pub(crate) fn end_segment(&mut self, short: bool, place: Place, out: &mut Output) {
-        match self {
-            Self::H264(parser) if !short => parser.flush(out),
-            Self::H264(_) => {}
-            Self::Audio(parser) => parser.end_segment(place, out),
-        }
-    }
+    fn end_segment(&mut self, short: bool, place: Place, out: &mut Output);
 
     /// Nothing more comes.
-    pub(crate) fn finish(&mut self, place: Place, out: &mut Output) {
-        match self {
-            Self::H264(parser) => parser.flush(out),
-            Self::Audio(parser) => parser.finish(place, out),
-        }
+    fn finish(&mut self, place: Place, out: &mut Output);
+}
+
+/// The parser for a stream; `None` for what is listed and left alone.
+pub(crate) fn parser(stream: &Stream) -> Option<Box<dyn Elementary>> {
+    let pid = stream.pid;
+    match stream.codec? {
+        Codec::H264 => Some(Box::new(annexb::Assembler::<h264::Avc>::new(pid))),
+        Codec::Hevc => Some(Box::new(annexb::Assembler::<hevc::Hevc>::new(pid))),
+        Codec::AacAdts => Some(Box::new(audio::Framer::<adts::Adts>::new(pid))),
+        Codec::MpegAudio => Some(Box::new(audio::Framer::<mpa::MpegAudio>::new(pid))),
+        Codec::Ac3 | Codec::Eac3 => Some(Box::new(audio::Framer::<ac3::Dolby>::new(pid))),
+        Codec::AacLatm => Some(Box::new(audio::Framer::<latm::Latm>::new(pid))),
+        Codec::Opus => Some(Box::new(audio::Framer::with(pid, opus::Opus::new(stream.channel_config)))),
+        Codec::TimedId3 => Some(Box::new(whole::Whole::new(pid))),
+        // Sections, no PES packets.
+        Codec::Scte35 => None,
     }
 }

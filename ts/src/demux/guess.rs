@@ -22,8 +22,13 @@ pub(super) fn streams<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET]
             found.insert(pid, codec);
         }
     }
-    let stream =
-        |(pid, codec)| Stream { pid, stream_type: stream_type(codec), codec: Some(codec), language: None };
+    let stream = |(pid, codec)| Stream {
+        pid,
+        stream_type: stream_type(codec),
+        codec: Some(codec),
+        language: None,
+        channel_config: None,
+    };
     found.into_iter().map(stream).collect()
 }
 

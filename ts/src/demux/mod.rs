@@ -7,11 +7,11 @@ use bytes::Bytes;
 use mpeg2ts_reader::packet::Packet;
 
 use crate::clock::Unwrapper;
-use crate::codec::{Output, Parser, Place, Times};
+use crate::codec::{Elementary, Output, Place, Times};
 use crate::error::DamageKind;
 use crate::event::{Event, Stats};
 use crate::pes::{Pes, Stamp};
-use crate::psi::Sections;
+use crate::psi::{self, Sections};
 use crate::sync::{Found, Framer, PACKET};
 use programs::Programs;
 
@@ -164,10 +164,15 @@ const PAYLOAD: u64 = 184;
 #[derive(Debug)]
 enum Carries {
     Tables(Sections),
+    /// Sections that are handed on: SCTE 35. With the index of the program's clock.
+    Sections {
+        clock: usize,
+        sections: Sections,
+    },
     Stream {
         clock: usize,
         pes: Pes,
-        parser: Option<Parser>,
+        parser: Option<Box<dyn Elementary>>,
     },
     /// Nothing any more.
     Free,
@@ -221,7 +226,7 @@ impl Core {
             self.out.stats.transport_errors += 1;
             self.out.damage(DamageKind::TransportError, Some(pid), self.place);
             // With the counter wrong too, the packet may not even be of this PID.
-            if lost.is_some() || matches!(slot.carries, Carries::Tables(_)) {
+            if lost.is_some() || matches!(slot.carries, Carries::Tables(_) | Carries::Sections { .. }) {
                 return;
             }
             if let Carries::Stream { parser: Some(parser), .. } = &mut slot.carries {
@@ -254,6 +259,7 @@ impl Core {
         match &mut slot.carries {
             Carries::Free => {}
             Carries::Tables(_) => self.tables(index, payload, start),
+            Carries::Sections { .. } => self.sections(index, payload, start),
             Carries::Stream { .. } => self.stream(index, payload, start, owner),
         }
     }
@@ -284,10 +290,13 @@ impl Core {
         let times = step.begun.flatten().map(|stamp| unwrap(self.programs.clock(*clock), stamp));
         if let Some(parser) = parser {
             if step.begun.is_some() {
-                parser.begin(times);
+                parser.begin(times, place, &mut self.out);
             }
             if !step.data.is_empty() {
                 parser.data(step.data, place, &mut self.out);
+            }
+            if step.ended {
+                parser.end(place, &mut self.out);
             }
         }
         if self.config.raw && !step.data.is_empty() {
@@ -297,6 +306,26 @@ impl Core {
             };
             self.out.events.push_back(Event::Payload { pid, data });
         }
+    }
+
+    /// Hands on whole splice information sections (SCTE 35 9.2).
+    fn sections(&mut self, index: usize, payload: &[u8], start: bool) {
+        const SPLICE_INFO: u8 = 0xFC;
+        let slot = &mut self.slots[index];
+        let (pid, place) = (slot.pid, self.place);
+        let Carries::Sections { clock, sections } = &mut slot.carries else { return };
+        let near = self.programs.clock(*clock).last();
+        let out = &mut self.out;
+        sections.push(payload, start, |section| match section.first() {
+            Some(&SPLICE_INFO) if psi::is_intact(section) => {
+                out.events.push_back(Event::Section { pid, near, data: Bytes::copy_from_slice(section) });
+            }
+            Some(&table) if table == SPLICE_INFO => {
+                out.stats.bad_sections += 1;
+                out.damage(DamageKind::Section { table }, Some(pid), place);
+            }
+            _ => {}
+        });
     }
 
     /// Keeps a packet whose PID has no meaning yet.
@@ -328,7 +357,7 @@ impl Core {
             slot.counter = None;
             slot.scrambled = false;
             match &mut slot.carries {
-                Carries::Tables(sections) => sections.reset(),
+                Carries::Tables(sections) | Carries::Sections { sections, .. } => sections.reset(),
                 Carries::Stream { pes, parser: Some(parser), .. } => {
                     parser.end_segment(pes.is_short(), self.place, &mut self.out);
                 }
@@ -376,7 +405,7 @@ impl Slot {
     /// So many packets, or 16 more, are missing.
     fn lost(&mut self, packets: u8) {
         match &mut self.carries {
-            Carries::Tables(sections) => sections.reset(),
+            Carries::Tables(sections) | Carries::Sections { sections, .. } => sections.reset(),
             Carries::Stream { pes, parser, .. } => {
                 pes.lost();
                 if let Some(parser) = parser {

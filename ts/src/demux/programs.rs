@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use mpeg2ts_reader::StreamType;
+
 use super::{Carries, Core, NULL_PID, PAT_PID};
 use crate::clock::Unwrapper;
-use crate::codec::Parser;
+use crate::codec;
 use crate::error::DamageKind;
-use crate::event::{Event, Program, Stream};
+use crate::event::{Codec, Event, Program, Stream};
 use crate::pes::Pes;
 use crate::psi::{self, Map, Sections, Table};
 
@@ -95,9 +97,7 @@ impl Programs {
 }
 
 fn is_usable(map: &Map) -> bool {
-    map.streams
-        .iter()
-        .any(|stream| stream.codec.is_some_and(|codec| Parser::new(codec, stream.pid).is_some()))
+    map.streams.iter().any(|stream| stream.codec.is_some_and(Codec::is_media))
 }
 
 impl Core {
@@ -208,7 +208,16 @@ impl Core {
                 if new.pid == PAT_PID || new.pid == NULL_PID {
                     continue;
                 }
-                let parser = new.codec.and_then(|codec| Parser::new(codec, new.pid));
+                if new.codec == Some(Codec::Scte35) {
+                    self.assign(new.pid, Carries::Sections { clock, sections: Sections::default() });
+                    continue;
+                }
+                let parser = codec::parser(new);
+                // Sections of private tables and carousels are no PES packets.
+                let tapped = self.config.raw && StreamType(new.stream_type).is_pes();
+                if parser.is_none() && !tapped {
+                    continue;
+                }
                 self.assign(new.pid, Carries::Stream { clock, pes: Pes::default(), parser });
             }
         }

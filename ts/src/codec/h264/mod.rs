@@ -6,11 +6,16 @@ mod sps;
 
 use std::sync::Arc;
 
-use super::annexb::{Keep, Picture, Role, Rules};
-use crate::Ticks;
+use super::annexb::{Keep, Picture, Role, Rules, frame_ticks, kept};
+use super::order::OrderCount;
+use super::sets::ParameterSets;
 use crate::event::VideoParams;
-use avcc::ParameterSets;
-use slice::{OrderCount, Seen, Slice};
+use avcc::AvcSets;
+use slice::{Seen, Slice};
+
+pub(super) use avcc::put_set;
+
+type AvcParameterSets = ParameterSets<AvcSets>;
 
 /// nal_unit_type, table 7-1.
 mod nal {
@@ -48,7 +53,7 @@ struct Unit {
 /// The rules of H.264.
 #[derive(Debug, Default)]
 pub(crate) struct Avc {
-    sets: ParameterSets,
+    sets: AvcParameterSets,
     order: OrderCount,
     unit: Unit,
     /// The unit that begins with the NAL unit just placed.
@@ -103,11 +108,8 @@ impl Rules for Avc {
             return Picture::default();
         }
         let params = unit.slice.as_ref().and_then(|slice| self.sets.params(slice.pps_id));
-        let nominal = params.as_ref().and_then(|params| params.frame_rate).and_then(|(frames, seconds)| {
-            let halves = if unit.slice.as_ref().is_some_and(|slice| slice.field) { 2 } else { 1 };
-            let ticks = i64::from(seconds) * Ticks::PER_SECOND / (i64::from(frames) * halves).max(1);
-            (ticks > 0).then_some(Ticks(ticks))
-        });
+        let fields = if unit.slice.as_ref().is_some_and(|slice| slice.field) { 2 } else { 1 };
+        let nominal = params.as_ref().and_then(|params| frame_ticks(params, fields));
         let changed = params.filter(|params| self.params.as_ref() != Some(params));
         if changed.is_some() {
             self.params.clone_from(&changed);
@@ -143,7 +145,7 @@ impl Avc {
         unit.coded = true;
         if let Seen::Primary(slice) = seen {
             if unit.slice.is_none() {
-                unit.order = self.order.next(&slice, self.sets.sps_of(slice.pps_id));
+                unit.order = self.count(&slice);
             }
             unit.slice = Some(slice);
         }
@@ -157,9 +159,13 @@ impl Avc {
     }
 }
 
-/// Parameter sets live in the configuration record.
-fn kept(set: &Result<(), sps::BadSet>) -> Keep {
-    if set.is_ok() { Keep::Drop } else { Keep::Broken }
+impl Avc {
+    /// The order count of a picture. Only type 0 is decoded: with type 2, pictures come in output order, so that
+    /// their times are those of decoding; type 1 no encoder in use writes.
+    fn count(&mut self, slice: &Slice) -> Option<i64> {
+        let sps = self.sets.sps_for(slice.pps_id).filter(|sps| sps.order_type == 0)?;
+        Some(self.order.next(slice.order_lsb, sps.order_lsb_bits, slice.idr, slice.reference))
+    }
 }
 
 /// Whether a SEI NAL unit has a recovery point message (D.1.8, payloadType 6).

@@ -1,8 +1,7 @@
 //! Slice headers as far as they tell pictures apart (ISO/IEC 14496-10 7.3.3), and the picture order count.
 
-use super::avcc::ParameterSets;
+use super::AvcParameterSets;
 use super::nal;
-use super::sps::Sps;
 use crate::codec::bits::{Bits, unescape};
 
 /// The elements that 7.4.1.2.4 compares.
@@ -15,7 +14,7 @@ pub(super) struct Slice {
     pub(super) field: bool,
     pub(super) bottom: bool,
     idr_pic_id: u32,
-    order_lsb: u32,
+    pub(super) order_lsb: u32,
     delta_order_bottom: i32,
     delta_order: [i32; 2],
 }
@@ -33,7 +32,7 @@ pub(super) enum Seen {
 }
 
 impl Seen {
-    pub(super) fn parse(unit: &[u8], sets: &ParameterSets) -> Self {
+    pub(super) fn parse(unit: &[u8], sets: &AvcParameterSets) -> Self {
         match Slice::parse(unit, sets) {
             Some(Some(slice)) => Self::Primary(slice),
             Some(None) => Self::Redundant,
@@ -46,7 +45,7 @@ impl Seen {
 impl Slice {
     /// Reads the header of a slice; `None` where its parameter sets are not known or it is broken,
     /// `Some(None)` for redundant pictures.
-    fn parse(unit: &[u8], sets: &ParameterSets) -> Option<Option<Self>> {
+    fn parse(unit: &[u8], sets: &AvcParameterSets) -> Option<Option<Self>> {
         let (&first, body) = unit.split_first()?;
         let mut plain = [0; 40];
         let length = unescape(body, &mut plain);
@@ -55,7 +54,7 @@ impl Slice {
         bits.ue()?; // slice_type
         let pps_id = u8::try_from(bits.ue()?).ok()?;
         let pps = sets.pps(pps_id)?;
-        let sps = sets.sps(pps.sps_id)?;
+        let sps = sets.sps_for(pps_id)?;
         if sps.separate_colour_planes {
             bits.bits(2)?;
         }
@@ -112,42 +111,5 @@ impl Slice {
             && self.order_lsb == other.order_lsb
             && self.delta_order_bottom == other.delta_order_bottom
             && self.delta_order == other.delta_order
-    }
-}
-
-/// Decodes the picture order count (8.2.1) as far as presentation times need it.
-#[derive(Debug, Default)]
-pub(super) struct OrderCount {
-    previous_msb: i64,
-    previous_lsb: i64,
-}
-
-impl OrderCount {
-    /// The count of a picture, from 0 at each IDR; `None` for type 1, which no encoder in use writes.
-    pub(super) fn next(&mut self, slice: &Slice, sps: Option<&Sps>) -> Option<i64> {
-        let sps = sps?;
-        match sps.order_type {
-            0 => {
-                if slice.idr {
-                    *self = Self::default();
-                }
-                let lsb = i64::from(slice.order_lsb);
-                let range = 1_i64 << sps.order_lsb_bits;
-                let msb = if lsb < self.previous_lsb && self.previous_lsb - lsb >= range / 2 {
-                    self.previous_msb.saturating_add(range)
-                } else if lsb > self.previous_lsb && lsb - self.previous_lsb > range / 2 {
-                    self.previous_msb.saturating_sub(range)
-                } else {
-                    self.previous_msb
-                };
-                if slice.reference {
-                    self.previous_msb = msb;
-                    self.previous_lsb = lsb;
-                }
-                Some(msb.saturating_add(lsb))
-            }
-            // Output order is decoding order: times come from the DTS.
-            _ => None,
-        }
     }
 }

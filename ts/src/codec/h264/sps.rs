@@ -1,47 +1,38 @@
 //! Sequence and picture parameter sets (ISO/IEC 14496-10 7.3.2.1.1, 7.3.2.2, annex E).
 
 use crate::codec::bits::{Bits, unescape};
+use crate::codec::vui;
 use crate::event::Colour;
-
-/// A parameter set that cannot be parsed.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct BadSet;
-
-/// Longest parameter set: the length field of `avcC` has 16 bits.
-pub(super) const MAX_SET: usize = 0xFFFF;
 
 /// What is used of a sequence parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sps {
-    pub(super) id: u8,
-    pub(super) profile: u8,
-    pub(super) constraints: u8,
-    pub(super) level: u8,
-    pub(super) chroma_format: u8,
-    pub(super) separate_colour_planes: bool,
-    pub(super) bit_depth_luma: u8,
-    pub(super) bit_depth_chroma: u8,
-    pub(super) frame_num_bits: u32,
-    pub(super) order_type: u32,
-    pub(super) order_lsb_bits: u32,
-    pub(super) delta_order_always_zero: bool,
-    pub(super) frame_mbs_only: bool,
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) pixel_aspect: Option<(u32, u32)>,
-    pub(super) colour: Option<Colour>,
-    pub(super) frame_rate: Option<(u32, u32)>,
+pub(crate) struct Sps {
+    pub(crate) id: u8,
+    pub(crate) profile: u8,
+    pub(crate) constraints: u8,
+    pub(crate) level: u8,
+    pub(crate) chroma_format: u8,
+    pub(crate) separate_colour_planes: bool,
+    pub(crate) bit_depth_luma: u8,
+    pub(crate) bit_depth_chroma: u8,
+    pub(crate) frame_num_bits: u32,
+    pub(crate) order_type: u32,
+    pub(crate) order_lsb_bits: u32,
+    pub(crate) delta_order_always_zero: bool,
+    pub(crate) frame_mbs_only: bool,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) pixel_aspect: Option<(u32, u32)>,
+    pub(crate) colour: Option<Colour>,
+    pub(crate) frame_rate: Option<(u32, u32)>,
 }
 
 impl Sps {
     /// Reads an SPS NAL unit.
-    pub(super) fn parse(unit: &[u8]) -> Result<Self, BadSet> {
-        if unit.len() > MAX_SET {
-            return Err(BadSet);
-        }
+    pub(crate) fn parse(unit: &[u8]) -> Option<Self> {
         let mut plain = vec![0; unit.len()];
-        let length = unescape(unit.get(1..).ok_or(BadSet)?, &mut plain);
-        Self::read(&mut Bits::new(&plain[..length])).ok_or(BadSet)
+        let length = unescape(unit.get(1..)?, &mut plain);
+        Self::read(&mut Bits::new(&plain[..length]))
     }
 
     fn read(bits: &mut Bits<'_>) -> Option<Self> {
@@ -136,25 +127,7 @@ impl Sps {
 
     /// E.1.1, up to the timing information.
     fn read_vui(&mut self, bits: &mut Bits<'_>) -> Option<()> {
-        if bits.bit()? {
-            self.pixel_aspect = read_aspect(bits)?;
-        }
-        if bits.bit()? {
-            bits.bit()?; // overscan_appropriate_flag
-        }
-        if bits.bit()? {
-            bits.bits(3)?; // video_format
-            let full_range = bits.bit()?;
-            let (mut primaries, mut transfer, mut matrix) = (2, 2, 2); // unspecified
-            if bits.bit()? {
-                (primaries, transfer, matrix) = (bits.byte(8)?, bits.byte(8)?, bits.byte(8)?);
-            }
-            self.colour = Some(Colour { primaries, transfer, matrix, full_range });
-        }
-        if bits.bit()? {
-            bits.ue()?; // chroma_sample_loc_type of both fields
-            bits.ue()?;
-        }
+        (self.pixel_aspect, self.colour) = vui::read_start(bits)?;
         if bits.bit()? {
             let ticks = bits.bits(32)?;
             let scale = bits.bits(32)?;
@@ -164,36 +137,6 @@ impl Sps {
         }
         Some(())
     }
-}
-
-/// aspect_ratio_idc and what may follow it; the outer `None`: cut short.
-pub(crate) fn read_aspect(bits: &mut Bits<'_>) -> Option<Option<(u32, u32)>> {
-    const EXTENDED: u8 = 255;
-    // Table E-1.
-    const RATIOS: [(u32, u32); 17] = [
-        (0, 0),
-        (1, 1),
-        (12, 11),
-        (10, 11),
-        (16, 11),
-        (40, 33),
-        (24, 11),
-        (20, 11),
-        (32, 11),
-        (80, 33),
-        (18, 11),
-        (15, 11),
-        (64, 33),
-        (160, 99),
-        (4, 3),
-        (3, 2),
-        (2, 1),
-    ];
-    let ratio = match bits.byte(8)? {
-        EXTENDED => Some((bits.bits(16)?, bits.bits(16)?)),
-        idc => RATIOS.get(usize::from(idc)).copied(),
-    };
-    Some(ratio.filter(|&(w, h)| w > 0 && h > 0))
 }
 
 /// Profiles whose SPS says its chroma format (7.3.2.1.1).
@@ -220,24 +163,21 @@ fn skip_scaling_lists(bits: &mut Bits<'_>, count: usize) -> Option<()> {
 
 /// What is used of a picture parameter set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pps {
-    pub(super) id: u8,
-    pub(super) sps_id: u8,
+pub(crate) struct Pps {
+    pub(crate) id: u8,
+    pub(crate) sps_id: u8,
     /// bottom_field_pic_order_in_frame_present_flag.
-    pub(super) bottom_field_order: bool,
+    pub(crate) bottom_field_order: bool,
     /// redundant_pic_cnt_present_flag.
-    pub(super) redundant_pictures: bool,
+    pub(crate) redundant_pictures: bool,
 }
 
 impl Pps {
     /// Reads a PPS NAL unit.
-    pub(super) fn parse(unit: &[u8]) -> Result<Self, BadSet> {
-        if unit.len() > MAX_SET {
-            return Err(BadSet);
-        }
+    pub(crate) fn parse(unit: &[u8]) -> Option<Self> {
         let mut plain = vec![0; unit.len()];
-        let length = unescape(unit.get(1..).ok_or(BadSet)?, &mut plain);
-        Self::read(&mut Bits::new(&plain[..length])).ok_or(BadSet)
+        let length = unescape(unit.get(1..)?, &mut plain);
+        Self::read(&mut Bits::new(&plain[..length]))
     }
 
     fn read(bits: &mut Bits<'_>) -> Option<Self> {

@@ -1,0 +1,142 @@
+//! AAC in LATM with LOAS framing (ISO/IEC 14496-3 1.7): one program, one layer, as broadcasters send it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::aac::Config;
+use super::audio::{Format, Head, Unit};
+use super::bits::{BitWriter, Bits};
+use crate::event::{AudioParams, Codec};
+
+/// AudioSyncStream: 11 bits of sync word, 13 of length (1.7.2).
+const HEADER: usize = 3;
+/// Largest AudioSpecificConfig that is believed, in bits: a program_config_element with the longest comment.
+const MAX_CONFIG: u32 = 8 * 512;
+
+/// The last StreamMuxConfig (1.7.3).
+#[derive(Clone, Debug)]
+struct Mux {
+    sub_frames: u32,
+    params: Arc<AudioParams>,
+}
+
+/// LATM in a transport stream.
+#[derive(Debug, Default)]
+pub(crate) struct Latm {
+    mux: Option<Mux>,
+}
+
+impl Format for Latm {
+    const SYNC: u8 = 0x56;
+    const WHOLE_TICKS: bool = false;
+
+    fn sync(&self, bytes: &[u8], _: bool) -> Head {
+        match *bytes {
+            [first, ..] if first != Self::SYNC => Head::None,
+            [_, second, ..] if second & 0xE0 != 0xE0 => Head::None,
+            [_, second, third, ..] => {
+                Head::Frame(HEADER + (usize::from(second & 0x1F) << 8 | usize::from(third)))
+            }
+            _ => Head::More,
+        }
+    }
+
+    fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
+        let bits = &mut Bits::new(&frame[HEADER..]);
+        if !bits.bit()? {
+            self.mux = read_mux(bits, self.mux.as_ref());
+        }
+        let mux = self.mux.as_ref()?;
+        for _ in 0..mux.sub_frames {
+            let mut length = 0;
+            loop {
+                let byte = bits.bits(8)?;
+                length += byte as usize;
+                if byte != 0xFF {
+                    break;
+                }
+            }
+            let data = take_bytes(bits, length)?;
+            units.push(Unit { data, samples: mux.params.frame_len });
+        }
+        Some(Arc::clone(&mux.params))
+    }
+}
+
+/// The next `length` bytes, which need not stand on byte borders.
+fn take_bytes(bits: &mut Bits<'_>, length: usize) -> Option<Bytes> {
+    if length > bits.left() / 8 {
+        return None;
+    }
+    (0..length).map(|_| bits.byte(8)).collect::<Option<Vec<u8>>>().map(Bytes::from)
+}
+
+/// `None`: a configuration that this crate cannot follow.
+fn read_mux(bits: &mut Bits<'_>, before: Option<&Mux>) -> Option<Mux> {
+    let version = bits.bit()?;
+    if version && bits.bit()? {
+        return None; // audioMuxVersionA 1 is reserved
+    }
+    if version {
+        read_value(bits)?; // taraBufferFullness
+    }
+    let same_timing = bits.bit()?;
+    let sub_frames = bits.bits(6)? + 1;
+    let programs = bits.bits(4)?;
+    let layers = bits.bits(3)?;
+    if !same_timing || programs > 0 || layers > 0 {
+        return None;
+    }
+    let (start, length) = if version {
+        let length = read_value(bits).filter(|&length| length <= MAX_CONFIG)?;
+        (bits.position(), Some(length as usize))
+    } else {
+        (bits.position(), None)
+    };
+    let mut copy = bits.clone();
+    let config = Config::read(bits)?;
+    let used = bits.position() - start;
+    let length = length.unwrap_or(used);
+    bits.skip(length.checked_sub(used)?)?;
+    let mut writer = BitWriter::default();
+    for _ in 0..length {
+        writer.put(u32::from(copy.bit()?), 1);
+    }
+    if bits.bits(3)? != 0 {
+        return None; // frameLengthType: only frames of variable length carry AAC
+    }
+    bits.bits(8)?; // latmBufferFullness
+    if bits.bit()? {
+        if version {
+            read_value(bits)?;
+        } else {
+            while bits.bit()? {
+                bits.bits(8)?; // otherDataLenBits goes on
+            }
+            bits.bits(8)?;
+        }
+    }
+    if bits.bit()? {
+        bits.bits(8)?; // crcCheckSum
+    }
+    let params = AudioParams {
+        codec: Codec::AacLatm,
+        config: writer.bytes.into(),
+        codec_string: format!("mp4a.40.{}", config.object_type),
+        sample_rate: config.sample_rate,
+        channels: config.channels,
+        frame_len: config.frame_len,
+    };
+    let params = match before {
+        Some(before) if *before.params == params => Arc::clone(&before.params),
+        _ => Arc::new(params),
+    };
+    Some(Mux { sub_frames, params })
+}
+
+/// LatmGetValue.
+fn read_value(bits: &mut Bits<'_>) -> Option<u32> {
+    let bytes = bits.bits(2)? + 1;
+    bits.bits(8 * bytes)
+}
