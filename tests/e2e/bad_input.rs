@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::live::{SHORT, assert_clean};
 use super::nginx::Nginx;
-use super::overdub::{Run, RunSettings, Service, finished};
+use super::overdub::{Echo, Run, RunSettings, Service, finished};
 use super::packets::{Media, packets};
 use super::recorder::Recorder;
 use super::source::{self, Clip};
@@ -43,21 +43,45 @@ async fn run_says_in_one_line_why_a_source_cannot_be_played() {
     let dir = Workdir::new("bad-sources");
     let site = site(&dir).await;
     let nobody = format!("http://127.0.0.1:{}/live.m3u8", free_port());
-    let target = format!("rtmp://127.0.0.1:{}/live/x", free_port());
+    let mut nginx = Nginx::start(&dir).await;
+    let target = nginx.url("x");
     let cases = [
-        ("unreachable", nobody, "connect"),
+        ("unreachable", nobody, "unreachable"),
         ("404", site.url("nothing.m3u8"), "404"),
         ("HTML", site.url("page.m3u8"), "playlist"),
     ];
     for (name, source, clue) in cases {
-        let storage = dir.join(format!("storage-{name}"));
-        let started = now();
-        let args = ["run", &source, &target, "--storage", storage.to_str().expect("UTF-8")];
-        let outcome = finished(args, PATIENCE).await;
-        assert_one_line_error(name, &outcome, clue);
-        let error = outcome.stderr.lines().last().unwrap_or_default().to_owned();
-        say(&format!("{name}: after {:.1} s: {error}", started.elapsed().as_secs_f64()));
+        assert_run_fails(&dir, name, &source, &target, clue).await;
     }
+    nginx.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn run_says_in_one_line_why_it_cannot_publish() {
+    let dir = Workdir::new("bad-targets");
+    let clip = Clip::of(20).await;
+    let site = source::vod(&dir, &clip, SHORT.segment).await;
+    let source = site.url("master.m3u8");
+    let mut nginx = Nginx::start(&dir).await;
+    let nobody = format!("rtmp://127.0.0.1:{}/live/x", free_port());
+    for (name, target, clue) in
+        [("refusing", nginx.refusing_url(), "server"), ("nobody there", nobody, "connect")]
+    {
+        assert_run_fails(&dir, name, &source, &target, clue).await;
+    }
+    nginx.stop().await;
+}
+
+/// `run` ends by itself, and says why.
+async fn assert_run_fails(dir: &Workdir, name: &str, source: &str, target: &str, clue: &str) {
+    let storage = dir.join(format!("storage-{name}"));
+    let started = now();
+    let args =
+        ["run", source, target, "--storage", storage.to_str().expect("UTF-8"), "--buffer-duration", "4"];
+    let outcome = finished(args, PATIENCE).await;
+    assert_one_line_error(name, &outcome, clue);
+    let error = outcome.stderr.lines().last().unwrap_or_default().to_owned();
+    say(&format!("{name}: after {:.1} s: {error}", started.elapsed().as_secs_f64()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,11 +186,12 @@ async fn the_service_outlives_every_bad_stream() {
     let nginx = Nginx::start(&dir).await;
     let clip = Clip::of(20).await;
     let good = source::vod(&dir, &clip, SHORT.segment).await;
+    let echo = Echo::start(&dir).await;
     let mut service = Service::start(&dir).await;
     let short = |id: &str, source: String, target: String| {
         json!({
             "streamId": id, "sourceUrl": source, "srsRtmpUrl": target, "bufferDuration": SHORT.batch,
-            "processingBudget": SHORT.budget, "audioProcessorUrl": format!("http://127.0.0.1:{}", free_port()),
+            "processingBudget": SHORT.budget, "audioProcessorUrl": echo.url,
         })
     };
     let nobody = format!("http://127.0.0.1:{}/live.m3u8", free_port());

@@ -8,7 +8,7 @@ use super::packets::Media;
 use super::processors::{Kind, Processor};
 use super::recorder::{Recorder, Recording};
 use super::source::{Clip, LiveSource};
-use super::tools::{Workdir, long_form, say};
+use super::tools::{Workdir, long_form, say, until};
 use super::{flv, judge, smooth};
 
 /// How long a scene plays and in what pieces.
@@ -108,6 +108,33 @@ async fn a_live_stream_comes_through_untouched_with_python_socketio() {
     let dir = Workdir::new("live-python");
     let python = Processor::start(Kind::Python, 0, Duration::from_millis(100)).await;
     live("python", SHORT, &dir, &python.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_a_run_cleanly_with_all_that_was_captured() {
+    let (name, dir) = ("interrupted", Workdir::new("live-interrupted"));
+    let clip = Clip::of(SHORT.clip).await;
+    let echo = Echo::start(&dir).await;
+    let mut nginx = Nginx::start(&dir).await;
+    let mut recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
+    let source = LiveSource::start(&dir, name, &clip, SHORT.segment, 0).await;
+    source.has_segments(3).await;
+    let settings = RunSettings {
+        source: &source.url(),
+        target: &nginx.url(name),
+        processor: &echo.url,
+        stream_id: name,
+        batch_seconds: SHORT.batch,
+        budget_seconds: SHORT.budget,
+    };
+    let mut run = Run::start(&dir, &settings);
+    until(SHORT.limit(), "ten seconds of output", async || (recorder.received() > 800).then_some(())).await;
+    run.interrupt();
+    let status = run.wait(Duration::from_secs(30)).await;
+    assert!(status.success(), "run ended with {status}\n{}", run.tail());
+    recorder.settled().await;
+    nginx.stop().await;
+    assert_clean(name, &clip, &recorder.finish().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,7 @@ mod nginx;
 mod overdub;
 mod packets;
 #[path = "../support/processors.rs"]
+#[expect(dead_code, reason = "other tests kill processors; here they die with their value")]
 mod processors;
 mod recorder;
 mod smooth;

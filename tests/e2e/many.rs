@@ -42,10 +42,12 @@ async fn five(dir: &Workdir, form: Form) {
     let broken = service.start_stream(settings("broken", &scenes[0].2.server.url("nothing.m3u8"))).await;
     assert_eq!(broken.status, 200, "{}", broken.body);
 
-    for (name, _, source) in &scenes {
+    for (name, ..) in &scenes {
         let publishing = |s: &serde_json::Value| s["phase"] == "publishing";
         let limit = Duration::from_secs(u64::from(2 * (form.batch + form.segment) + form.budget + 30));
         service.reaches(name, "publishing", limit, publishing).await;
+    }
+    for (name, _, source) in &scenes {
         let over = |s: &serde_json::Value| s["isRunning"] == false;
         let status = service.reaches(name, "over with its source", form.limit(), over).await;
         assert!(status["lastError"].is_null(), "{name}: {status}\n{}", source.tail());

@@ -1,6 +1,5 @@
 //! The product, as its users start it.
 
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -98,18 +97,16 @@ impl Echo {
 pub struct Service {
     process: Running,
     pub port: u16,
-    pub storage: PathBuf,
 }
 
 impl Service {
     pub async fn start(dir: &Workdir) -> Self {
         let port = free_port();
-        let storage = dir.join("storage");
         let mut command = command();
-        command.args(["serve", "--port", &port.to_string(), "--storage"]).arg(&storage);
+        command.args(["serve", "--port", &port.to_string(), "--storage"]).arg(dir.join("storage"));
         let mut process = Running::start("overdub serve", &mut command, dir.join("serve.log"));
         process.listens(port).await;
-        Self { process, port, storage }
+        Self { process, port }
     }
 
     /// Starts a stream; `settings` is the body of POST /api/pipeline/start.
@@ -148,9 +145,5 @@ impl Service {
         self.process.interrupt();
         let status = self.process.wait(Duration::from_secs(30)).await;
         assert!(status.success(), "serve ended with {status}\n{}", self.process.tail());
-    }
-
-    pub fn tail(&self) -> String {
-        self.process.tail()
     }
 }

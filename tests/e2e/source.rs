@@ -14,7 +14,6 @@ use super::web::Server;
 /// audio frames are alike and a lost or doubled one is seen.
 pub struct Clip {
     pub file: PathBuf,
-    pub seconds: u32,
     pub media: Media,
 }
 
@@ -32,7 +31,7 @@ impl Clip {
         drop(lock);
         let media = Media::read(&file).await;
         assert_eq!(media.video.len(), 30 * seconds as usize, "the clip is whole");
-        Self { file, seconds, media }
+        Self { file, media }
     }
 }
 
