@@ -296,3 +296,40 @@ fn streams_with_random_damage_neither_crash_nor_multiply() {
         }
     }
 }
+
+#[test]
+fn segments_of_one_playlist_join_without_losing_a_sample() {
+    let Some(root) = corpus() else {
+        println!("NOT CHECKED: no corpus here; set OVERDUB_CORPUS to run this test");
+        return;
+    };
+    let mut demuxer = Demuxer::new();
+    let mut samples: BTreeMap<u16, Vec<Sample>> = BTreeMap::new();
+    let mut expected: BTreeMap<u16, i64> = BTreeMap::new();
+    // Ten segments across the wrap of the 33 bits.
+    for n in 24..=33 {
+        let path = root.join(format!("hls/ts-rollover/360p30_h264_48k_160_aac_ts-00000000{n}.ts"));
+        demuxer.push(std::fs::read(&path).expect("segment").into());
+        demuxer.end_segment();
+        let truth = std::fs::read_to_string(format!("{}.truth.json", path.display())).expect("truth");
+        let truth: Value = serde_json::from_str(&truth).expect("truth");
+        for (stream, pid) in [(0, 257), (1, 258)] {
+            let count = truth["ffprobe"]["streams"][stream]["packets"].as_i64().expect("packets");
+            *expected.entry(pid).or_default() += count;
+        }
+        while let Some(event) = demuxer.next_event() {
+            match event {
+                Event::Sample(sample) => samples.entry(sample.pid).or_default().push(sample),
+                Event::Damage(damage) => panic!("{damage}"),
+                _ => {}
+            }
+        }
+    }
+    for (pid, samples) in &samples {
+        assert_eq!(samples.len() as i64, expected[pid]);
+        let (first, last) = (samples[0].dts.get(), samples[samples.len() - 1].dts.get());
+        assert!(first < 0 && last > 0, "{first} {last}");
+        let steps = samples.windows(2).map(|two| (two[1].dts - two[0].dts).get());
+        assert!(steps.clone().all(|step| (0..=3_760).contains(&step)), "{pid}: {:?}", steps.max());
+    }
+}
