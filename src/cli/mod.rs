@@ -3,13 +3,18 @@
 //! Exit codes: 0 fine, 1 failed (one line on stderr), 2 used wrongly.
 
 mod demo;
+mod demux;
 mod echo;
 mod logging;
 mod print;
+mod probe;
 mod progress;
+mod publish;
+mod remux;
 mod run;
 mod serve;
 mod signals;
+mod track_file;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,6 +47,14 @@ enum Command {
     Demo(demo::Args),
     /// Run the reference audio processor: it answers every fragment unchanged.
     Echo(echo::Args),
+    /// Take an MPEG-TS file apart: pictures and sound as fragmented MP4.
+    Demux(demux::Args),
+    /// Put pictures and sound together into one fragmented MP4, untouched.
+    Remux(remux::Args),
+    /// Send an MP4 file to an RTMP server, at its own pace.
+    Publish(publish::Args),
+    /// Say what is in an MPEG-TS or MP4 file.
+    Probe(probe::Args),
 }
 
 impl Command {
@@ -50,6 +63,7 @@ impl Command {
         match self {
             Self::Serve(_) | Self::Echo(_) => "info",
             Self::Run(_) | Self::Demo(_) => "warn",
+            Self::Run(_) | Self::Demux(_) | Self::Remux(_) | Self::Publish(_) | Self::Probe(_) => "warn",
         }
     }
 }
@@ -72,6 +86,10 @@ pub fn main() -> ExitCode {
             Command::Run(args) => run::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Echo(args) => echo::run(args).await,
+            Command::Demux(args) => demux::run(&args),
+            Command::Remux(args) => remux::run(&args),
+            Command::Publish(args) => publish::run(args).await,
+            Command::Probe(args) => probe::run(args).await,
         }
     });
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN);

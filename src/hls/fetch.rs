@@ -171,7 +171,7 @@ fn cut(bytes: &Bytes, range: ByteRange, shown: &str) -> Result<Bytes, Error> {
 
 /// Mozilla's roots, and the machine's own where it has any: a company's own authority is there. The platform
 /// verifier of reqwest refuses to start on a machine that has none.
-fn tls() -> Result<rustls::ClientConfig, Error> {
+pub(crate) fn tls() -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());

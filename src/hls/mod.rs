@@ -27,6 +27,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use error::Error;
+pub(crate) use fetch::tls;
 pub use settings::{Settings, Timeouts};
 pub use source::run;
 pub use status::{SourceKind, Status};

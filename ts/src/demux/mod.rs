@@ -2,18 +2,20 @@
 
 mod guess;
 mod programs;
+mod slot;
 
 use bytes::Bytes;
 use mpeg2ts_reader::packet::Packet;
 
 use crate::clock::Unwrapper;
-use crate::codec::{Elementary, Output, Place, Times};
+use crate::codec::{Output, Place, Times};
 use crate::error::DamageKind;
 use crate::event::{Event, Stats};
-use crate::pes::{Pes, Stamp};
+use crate::pes::Stamp;
 use crate::psi::{self, Sections};
 use crate::sync::{Found, Framer, PACKET};
 use programs::Programs;
+use slot::{Carries, Slot, TAIL};
 
 pub use programs::Choice;
 
@@ -141,41 +143,6 @@ struct Core {
     /// Packets of PIDs whose meaning is not known yet; `None` once it is.
     held: Option<Vec<(Place, [u8; PACKET])>>,
     place: Place,
-}
-
-/// A PID in use.
-#[derive(Debug)]
-struct Slot {
-    pid: u16,
-    carries: Carries,
-    /// continuity_counter of its last packet with a payload.
-    counter: Option<u8>,
-    /// The last bytes of that packet: tells a legal duplicate from the loss of a multiple of 16 packets.
-    tail: [u8; TAIL],
-    /// In a stretch of scrambled packets.
-    scrambled: bool,
-}
-
-/// Behind every place that may differ between duplicates (the PCR, 2.4.3.3).
-const TAIL: usize = 16;
-/// Bytes of payload in an ordinary packet.
-const PAYLOAD: u64 = 184;
-
-#[derive(Debug)]
-enum Carries {
-    Tables(Sections),
-    /// Sections that are handed on: SCTE 35. With the index of the program's clock.
-    Sections {
-        clock: usize,
-        sections: Sections,
-    },
-    Stream {
-        clock: usize,
-        pes: Pes,
-        parser: Option<Box<dyn Elementary>>,
-    },
-    /// Nothing any more.
-    Free,
 }
 
 impl Core {
@@ -393,40 +360,6 @@ impl Core {
         if let Some(slot) = index.checked_sub(1).and_then(|index| self.slots.get_mut(index)) {
             slot.finish(self.place, &mut self.out);
             slot.carries = Carries::Free;
-        }
-    }
-}
-
-impl Slot {
-    fn new(pid: u16, carries: Carries) -> Self {
-        Self { pid, carries, counter: None, tail: [0; TAIL], scrambled: false }
-    }
-
-    /// So many packets, or 16 more, are missing.
-    fn lost(&mut self, packets: u8) {
-        match &mut self.carries {
-            Carries::Tables(sections) | Carries::Sections { sections, .. } => sections.reset(),
-            Carries::Stream { pes, parser, .. } => {
-                pes.lost();
-                if let Some(parser) = parser {
-                    parser.lost(u64::from(packets) * PAYLOAD);
-                }
-            }
-            Carries::Free => {}
-        }
-    }
-
-    fn finish(&mut self, place: Place, out: &mut Output) {
-        if let Carries::Stream { pes, parser, .. } = &mut self.carries {
-            if let Some(missing) = pes.reset() {
-                out.damage(DamageKind::PesShort { missing }, Some(self.pid), place);
-                if let Some(parser) = parser {
-                    parser.damaged();
-                }
-            }
-            if let Some(parser) = parser {
-                parser.finish(place, out);
-            }
         }
     }
 }

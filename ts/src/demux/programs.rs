@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use mpeg2ts_reader::StreamType;
 
-use super::{Carries, Core, NULL_PID, PAT_PID};
+use super::slot::Carries;
+use super::{Core, NULL_PID, PAT_PID};
 use crate::clock::Unwrapper;
 use crate::codec;
 use crate::error::DamageKind;
