@@ -19,6 +19,8 @@ const RATES: [u16; 19] =
 /// Front and surround channels by acmod, table 4.3.
 const CHANNELS: [u16; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
 const BLOCK: u32 = 256;
+/// Dependent substreams that an independent one may have (E.1.3.1.2, substreamid).
+const MAX_DEPENDENTS: usize = 8;
 
 /// What a syncframe is to its neighbours (E.1.3.1.1, strmtyp).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +191,7 @@ impl Format for Dolby {
         if first.kind == Kind::Plain {
             return Head::Frame(length);
         }
-        loop {
+        for _ in 0..=MAX_DEPENDENTS {
             let rest = bytes.get(length..).unwrap_or_default();
             if rest.len() < HEADER {
                 return if ended { Head::Frame(length) } else { Head::More };
@@ -199,6 +201,7 @@ impl Format for Dolby {
                 _ => return Head::Frame(length),
             }
         }
+        Head::None
     }
 
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
