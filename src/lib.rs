@@ -16,7 +16,10 @@
 //! - [`pipeline`]: one stream: spawns the stages and wires them. The only module that knows the order.
 //! - [`control`]: the HTTP API over snapshots and commands.
 //! - [`config`]: typed settings with their defaults and reasons.
+//! - [`status`]: what a stream tells about itself.
 //! - [`demo`]: everything that a bare machine needs to see it work.
+//! - [`echo`]: the reference processor: answers every fragment unchanged, or badly when told to.
+//! - [`sink`]: an RTMP server that checks what it is sent, for the demo and the tests.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`cli`]: one file per command.
 
@@ -27,6 +30,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod demux;
+pub mod echo;
 pub mod hls;
 pub mod media;
 pub mod pipeline;
@@ -36,4 +40,6 @@ pub mod publish;
 pub mod redact;
 pub mod remux;
 pub mod roundtrip;
+pub mod sink;
+pub mod status;
 pub mod storage;

@@ -1,1 +1,12 @@
-//! (to come)
+//! Gathers pieces into batches.
+//!
+//! [`Batcher`] is pure: pieces and `now` go in, closed [`Batch`]es come out.
+
+mod batcher;
+mod grid;
+mod output_axis;
+#[cfg(test)]
+mod tests;
+
+pub use batcher::{Batcher, Settings};
+pub use grid::{Grid, GridStats};

@@ -4,8 +4,11 @@
 
 mod batch;
 mod frame;
+pub mod mp4;
 mod packet;
 mod params;
+mod piece;
+mod silence;
 mod stream_id;
 mod time;
 
@@ -13,5 +16,7 @@ pub use batch::Batch;
 pub use frame::{AudioTrack, VideoSample, VideoTrack};
 pub use packet::{Packet, PacketKind};
 pub use params::{AudioCodec, AudioParams, VideoCodec, VideoParams};
+pub use piece::{Origin, Piece, StampedFrame};
+pub use silence::silent_frame;
 pub use stream_id::{InvalidStreamId, StreamId};
 pub use time::{Flicks, Moment};

@@ -1,1 +1,12 @@
-//! (to come)
+//! Untouched video and processed audio onto one output timeline.
+//!
+//! Pure: [`Fitter`] puts an answer into its slot, [`Sound`] says what plays where there is none,
+//! [`Interleaver`] merges the tracks.
+
+mod fallback;
+mod fit;
+mod interleave;
+
+pub use fallback::Sound;
+pub use fit::{FitReport, Fitter, Processed};
+pub use interleave::Interleaver;

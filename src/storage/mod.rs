@@ -1,1 +1,13 @@
-//! (to come)
+//! What is written beside the path (DESIGN section 7).
+//!
+//! The live path hands its `Bytes` to a [`Writer`] and goes on; a full, slow or broken disk costs artifacts,
+//! never output. Files appear whole: they are written under a temporary name and renamed.
+
+mod layout;
+mod numbers;
+mod write;
+mod writer;
+
+pub use layout::{Artifact, Layout};
+pub use numbers::Numbers;
+pub use writer::{Stats, Writer};

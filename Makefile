@@ -1,0 +1,60 @@
+# `make demo` and `make test` are all that a fresh clone needs; docs/testing.md says what each command does.
+
+CARGO ?= cargo
+# Most end-to-end tests only wait for a live stream: more of them than cores fit into the same minute.
+TEST_THREADS ?= 8
+# Nothing may hang: whoever is still running after this long is killed, and the command fails.
+TEST_LIMIT ?= 30m
+export CARGO_TERM_COLOR ?= auto
+
+.PHONY: demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke
+
+## Builds and runs everything embedded; prints the addresses of the preview and of the status.
+demo:
+	$(CARGO) run --bin overdub -- demo
+
+## Everything that CI checks; installs what it needs first.
+test: setup fmt-check lint purity tests doc deny
+
+## The Debian packages that the tests use, when they are missing.
+setup:
+	./scripts/setup-tests.sh
+
+fmt-check:
+	$(CARGO) fmt --all --check
+
+lint:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+## The three crates name neither a runtime nor a clock nor a socket; stages do not import one another.
+purity:
+	$(CARGO) test --test architecture
+
+## Unit, property, documentation and end-to-end tests (the latter in their short form).
+tests: setup
+	timeout --kill-after=10s $(TEST_LIMIT) $(CARGO) test --workspace -- --test-threads $(TEST_THREADS)
+
+## The end-to-end tests alone, in their short form.
+e2e: setup
+	timeout --kill-after=10s $(TEST_LIMIT) $(CARGO) test --test e2e -- --test-threads $(TEST_THREADS)
+
+## The end-to-end tests in their long form: three minutes of stream each, about twelve minutes in all.
+test-long: setup
+	OVERDUB_LONG=1 timeout --kill-after=10s 60m $(CARGO) test --test e2e -- --nocapture --test-threads 2 long_
+
+## The same against a real SRS, read back by RTMP, HTTP-FLV and HLS: make test-srs SRS=/path/to/srs
+test-srs: setup
+	@test -n "$(SRS)" || { echo "usage: make test-srs SRS=/path/to/srs" >&2; exit 2; }
+	SRS="$(abspath $(SRS))" timeout --kill-after=10s 30m \
+		$(CARGO) test --test e2e -- --nocapture --test-threads 1 srs_
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+
+## Licences, bans and sources of every dependency (deny.toml).
+deny:
+	./scripts/deny.sh
+
+## Every fuzz target for a few seconds.
+fuzz-smoke:
+	./scripts/fuzz-smoke.sh

@@ -1,0 +1,376 @@
+//! The walk through a file, one piece at a time, from any source of bytes.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::boxes::BoxHeader;
+use super::error::{Damage, Place, Problem, ReadError};
+use super::event::Event;
+use super::fragmented::{Run, parse_moof};
+use super::movie::{MovieBox, TrackInfo};
+use super::plain::Cursor;
+use super::plan::{MAX_SAMPLE, Plan, sample_cost};
+use super::{Origin, TimedSample};
+
+/// A `moov` beyond this is not read: the sample tables of a day of video with sound take some 100 MB.
+const MAX_MOOV: u64 = 256 << 20;
+/// A `moof` beyond this is not read: it would describe a million samples.
+const MAX_MOOF: u64 = 16 << 20;
+/// An `emsg` beyond this is skipped.
+const MAX_EMSG: u64 = 1 << 20;
+/// Lets a tiny input with an unusual layout pass.
+const SLACK: u64 = 4 << 10;
+
+/// What the reader wants or has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Give these bytes to [`Reader::supply`]; fewer only where the source ends.
+    Need(Range<u64>),
+    /// The `moov` has been read: [`Reader::tracks`] is filled.
+    Tracks,
+    /// Samples of one track, in decoding order and behind those of the piece before.
+    Samples {
+        /// Index in [`Reader::tracks`].
+        track: usize,
+        samples: Vec<TimedSample>,
+    },
+    /// An event message.
+    Event(Event),
+    /// There is nothing more.
+    End,
+}
+
+/// Reads a fragmented or a plain MP4 piece by piece, without I/O.
+///
+/// Call [`poll`](Self::poll); on [`Step::Need`] fetch these bytes and [`supply`](Self::supply) them; take
+/// everything else as it comes, until [`Step::End`]. Wanted offsets go forward from fragment to fragment,
+/// but back to the beginning of the `mdat` header after a fragment's samples, and in a plain file to
+/// wherever its tables point. At most a few MiB are wanted at a time, unless one box (`moov`: 256 MiB,
+/// `moof`: 16 MiB) or sample (256 MiB) is larger.
+///
+/// ```
+/// use std::io::{Read, Seek, SeekFrom};
+/// use overdub_fmp4::{Reader, Step};
+///
+/// fn count(file: &mut (impl Read + Seek)) -> Result<usize, Box<dyn std::error::Error>> {
+///     let (mut reader, mut count) = (Reader::new(), 0);
+///     loop {
+///         match reader.poll()? {
+///             Step::Need(range) => {
+///                 let mut bytes = Vec::new();
+///                 file.seek(SeekFrom::Start(range.start))?;
+///                 file.take(range.end - range.start).read_to_end(&mut bytes)?;
+///                 reader.supply(&bytes.into())?;
+///             }
+///             Step::Samples { samples, .. } => count += samples.len(),
+///             Step::Tracks | Step::Event(_) => {}
+///             Step::End => return Ok(count),
+///         }
+///     }
+/// }
+/// # assert!(count(&mut std::io::Cursor::new(Vec::new())).is_ok_and(|count| count == 0));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Reader {
+    pub(super) movie: Option<MovieBox>,
+    pub(super) infos: Vec<TrackInfo>,
+    /// Where the next box at the top level begins.
+    at: u64,
+    pub(super) end: Option<u64>,
+    wanted: Option<Wanted>,
+    ready: Option<Step>,
+    /// Tables of the plain part that are not read to their end, by track.
+    pub(super) cursors: Vec<Option<Cursor>>,
+    pub(super) runs: std::collections::VecDeque<Run>,
+    next_dts: Vec<i64>,
+    pub(super) damage: Damage,
+    /// The end of what was supplied of this input.
+    supplied: u64,
+    /// Bytes of the samples that were read.
+    claimed: u64,
+    /// What these samples must have cost the input at the least.
+    cost: u64,
+    finished: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Wanted {
+    Header,
+    Body { header: BoxHeader },
+    Samples(Plan),
+}
+
+impl Reader {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The source has this many bytes. Not needed, but a box that promises more is reported then.
+    #[must_use]
+    pub fn with_len(mut self, len: u64) -> Self {
+        self.end = Some(len);
+        self
+    }
+
+    /// Goes on with another input, whose offsets begin at 0 again: a media segment behind its init segment,
+    /// or the next segment. Samples without `tfdt` go on where the last ones ended.
+    pub fn next_input(&mut self, len: Option<u64>) {
+        self.at = 0;
+        self.end = len;
+        self.wanted = None;
+        self.ready = None;
+        self.runs.clear();
+        self.cursors.clear();
+        (self.supplied, self.claimed, self.cost) = (0, 0, 0);
+        self.finished = false;
+    }
+
+    /// The next step. After an error there is none but [`Step::End`].
+    pub fn poll(&mut self) -> Result<Step, ReadError> {
+        if let Some(step) = self.ready.take() {
+            return Ok(step);
+        }
+        if self.wanted.is_none() && !self.finished {
+            self.plan();
+        }
+        Ok(match &self.wanted {
+            Some(_) if self.finished => Step::End,
+            None => Step::End,
+            Some(Wanted::Header) => Step::Need(self.at..self.at.saturating_add(BoxHeader::MAX_LEN)),
+            Some(Wanted::Body { header }) => {
+                // A box without a size goes to the end of the source.
+                let end = self.at.saturating_add(header.size.unwrap_or(MAX_MOOV));
+                Step::Need(self.at..end.min(self.end.unwrap_or(u64::MAX)))
+            }
+            Some(Wanted::Samples(plan)) => Step::Need(plan.offset..plan.offset.saturating_add(plan.bytes)),
+        })
+    }
+
+    /// The bytes that [`Step::Need`] asked for.
+    pub fn supply(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
+        let done = match self.wanted.take() {
+            None => Ok(()),
+            Some(Wanted::Header) => {
+                self.header(bytes);
+                Ok(())
+            }
+            Some(Wanted::Body { header }) => self.body(header, bytes),
+            Some(Wanted::Samples(plan)) => {
+                self.samples(&plan, bytes);
+                Ok(())
+            }
+        };
+        self.finished |= done.is_err();
+        done
+    }
+
+    /// The tracks of the `moov`, in its order; empty before [`Step::Tracks`].
+    pub fn tracks(&self) -> &[TrackInfo] {
+        &self.infos
+    }
+
+    /// What was wrong so far.
+    pub fn damage(&self) -> &Damage {
+        &self.damage
+    }
+
+    pub(super) fn file_error(&self, problem: Problem) -> ReadError {
+        Place::root(*b"file", self.at).error(problem)
+    }
+
+    /// Chooses what to want next: samples that are known of, else the next box.
+    fn plan(&mut self) {
+        if let Some(plan) = self.plan_run().or_else(|| self.plan_table()) {
+            self.wanted = Some(Wanted::Samples(plan));
+        } else if !self.finished {
+            self.wanted = Some(Wanted::Header);
+        }
+    }
+
+    fn header(&mut self, bytes: &Bytes) {
+        self.note(self.at, bytes);
+        let header = match BoxHeader::parse(bytes) {
+            Ok(Some(header)) => header,
+            Ok(None) => {
+                if !bytes.is_empty() {
+                    let available = bytes.len() as u64;
+                    self.damage.push(self.file_error(Problem::Truncated { needed: 8, available }));
+                }
+                self.finished = true;
+                return;
+            }
+            Err(problem) => {
+                self.damage.push(self.file_error(problem));
+                self.finished = true;
+                return;
+            }
+        };
+        let limit = match &header.kind {
+            b"moov" => MAX_MOOV,
+            b"moof" => MAX_MOOF,
+            b"emsg" => MAX_EMSG,
+            _ => 0,
+        };
+        let size = header.size.or_else(|| self.end.map(|end| end.saturating_sub(self.at)));
+        if limit > 0 && size.is_none_or(|size| size <= limit) {
+            self.wanted = Some(Wanted::Body { header });
+            return;
+        }
+        if limit > 0 {
+            let place = Place::root(header.kind, self.at);
+            self.damage.push(place.error(Problem::TooLarge { size: size.unwrap_or(u64::MAX), limit }));
+        }
+        self.skip(header);
+    }
+
+    /// Goes behind the box at `at`.
+    fn skip(&mut self, header: BoxHeader) {
+        let Some(size) = header.size else {
+            self.finished = true;
+            return;
+        };
+        let next = self.at.saturating_add(size);
+        if let Some(end) = self.end.filter(|end| next > *end) {
+            let problem = Problem::Truncated { needed: size, available: end.saturating_sub(self.at) };
+            self.damage.push(Place::root(header.kind, self.at).error(problem));
+            self.finished = true;
+        } else if next == u64::MAX {
+            self.finished = true;
+        }
+        self.at = next;
+    }
+
+    fn body(&mut self, header: BoxHeader, bytes: &Bytes) -> Result<(), ReadError> {
+        let start = self.at;
+        self.note(start, bytes);
+        let (available, needed) = (bytes.len() as u64, header.size.unwrap_or(bytes.len() as u64));
+        let place = Place::root(header.kind, start);
+        if available < needed {
+            // Nothing can follow. What the box says as far as it goes may still be useful.
+            self.damage.push(place.error(Problem::Truncated { needed, available }));
+            self.finished = true;
+        }
+        let end = bytes.len().min(usize::try_from(needed).unwrap_or(usize::MAX));
+        let body = bytes.slice((header.header_len as usize).min(end)..end);
+        let body_offset = start.saturating_add(header.header_len);
+        match &header.kind {
+            b"moov" => self.movie(start, body_offset, &body)?,
+            b"moof" => {
+                let Some(movie) = &self.movie else {
+                    return Err(place.error(Problem::NoMovie));
+                };
+                let runs = parse_moof(&body, start, body_offset, movie, &mut self.next_dts, &mut self.damage);
+                self.runs.extend(runs);
+            }
+            _ => match Event::parse(&body, &place) {
+                Ok(event) => self.ready = Some(Step::Event(event)),
+                Err(error) => self.damage.push(error),
+            },
+        }
+        self.at = start.saturating_add(needed);
+        if header.size.is_none() {
+            self.finished = true;
+        }
+        // Samples may still lie in front of the end.
+        self.finished &= self.runs.is_empty() && self.cursors.iter().all(Option::is_none);
+        Ok(())
+    }
+
+    fn movie(&mut self, offset: u64, body_offset: u64, body: &Bytes) -> Result<(), ReadError> {
+        let movie = MovieBox::parse(body, offset, body_offset, &mut self.damage)?;
+        let infos: Vec<_> = movie.tracks.iter().map(|track| track.info.clone()).collect();
+        if self.movie.is_some() {
+            // Segments with their init segment before each are common; another movie is not.
+            if infos != self.infos {
+                self.damage.push(Place::root(*b"moov", offset).error(Problem::ChangedMovie));
+            }
+            return Ok(());
+        }
+        self.next_dts = vec![0; movie.tracks.len()];
+        self.cursors = vec![None; movie.tracks.len()];
+        for ((i, track), cursor) in movie.tracks.iter().enumerate().zip(&mut self.cursors) {
+            match sample_cost(track.table.fixed_size(), track.info.is_known()) {
+                _ if track.table.is_empty() => {}
+                Ok(_) => *cursor = Some(Cursor::default()),
+                Err(problem) => {
+                    let place = Place::root(*b"moov", offset);
+                    self.damage.push(place.nth(*b"trak", i, offset).error(problem));
+                }
+            }
+        }
+        self.infos = infos;
+        self.movie = Some(movie);
+        self.ready = Some(Step::Tracks);
+        Ok(())
+    }
+
+    fn samples(&mut self, plan: &Plan, bytes: &Bytes) {
+        self.note(plan.offset, bytes);
+        let shift = self.infos.get(plan.track).map_or(0, TrackInfo::shift);
+        let mut samples = Vec::with_capacity(plan.metas.len());
+        let (mut at, mut dts) = (0_usize, plan.dts);
+        for meta in &plan.metas {
+            let end = at.saturating_add(meta.size as usize);
+            if end > bytes.len() || meta.size > MAX_SAMPLE {
+                let problem =
+                    Problem::OutsideOfInput { offset: i64::try_from(plan.offset).unwrap_or(i64::MAX) };
+                self.damage.push(self.file_error(problem));
+                break;
+            }
+            samples.push(TimedSample {
+                dts: dts.saturating_add(shift),
+                composition_offset: meta.composition_offset,
+                duration: meta.duration,
+                sync: meta.sync,
+                origin: plan.origin,
+                data: bytes.slice(at..end),
+            });
+            at = end;
+            dts = dts.saturating_add(meta.duration.into());
+        }
+        self.claimed = self.claimed.saturating_add(at as u64);
+        self.cost = self.cost.saturating_add(plan.sample_cost.saturating_mul(samples.len() as u64));
+        // Twice: tracks may share bytes.
+        let limit = self.supplied.saturating_mul(2).saturating_add(SLACK);
+        if self.cost > self.supplied.saturating_add(SLACK) || self.claimed > limit {
+            self.damage.push(self.file_error(Problem::Overcommitted));
+            self.finished = true;
+            return;
+        }
+        if samples.len() < plan.metas.len() {
+            self.cut_short(plan);
+        } else if plan.origin == Origin::Table
+            && let Some(next) = self.next_dts.get_mut(plan.track)
+        {
+            *next = dts;
+        }
+        if !samples.is_empty() {
+            self.ready = Some(Step::Samples { track: plan.track, samples });
+        }
+    }
+
+    /// The source ended within these samples: what is behind them in their run or their chunk is not there
+    /// either. Of a table with one size for all, nothing more is looked for.
+    fn cut_short(&mut self, plan: &Plan) {
+        match plan.origin {
+            Origin::Fragment => {
+                self.runs.pop_front();
+            }
+            Origin::Table => {
+                let table =
+                    self.movie.as_ref().and_then(|movie| movie.tracks.get(plan.track)).map(|t| &t.table);
+                if let (Some(table), Some(slot)) = (table, self.cursors.get_mut(plan.track)) {
+                    match slot {
+                        Some(cursor) if table.fixed_size().is_none() => while table.next(cursor).is_some() {},
+                        _ => *slot = None,
+                    }
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, offset: u64, bytes: &Bytes) {
+        self.supplied = self.supplied.max(offset.saturating_add(bytes.len() as u64));
+    }
+}

@@ -1,0 +1,277 @@
+//! The publishing end.
+
+use std::collections::VecDeque;
+
+use super::link::{self, Incoming, Link};
+use super::{Refusal, Tag};
+use crate::amf0::Value;
+use crate::chunk::{Header, Output};
+use crate::message::{Command, Message, kind};
+use crate::{Error, Target, Timestamp};
+
+/// Longest message that a server may send: a publisher only gets commands.
+const MAX_MESSAGE: usize = 256 * 1024;
+
+/// Our chunk size: the largest that SRS takes. Whole audio frames and most pictures in one chunk.
+const CHUNK_SIZE: u32 = 65_536;
+
+/// Transactions; every call has its own, so that answers to the optional ones can be told apart.
+const CONNECT: f64 = 1.0;
+const RELEASE_STREAM: f64 = 2.0;
+const FC_PUBLISH: f64 = 3.0;
+const CREATE_STREAM: f64 = 4.0;
+const PUBLISH: f64 = 5.0;
+const FC_UNPUBLISH: f64 = 6.0;
+const DELETE_STREAM: f64 = 7.0;
+
+/// How far the session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientState {
+    Handshaking,
+    /// `connect` was sent.
+    Connecting,
+    /// `createStream` was sent.
+    CreatingStream,
+    /// `publish` was sent.
+    StartingPublish,
+    /// Media may be sent.
+    Publishing,
+    /// Ended by this side, or refused.
+    Ended,
+}
+
+/// What the server did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientEvent {
+    /// The session entered this state.
+    State(ClientState),
+    /// FourCCs of Enhanced RTMP that the server says it takes; most that take them do not say so.
+    FourCcs(Vec<String>),
+    /// A status that changes nothing.
+    Status(Refusal),
+    /// The server has received this many bytes, modulo 2^32.
+    Acknowledged(u32),
+    /// A command or message that means nothing to a publisher, by name.
+    Ignored(String),
+}
+
+/// A publishing session: feed it with [`Client::receive`], write out [`Client::output`], look at
+/// [`Client::event`] until there is none, and [`Client::send`] once the state is `Publishing`.
+pub struct Client {
+    pub(super) link: Link,
+    target: Target,
+    flash_ver: String,
+    state: ClientState,
+    /// The message stream that createStream returned.
+    stream: u32,
+    events: VecDeque<ClientEvent>,
+}
+
+impl Client {
+    /// A session that wants to publish to `target`; its first bytes wait in the output at once.
+    ///
+    /// `flash_ver` is how the client names itself; some servers want it to begin with `FMLE/`.
+    pub fn new(target: Target, flash_ver: &str) -> Result<Self, Error> {
+        Ok(Self {
+            link: Link::client(MAX_MESSAGE)?,
+            target,
+            flash_ver: flash_ver.to_owned(),
+            state: ClientState::Handshaking,
+            stream: 0,
+            events: VecDeque::new(),
+        })
+    }
+
+    /// Takes what the server sent. After an error the session is over.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut rest = bytes;
+        loop {
+            let incoming = match self.link.receive(&mut rest) {
+                Ok(Some(incoming)) => incoming,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.state = ClientState::Ended;
+                    return Err(error);
+                }
+            };
+            if let Err(error) = self.handle(incoming) {
+                self.state = ClientState::Ended;
+                return Err(error);
+            }
+        }
+    }
+
+    /// What is to be written; consume what was.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.link.output
+    }
+
+    /// The next event, oldest first.
+    pub fn event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    pub fn state(&self) -> ClientState {
+        self.state
+    }
+
+    /// Queues a tag. Before `Publishing` and after the end nothing can be sent, and the tag is dropped.
+    pub fn send(&mut self, at: Timestamp, tag: &Tag) {
+        if self.state != ClientState::Publishing {
+            return;
+        }
+        let stream = self.stream;
+        let header = |chunk_stream, kind| Header { chunk_stream, timestamp: at, kind, stream };
+        match tag {
+            Tag::Metadata(metadata) => {
+                let names = [Value::string("@setDataFrame"), Value::string("onMetaData")];
+                let values = names.into_iter().chain([metadata.to_value()]).collect();
+                let (kind, payload) = Message::Data(values).encode();
+                self.link.media(header(link::DATA, kind), &[], payload);
+            }
+            Tag::Audio(audio) => {
+                let header = header(link::AUDIO, kind::AUDIO);
+                self.link.media(header, audio.prefix().as_slice(), audio.data().clone());
+            }
+            Tag::Video(video) => {
+                let header = header(link::VIDEO, kind::VIDEO);
+                self.link.media(header, video.prefix().as_slice(), video.data.clone());
+            }
+        }
+    }
+
+    /// Queues a message that changes nothing, for servers that drop a silent publisher (SRS after 5 to 10 s,
+    /// xiu after 2 s): an acknowledgement, which is legal at any time and which no server passes on.
+    pub fn keep_alive(&mut self) {
+        if self.state == ClientState::Publishing {
+            self.link.acknowledge();
+        }
+    }
+
+    /// Queues the proper end of the stream. Write the output out, then close the connection.
+    pub fn end(&mut self) {
+        if matches!(self.state, ClientState::StartingPublish | ClientState::Publishing) {
+            let key = Value::string(&*self.target.key);
+            self.link.command(0, Command::new("FCUnpublish", FC_UNPUBLISH, [key]));
+            let stream = Value::Number(f64::from(self.stream));
+            self.link.command(0, Command::new("deleteStream", DELETE_STREAM, [stream]));
+        }
+        self.enter(ClientState::Ended);
+    }
+
+    fn enter(&mut self, state: ClientState) {
+        self.state = state;
+        self.events.push_back(ClientEvent::State(state));
+    }
+
+    fn handle(&mut self, incoming: Incoming) -> Result<(), Error> {
+        let message = match incoming {
+            Incoming::HandshakeDone => {
+                self.connect();
+                return Ok(());
+            }
+            Incoming::Message { message, .. } => message,
+        };
+        match message {
+            Message::Command(command) => match &*command.name {
+                "_result" => self.result(&command)?,
+                "_error" => self.error(&command)?,
+                "onStatus" => self.status(&command)?,
+                _ => self.events.push_back(ClientEvent::Ignored(command.name)),
+            },
+            Message::Acknowledgement(count) => self.events.push_back(ClientEvent::Acknowledged(count)),
+            // `_checkbw`, `onFCPublish`, user control events: nothing for a publisher to do.
+            Message::StreamBegin(_) | Message::PingResponse(_) => {}
+            other => {
+                let name = format!("message of type {}", other.encode().0);
+                self.events.push_back(ClientEvent::Ignored(name));
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self) {
+        let object = Value::object([
+            ("app", Value::string(&*self.target.app)),
+            ("type", Value::string("nonprivate")),
+            ("flashVer", Value::string(&*self.flash_ver)),
+            ("tcUrl", Value::string(self.target.tc_url())),
+            // Enhanced RTMP: the FourCCs that this side can send.
+            ("fourCcList", Value::StrictArray(vec![Value::string("hvc1")])),
+        ]);
+        let command = Command { object, ..Command::new("connect", CONNECT, []) };
+        self.link.command(0, command);
+        self.enter(ClientState::Connecting);
+    }
+
+    fn result(&mut self, command: &Command) -> Result<(), Error> {
+        if command.transaction == CONNECT && self.state == ClientState::Connecting {
+            let info = command.args.first();
+            if let Some(Value::StrictArray(list)) = info.and_then(|info| info.get("fourCcList")) {
+                let names = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                self.events.push_back(ClientEvent::FourCcs(names));
+            }
+            self.link.set_chunk_size(CHUNK_SIZE);
+            let key = Value::string(&*self.target.key);
+            // Both are Flash Media Encoder's habit: some servers want them, none minds, not all answer.
+            self.link.command(0, Command::new("releaseStream", RELEASE_STREAM, [key.clone()]));
+            self.link.command(0, Command::new("FCPublish", FC_PUBLISH, [key]));
+            self.link.command(0, Command::new("createStream", CREATE_STREAM, []));
+            self.enter(ClientState::CreatingStream);
+        } else if command.transaction == CREATE_STREAM && self.state == ClientState::CreatingStream {
+            let number = command.args.first().and_then(Value::as_number);
+            let usable = number.filter(|n| (1.0..=f64::from(u32::MAX)).contains(n));
+            self.stream = usable.ok_or(Error::NoStreamNumber)? as u32;
+            let args = [Value::string(&*self.target.key), Value::string("live")];
+            self.link.command(self.stream, Command::new("publish", PUBLISH, args));
+            self.enter(ClientState::StartingPublish);
+        }
+        Ok(())
+    }
+
+    /// An answer that is an error ends the session, unless the question was one of the optional ones.
+    fn error(&mut self, command: &Command) -> Result<(), Error> {
+        let refusal = self.refusal(command.args.first().unwrap_or(&command.object));
+        if command.transaction == RELEASE_STREAM || command.transaction == FC_PUBLISH {
+            self.events.push_back(ClientEvent::Status(refusal));
+            return Ok(());
+        }
+        Err(Error::Refused(refusal))
+    }
+
+    fn status(&mut self, command: &Command) -> Result<(), Error> {
+        let info = command.args.first().unwrap_or(&command.object);
+        let level = info.get("level").and_then(Value::as_str).unwrap_or_default();
+        let refusal = self.refusal(info);
+        if refusal.code == "NetStream.Publish.Start" && self.state == ClientState::StartingPublish {
+            self.enter(ClientState::Publishing);
+        } else if level == "error" || refusal.code == "NetConnection.Connect.Closed" {
+            return Err(Error::Refused(refusal));
+        } else {
+            self.events.push_back(ClientEvent::Status(refusal));
+        }
+        Ok(())
+    }
+
+    /// Code and description of an information object. The description may repeat the stream key, which is
+    /// taken out; the code is a word of the protocol and stays as it is.
+    fn refusal(&self, info: &Value) -> Refusal {
+        let text = |name: &str| info.get(name).and_then(Value::as_str).unwrap_or_default();
+        let key = &*self.target.key;
+        let name = key.split('?').next().unwrap_or_default();
+        let mut description = text("description").to_owned();
+        for secret in [key, name].into_iter().filter(|secret| secret.len() >= MIN_SECRET) {
+            description = description.replace(secret, "…");
+        }
+        Refusal {
+            code: text("code").chars().take(MAX_TEXT).collect(),
+            description: description.chars().take(MAX_TEXT).collect(),
+        }
+    }
+}
+
+/// A shorter stream key keeps nobody out, and taking it out would garble the words that contain it.
+const MIN_SECRET: usize = 4;
+
+/// Characters of a server's words that are kept: one line of a log.
+const MAX_TEXT: usize = 200;

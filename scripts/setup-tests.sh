@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs what the tests need and the machine lacks. Does nothing, and quickly, when all is there.
+#
+#   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), Python with venv
+#
+# npm and Python packages (socket.io, python-socketio) are installed by the tests that use them, pinned, below
+# tests/processors/node and target/tmp.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+packages=()
+command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg)
+# Debian keeps nginx in /usr/sbin, which is not on everybody's PATH.
+PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx)
+[ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
+command -v cc >/dev/null || packages+=(build-essential)
+if [ "${#packages[@]}" -gt 0 ]; then
+  if ! command -v apt-get >/dev/null; then
+    echo "setup: missing ${packages[*]}, and this is no Debian: install them by hand" >&2
+    exit 1
+  fi
+  echo "setup: installing ${packages[*]}"
+  as_root apt-get update -qq
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+
+for tool in cargo node npm; do
+  command -v "$tool" >/dev/null || { echo "setup: $tool is missing: install Rust (rustup.rs) and Node.js 18 or later" >&2; exit 1; }
+done
+
+echo "setup: all tools are there"

@@ -1,0 +1,153 @@
+//! `overdub demux`: a transport stream into a file for its pictures and one for its sound.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use overdub_ts as ts;
+use serde::Serialize;
+
+use super::print;
+use super::track_file::{Summary, TrackFile};
+use crate::demux::{audio_params, video_params};
+use crate::media::mp4;
+
+/// How much is read at once.
+pub(super) const CHUNK: usize = 1 << 20;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// MPEG-TS with H.264 or AAC.
+    input: PathBuf,
+    /// Where the pictures go.
+    #[arg(long, value_name = "FILE", required_unless_present = "audio")]
+    video: Option<PathBuf>,
+    /// Where the sound goes.
+    #[arg(long, value_name = "FILE")]
+    audio: Option<PathBuf>,
+    /// Say what was written as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    video: Option<Summary>,
+    audio: Option<Summary>,
+    /// Places where the transport stream is broken.
+    damages: u64,
+    last_damage: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let shown = args.input.display();
+    let mut input = File::open(&args.input).with_context(|| format!("cannot read {shown}"))?;
+    let mut work = Work {
+        video: Half::new(args.video.as_deref().map(TrackFile::create).transpose()?),
+        audio: Half::new(args.audio.as_deref().map(TrackFile::create).transpose()?),
+        report: Report::default(),
+    };
+    let mut demuxer = ts::Demuxer::new();
+    while let Some(chunk) = read_chunk(&mut input).with_context(|| format!("cannot read {shown}"))? {
+        demuxer.push(chunk);
+        work.drain(&mut demuxer)?;
+    }
+    demuxer.finish();
+    work.drain(&mut demuxer)?;
+    let report = work.finish()?;
+    for (wanted, got, what) in
+        [(&args.video, &report.video, "picture"), (&args.audio, &report.audio, "sound")]
+    {
+        if wanted.is_some() && got.as_ref().is_none_or(|summary| summary.samples == 0) {
+            bail!("{shown} has no {what} that can be demuxed");
+        }
+    }
+    if args.json {
+        return print::json(&report);
+    }
+    for (name, summary) in [("video", &report.video), ("audio", &report.audio)] {
+        if let Some(summary) = summary {
+            let Summary { codec, samples, bytes, .. } = summary;
+            print::line(&format!("{name}: {codec}, {samples} samples, {bytes} bytes"));
+        }
+    }
+    if let Some(last) = &report.last_damage {
+        print::line(&format!("damaged in {} places, the last: {last}", report.damages));
+    }
+    Ok(())
+}
+
+/// The next piece of a file; `None` at its end.
+pub(super) fn read_chunk(input: &mut impl Read) -> std::io::Result<Option<Bytes>> {
+    let mut chunk = Vec::with_capacity(CHUNK);
+    input.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+    Ok((!chunk.is_empty()).then(|| chunk.into()))
+}
+
+struct Work {
+    video: Half,
+    audio: Half,
+    report: Report,
+}
+
+/// One kind of stream: which PID it is, and where it goes.
+struct Half {
+    pid: Option<u16>,
+    file: Option<TrackFile>,
+}
+
+impl Half {
+    fn new(file: Option<TrackFile>) -> Self {
+        Self { pid: None, file }
+    }
+
+    /// The file, if `pid` goes there. The first stream of its kind that has parameters is taken.
+    fn file_of(&mut self, pid: u16) -> Option<&mut TrackFile> {
+        if *self.pid.get_or_insert(pid) == pid { self.file.as_mut() } else { None }
+    }
+}
+
+impl Work {
+    fn drain(&mut self, demuxer: &mut ts::Demuxer) -> anyhow::Result<()> {
+        while let Some(event) = demuxer.next_event() {
+            match event {
+                ts::Event::Params { pid, params: ts::Params::Video(params) } => {
+                    if let Some(params) = video_params(&params)
+                        && let Some(file) = self.video.file_of(pid)
+                    {
+                        file.params(mp4::video_config(&params), &params.codec_string)?;
+                    }
+                }
+                ts::Event::Params { pid, params: ts::Params::Audio(params) } => {
+                    if let Some(params) = audio_params(&params)
+                        && let Some(file) = self.audio.file_of(pid)
+                    {
+                        file.params(mp4::audio_config(&params), &params.codec_string)?;
+                    }
+                }
+                ts::Event::Sample(sample) => {
+                    let mut halves = [&mut self.video, &mut self.audio].into_iter();
+                    let half = halves.find(|half| half.pid == Some(sample.pid));
+                    if let Some(file) = half.and_then(|half| half.file.as_mut()) {
+                        file.push(sample)?;
+                    }
+                }
+                ts::Event::Damage(damage) => {
+                    self.report.damages += 1;
+                    self.report.last_damage = Some(damage.to_string());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<Report> {
+        self.report.video = self.video.file.map(TrackFile::finish).transpose()?;
+        self.report.audio = self.audio.file.map(TrackFile::finish).transpose()?;
+        Ok(self.report)
+    }
+}

@@ -1,0 +1,324 @@
+//! `overdub probe`: what is in a file.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
+use overdub_ts as ts;
+use reqwest::Client;
+use serde::Serialize;
+
+use super::demux::read_chunk;
+use super::print;
+use crate::config::HttpUrl;
+use crate::hls;
+
+/// An MP4 file is read whole; what is larger is not probed.
+const MAX_MP4: usize = 1 << 30;
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// MPEG-TS or MP4: a file, or an http or https address.
+    input: String,
+    /// The MD5 of the elementary bytes of each stream, as they stand in the file.
+    #[arg(long)]
+    hash: bool,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    format: &'static str,
+    bytes: u64,
+    streams: Vec<Stream>,
+    /// Places where the file is broken.
+    damages: u64,
+    last_damage: Option<String>,
+}
+
+/// One stream; times in ticks of `timescale`.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stream {
+    /// PID or track id.
+    id: u32,
+    kind: &'static str,
+    codec: String,
+    timescale: u32,
+    samples: u64,
+    sync_samples: u64,
+    bytes: u64,
+    first_dts: Option<i64>,
+    last_dts: Option<i64>,
+    first_pts: Option<i64>,
+    last_pts: Option<i64>,
+    width: Option<u32>,
+    height: Option<u32>,
+    sample_rate: Option<u32>,
+    channels: Option<u16>,
+    md5: Option<String>,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let mut input = Input::open(&args.input).await?;
+    let shown = input.shown.clone();
+    let first = input.next().await?.with_context(|| format!("{shown} is empty"))?;
+    let report = match kind(&first) {
+        Kind::Mp4 => {
+            let mut whole = BytesMut::from(&first[..]);
+            while let Some(chunk) = input.next().await? {
+                if whole.len() + chunk.len() > MAX_MP4 {
+                    bail!("{shown} is larger than 1 GiB");
+                }
+                whole.extend_from_slice(&chunk);
+            }
+            mp4(&whole.freeze(), args.hash).with_context(|| shown)?
+        }
+        Kind::Playlist => bail!("{shown} is a playlist: name one of its segments"),
+        Kind::Ts => {
+            let mut probe = TsProbe::new(args.hash);
+            probe.push(first);
+            while let Some(chunk) = input.next().await? {
+                probe.push(chunk);
+            }
+            let report = probe.finish();
+            if report.streams.is_empty() {
+                bail!("{shown} is neither MPEG-TS nor MP4");
+            }
+            report
+        }
+    };
+    if args.json {
+        return print::json(&report);
+    }
+    print::line(&format!("{}, {} bytes", report.format, report.bytes));
+    for stream in &report.streams {
+        print::line(&describe(stream));
+    }
+    if let Some(last) = &report.last_damage {
+        print::line(&format!("damaged in {} places, the last: {last}", report.damages));
+    }
+    Ok(())
+}
+
+enum Kind {
+    Ts,
+    Mp4,
+    Playlist,
+}
+
+fn kind(first: &[u8]) -> Kind {
+    let boxes: [&[u8]; 6] = [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"free"];
+    if first.starts_with(b"#EXTM3U") || first.starts_with(b"\xef\xbb\xbf#EXTM3U") {
+        Kind::Playlist
+    } else if first.get(4..8).is_some_and(|name| boxes.contains(&name)) {
+        Kind::Mp4
+    } else {
+        Kind::Ts
+    }
+}
+
+/// A file or a response, piece by piece.
+struct Input {
+    shown: String,
+    source: Source,
+}
+
+enum Source {
+    File(File),
+    Http(Box<reqwest::Response>),
+}
+
+impl Input {
+    async fn open(name: &str) -> anyhow::Result<Self> {
+        if !name.contains("://") {
+            let file = File::open(Path::new(name)).with_context(|| format!("cannot read {name}"))?;
+            return Ok(Self { shown: name.to_owned(), source: Source::File(file) });
+        }
+        let url = HttpUrl::new(name).map_err(anyhow::Error::msg)?;
+        let client = Client::builder().tls_backend_preconfigured(hls::tls()?).build()?;
+        // reqwest's errors would repeat the address, token included.
+        let response = client.get(url.as_url().clone()).send().await.map_err(reqwest::Error::without_url);
+        let response = response.with_context(|| format!("cannot fetch {url}"))?;
+        if !response.status().is_success() {
+            bail!("{url} answers {}", response.status());
+        }
+        Ok(Self { shown: url.to_string(), source: Source::Http(Box::new(response)) })
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        let chunk = match &mut self.source {
+            Source::File(file) => read_chunk(file).map_err(anyhow::Error::from),
+            Source::Http(response) => response.chunk().await.map_err(|error| error.without_url().into()),
+        };
+        chunk.with_context(|| format!("cannot read {}", self.shown))
+    }
+}
+
+struct TsProbe {
+    demuxer: ts::Demuxer,
+    hash: bool,
+    streams: BTreeMap<u16, (Stream, Md5)>,
+    last_damage: Option<String>,
+}
+
+impl TsProbe {
+    fn new(hash: bool) -> Self {
+        let config = ts::Config { raw: hash, ..ts::Config::default() };
+        let demuxer = ts::Demuxer::with_config(config);
+        Self { demuxer, hash, streams: BTreeMap::new(), last_damage: None }
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        self.demuxer.push(chunk);
+        self.drain();
+    }
+
+    fn finish(mut self) -> Report {
+        self.demuxer.finish();
+        self.drain();
+        let stats = self.demuxer.stats();
+        let hash = self.hash;
+        let streams =
+            self.streams.into_values().map(|(stream, md5)| Stream { md5: hash.then(|| hex(md5)), ..stream });
+        Report {
+            format: "mpegts",
+            bytes: stats.bytes,
+            streams: streams.collect(),
+            damages: stats.damages,
+            last_damage: self.last_damage,
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.demuxer.next_event() {
+            match event {
+                ts::Event::Program(program) => {
+                    for listed in &program.streams {
+                        let codec = match listed.codec {
+                            Some(codec) => format!("{codec:?}").to_lowercase(),
+                            None => format!("stream type 0x{:02x}", listed.stream_type),
+                        };
+                        let id = listed.pid.into();
+                        let stream =
+                            Stream { id, kind: "other", codec, timescale: 90_000, ..Stream::default() };
+                        self.streams.entry(listed.pid).or_insert((stream, Md5::new()));
+                    }
+                }
+                ts::Event::Params { pid, params } => {
+                    if let Some((stream, _)) = self.streams.get_mut(&pid) {
+                        describe_params(stream, &params);
+                    }
+                }
+                ts::Event::Sample(sample) => {
+                    if let Some((stream, _)) = self.streams.get_mut(&sample.pid) {
+                        let (pts, dts) = (sample.pts.0, sample.dts.0);
+                        stream.count(pts, dts, sample.random_access, sample.elementary_len);
+                    }
+                }
+                ts::Event::Payload { pid, data } => {
+                    if let Some((_, md5)) = self.streams.get_mut(&pid) {
+                        md5.update(&data);
+                    }
+                }
+                ts::Event::Damage(damage) => self.last_damage = Some(damage.to_string()),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn describe_params(stream: &mut Stream, params: &ts::Params) {
+    match params {
+        ts::Params::Video(params) => {
+            stream.kind = "video";
+            stream.codec.clone_from(&params.codec_string);
+            (stream.width, stream.height) = (Some(params.width), Some(params.height));
+        }
+        ts::Params::Audio(params) => {
+            stream.kind = "audio";
+            stream.codec.clone_from(&params.codec_string);
+            (stream.sample_rate, stream.channels) = (Some(params.sample_rate), Some(params.channels));
+        }
+    }
+}
+
+fn mp4(data: &Bytes, hash: bool) -> anyhow::Result<Report> {
+    let movie = overdub_fmp4::parse(data)?;
+    let streams = movie.tracks.iter().map(|track| {
+        let info = &track.info;
+        let codec = &info.config.codec;
+        let mut stream = Stream {
+            id: info.config.id,
+            kind: if codec.is_video() {
+                "video"
+            } else if codec.is_audio() {
+                "audio"
+            } else {
+                "other"
+            },
+            codec: info.sample_entry.escape_ascii().to_string(),
+            timescale: info.config.timescale,
+            ..Stream::default()
+        };
+        let mut md5 = Md5::new();
+        for sample in &track.samples {
+            stream.count(sample.pts(), sample.dts, sample.sync, sample.data.len() as u64);
+            md5.update(&sample.data);
+        }
+        Stream { md5: hash.then(|| hex(md5)), ..stream }
+    });
+    Ok(Report {
+        format: "mp4",
+        bytes: data.len() as u64,
+        streams: streams.collect(),
+        damages: movie.damage.total(),
+        last_damage: movie.damage.errors().last().map(ToString::to_string),
+    })
+}
+
+impl Stream {
+    fn count(&mut self, pts: i64, dts: i64, sync: bool, bytes: u64) {
+        self.samples += 1;
+        self.sync_samples += u64::from(sync);
+        self.bytes += bytes;
+        self.first_pts = Some(self.first_pts.map_or(pts, |first| first.min(pts)));
+        self.last_pts = Some(self.last_pts.map_or(pts, |last| last.max(pts)));
+        self.first_dts = Some(self.first_dts.map_or(dts, |first| first.min(dts)));
+        self.last_dts = Some(self.last_dts.map_or(dts, |last| last.max(dts)));
+    }
+}
+
+fn describe(stream: &Stream) -> String {
+    let Stream { id, kind, codec, samples, bytes, .. } = stream;
+    let mut line = format!("{id:>5}  {kind}  {codec}");
+    // Writing into a string cannot fail.
+    if let (Some(width), Some(height)) = (stream.width, stream.height) {
+        let _ = write!(line, "  {width}x{height}");
+    }
+    if let (Some(rate), Some(channels)) = (stream.sample_rate, stream.channels) {
+        let _ = write!(line, "  {rate} Hz, {channels} channels");
+    }
+    let _ = write!(line, "  {samples} samples, {bytes} bytes");
+    if let (Some(first), Some(last)) = (stream.first_pts, stream.last_pts) {
+        let secs = |ticks: i64| ticks as f64 / f64::from(stream.timescale.max(1));
+        let _ = write!(line, "  {:.3} s to {:.3} s", secs(first), secs(last));
+    }
+    if let Some(md5) = &stream.md5 {
+        let _ = write!(line, "  md5 {md5}");
+    }
+    line
+}
+
+fn hex(md5: Md5) -> String {
+    md5.finalize().iter().fold(String::with_capacity(32), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

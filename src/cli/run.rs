@@ -1,0 +1,130 @@
+//! `overdub run`: one stream in the foreground.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::progress::Progress;
+use super::signals;
+use crate::clock::Clock;
+use crate::config::{
+    Artifacts, Fallback, OnGap, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions,
+    StreamSettings, from_environment,
+};
+use crate::pipeline::{self, End};
+use crate::status::{Phase, StreamStatus};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The playlist.
+    source_url: String,
+    /// Where the output goes; several get the same.
+    #[arg(required = true)]
+    rtmp_url: Vec<String>,
+    /// The audio processor [default: http://127.0.0.1:5000]
+    #[arg(long, value_name = "URL")]
+    processor: Option<String>,
+    /// The name of the stream, in paths and towards the processor [default: stream]
+    #[arg(long, value_name = "ID")]
+    stream_id: Option<String>,
+    /// The least length of a batch [default: 30]
+    #[arg(long, value_name = "TIME")]
+    buffer_duration: Option<Span>,
+    /// How long the processor may take for the longest batch [default: 12]
+    #[arg(long, value_name = "TIME")]
+    processing_budget: Option<Span>,
+    /// What plays where the processor's answer is missing [default: original]
+    #[arg(long, value_enum)]
+    fallback: Option<Fallback>,
+    /// What happens when nothing is there to be played [default: hold]
+    #[arg(long, value_enum)]
+    on_gap: Option<OnGap>,
+    /// The folder for everything that is written [default: storage]
+    #[arg(long, value_name = "DIR")]
+    storage: Option<PathBuf>,
+    /// What is written [default: all]
+    #[arg(long, value_enum)]
+    artifacts: Option<Artifacts>,
+    /// Progress as one JSON object a line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Args {
+    /// The stream, and the folder that it writes to.
+    pub(super) fn settings(&self) -> anyhow::Result<(StreamSettings, PathBuf)> {
+        let flags = StreamOptions {
+            source_url: Some(self.source_url.clone()),
+            srs_rtmp_url: Some(OneOrMany::Many(self.rtmp_url.clone())),
+            audio_processor_url: self.processor.clone(),
+            stream_id: self.stream_id.clone(),
+            buffer_duration: self.buffer_duration,
+            processing_budget: self.processing_budget,
+            fallback: self.fallback,
+            on_gap: self.on_gap,
+            artifacts: self.artifacts,
+            ..StreamOptions::default()
+        };
+        let flags =
+            ServiceOptions { storage_path: self.storage.clone(), stream: flags, ..ServiceOptions::default() };
+        let environment = from_environment(|name| std::env::var(name).ok())?;
+        let settings = flags.or(environment).resolve()?;
+        let ServiceSettings { autostart, storage_path, .. } = settings;
+        // The flags name a source, so that there is a stream to start.
+        let stream = autostart.ok_or_else(|| anyhow::anyhow!("no source"))?;
+        Ok((stream, storage_path))
+    }
+}
+
+/// Runs the stream until its source ends, it fails, or a signal ends it.
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let (settings, storage_root) = args.settings()?;
+    let clock = Clock::start();
+    let stop = signals::stop_on_signal()?;
+    let shared = Arc::new(pipeline::Shared { clock, storage_root, persistent: false });
+    let stream = pipeline::spawn(settings, &shared);
+    let mut progress = Progress::new(args.json);
+    let end = loop {
+        tokio::select! {
+            end = stream.finished() => break end,
+            () = stop.cancelled() => break stream.stop().await,
+            () = clock.sleep(progress.interval()) => {}
+        }
+        let status = stream.status();
+        progress.show(&summary(&status), &status)?;
+    };
+    let status = stream.status();
+    progress.finish(&summary(&status), &status)?;
+    match end {
+        End::Finished => Ok(()),
+        End::Failed(error) => Err(anyhow::anyhow!(error)),
+    }
+}
+
+/// One line: how far it is, what it carries, and what is wrong.
+fn summary(status: &StreamStatus) -> String {
+    let stats = &status.stats;
+    let phase = match status.phase {
+        Phase::Idle => "ended",
+        Phase::Fetching => "fetching",
+        Phase::Processing => "processing",
+        Phase::Publishing => "publishing",
+        Phase::Error => "error",
+    };
+    let mut line = format!(
+        "{phase} | batches {} ({} processed, {} fallback) | {:.1} s published | {:.2} Mbit/s | lateness {:.0} ms (max {:.0})",
+        stats.batches_captured,
+        stats.batches_processed,
+        stats.batches_fallback,
+        stats.published_seconds,
+        stats.bitrate / 1e6,
+        stats.lateness_ms,
+        stats.max_lateness_ms,
+    );
+    if let Some(lag) = stats.lag_seconds {
+        line += &format!(" | {lag:.1} s behind the source");
+    }
+    if let Some(error) = &status.last_error {
+        line += &format!(" | {error}");
+    }
+    line
+}

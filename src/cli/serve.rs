@@ -1,0 +1,114 @@
+//! `overdub serve`: the service.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{print, signals};
+use crate::clock::Clock;
+use crate::config::{ServiceOptions, ServiceSettings, from_environment};
+use crate::control::{self, Control, Launch, Launcher};
+use crate::pipeline;
+
+/// How long streams may take to play what they have captured. Service managers kill after 90 s by default.
+const DRAIN: Duration = Duration::from_secs(60);
+/// How long open requests may take after that.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Address or name to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// 0 takes a free one [default: 3000]
+    #[arg(long)]
+    port: Option<u16>,
+    /// The folder for everything that is written [default: storage]
+    #[arg(long, value_name = "DIR")]
+    storage: Option<PathBuf>,
+    /// Settings as TOML; flags and the environment go before it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let settings = settings(args)?;
+    let clock = Clock::start();
+    let storage_root = settings.storage_path.clone();
+    let launch = Launcher::new(pipeline::Shared { clock, storage_root, persistent: true });
+    let stop = signals::stop_on_signal()?;
+    let listener = listen(&settings).await?;
+    print::line(&format!("overdub on http://{}", listener.local_addr()?));
+    serve(listener, settings, Box::new(launch), clock, stop).await
+}
+
+/// Flags, then the environment, then the file.
+fn settings(args: Args) -> anyhow::Result<ServiceSettings> {
+    let file = args.config.or_else(|| std::env::var_os("OVERDUB_CONFIG").map(PathBuf::from));
+    let file = match file {
+        Some(path) => from_file(&path)?,
+        None => ServiceOptions::default(),
+    };
+    let flags = ServiceOptions {
+        host: args.host,
+        port: args.port,
+        storage_path: args.storage,
+        ..ServiceOptions::default()
+    };
+    let environment = from_environment(|name| std::env::var(name).ok())?;
+    Ok(flags.or(environment).or(file).resolve()?)
+}
+
+fn from_file(path: &Path) -> anyhow::Result<ServiceOptions> {
+    let shown = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    ServiceOptions::from_toml(&text).with_context(|| format!("in {shown}"))
+}
+
+pub(super) async fn listen(settings: &ServiceSettings) -> anyhow::Result<TcpListener> {
+    let (host, port) = (settings.host.as_str(), settings.port);
+    let listener = TcpListener::bind((host, port)).await;
+    let listener = listener.with_context(|| format!("cannot listen on {host}:{port}"))?;
+    if !listener.local_addr()?.ip().is_loopback() {
+        tracing::warn!(host, "other machines can reach this service, and it asks nobody who they are");
+    }
+    Ok(listener)
+}
+
+/// Serves until `stop`, then ends the streams and the server.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    settings: ServiceSettings,
+    launch: Box<dyn Launch>,
+    clock: Clock,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let control = Control::new(launch, settings.stream_defaults, clock);
+    if let Some(stream) = settings.autostart {
+        let stream_id = stream.stream_id.clone();
+        control.registry.start(stream).await.with_context(|| format!("cannot start {stream_id}"))?;
+    }
+    let closing = CancellationToken::new();
+    let server = axum::serve(listener, control::router(Arc::clone(&control)))
+        .with_graceful_shutdown(closing.clone().cancelled_owned());
+    let mut server = tokio::spawn(server.into_future());
+    tokio::select! {
+        ended = &mut server => return Ok(ended.context("the server ended")??),
+        () = stop.cancelled() => {}
+    }
+    // Status and preview stay reachable while the streams end.
+    if timeout(DRAIN, control.registry.shut_down()).await.is_err() {
+        tracing::warn!(limit = ?DRAIN, "streams did not end in time");
+    }
+    closing.cancel();
+    if timeout(LAST_REQUESTS, &mut server).await.is_err() {
+        server.abort();
+    }
+    Ok(())
+}

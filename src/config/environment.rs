@@ -1,0 +1,81 @@
+//! The environment as a layer.
+
+use std::str::FromStr;
+
+use super::{Invalid, OneOrMany, ServiceOptions, StreamOptions};
+
+/// The settings that the environment gives. `variable` looks a name up. Each setting has a name of its own
+/// (`OVERDUB_...`), which goes before the original service's name where that had one. An empty variable
+/// counts as unset: compose files and `.env` templates leave them empty.
+pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<ServiceOptions, Invalid> {
+    let read = Reader { variable };
+    Ok(ServiceOptions {
+        host: read.text(&["OVERDUB_HOST"]),
+        port: read.parsed(&["OVERDUB_PORT", "PORT"], "must be a port number, 0 to 65535")?,
+        storage_path: read.text(&["OVERDUB_STORAGE", "STORAGE_BASE_PATH"]).map(Into::into),
+        stream: StreamOptions {
+            stream_id: read.text(&["OVERDUB_STREAM_ID", "STREAM_ID"]),
+            source_url: read.text(&["OVERDUB_SOURCE_URL", "SOURCE_URL"]),
+            audio_processor_url: read.text(&["OVERDUB_AUDIO_PROCESSOR_URL", "AUDIO_PROCESSOR_URL"]),
+            srs_rtmp_url: read.text(&["OVERDUB_SRS_RTMP_URL", "SRS_RTMP_URL"]).map(|text| several(&text)),
+            buffer_duration: read
+                .parsed(&["OVERDUB_BUFFER_DURATION", "BUFFER_DURATION_SECONDS"], DURATION)?,
+            processing_budget: read.parsed(&["OVERDUB_PROCESSING_BUDGET"], DURATION)?,
+            fallback: read.choice("OVERDUB_FALLBACK")?,
+            on_gap: read.choice("OVERDUB_ON_GAP")?,
+            configuration_change: read.choice("OVERDUB_CONFIGURATION_CHANGE")?,
+            max_concurrent_batches: read.parsed(&["OVERDUB_MAX_CONCURRENT_BATCHES"], NUMBER)?,
+            live_start_segments: read.parsed(&["OVERDUB_LIVE_START_SEGMENTS"], NUMBER)?,
+            artifacts: read.choice("OVERDUB_ARTIFACTS")?,
+            processor_priming: read.parsed(&["OVERDUB_PROCESSOR_PRIMING"], NUMBER)?,
+            processor_max_message: read.parsed(&["OVERDUB_PROCESSOR_MAX_MESSAGE"], NUMBER)?,
+        },
+    })
+}
+
+const DURATION: &str = "must be a duration: seconds (30, 0.5) or with a unit (100ms, 30s, 2m)";
+const NUMBER: &str = "must be a whole number";
+
+/// Several addresses stand in one variable with blanks between them: a comma may be part of an address.
+fn several(text: &str) -> OneOrMany {
+    OneOrMany::Many(text.split_whitespace().map(str::to_owned).collect())
+}
+
+struct Reader<F> {
+    variable: F,
+}
+
+impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    /// The first of `names` that is set, with its value.
+    fn first(&self, names: &[&'static str]) -> Option<(&'static str, String)> {
+        names.iter().find_map(|name| {
+            let value = (self.variable)(name)?;
+            let value = value.trim();
+            (!value.is_empty()).then(|| (*name, value.to_owned()))
+        })
+    }
+
+    fn text(&self, names: &[&'static str]) -> Option<String> {
+        self.first(names).map(|(_, value)| value)
+    }
+
+    fn parsed<T: FromStr>(&self, names: &[&'static str], wrong: &'static str) -> Result<Option<T>, Invalid> {
+        self.first(names)
+            .map(|(name, value)| value.parse().map_err(|_| Invalid::new(name, wrong)))
+            .transpose()
+    }
+
+    fn choice<T: clap::ValueEnum>(&self, name: &'static str) -> Result<Option<T>, Invalid> {
+        self.first(&[name])
+            .map(|(name, value)| {
+                T::from_str(&value, true).map_err(|_| {
+                    let names: Vec<_> = T::value_variants()
+                        .iter()
+                        .filter_map(|v| Some(v.to_possible_value()?.get_name().to_owned()))
+                        .collect();
+                    Invalid::new(name, format!("must be one of {}", names.join(", ")))
+                })
+            })
+            .transpose()
+    }
+}

@@ -1,0 +1,25 @@
+//! Typed settings: what may be set, from where, and why each default is what it is.
+//!
+//! [`StreamOptions`] and [`ServiceOptions`] are one layer: everything optional, as a request body, a set of
+//! flags, the environment or a file gives it. Layers are laid over each other with `or`, and `resolve` turns
+//! the result into [`StreamSettings`] and [`ServiceSettings`], checked, or into an [`Invalid`] that names
+//! the field. Pure, but for reading the file, which the caller does.
+
+mod environment;
+mod error;
+mod options;
+mod service;
+mod span;
+mod stream;
+mod url;
+
+pub use environment::from_environment;
+pub use error::Invalid;
+pub use options::{OneOrMany, StreamOptions};
+pub use service::{ServiceOptions, ServiceSettings};
+pub use span::{InvalidSpan, Span};
+pub use stream::{Artifacts, ConfigurationChange, Fallback, OnGap, StreamSettings};
+pub use url::{HttpUrl, RtmpUrl};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! The settings of the service around the streams.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{Invalid, StreamOptions, StreamSettings};
+
+/// One layer of the service's settings: flags, environment, or the file:
+///
+/// ```toml
+/// port = 3000
+/// storagePath = "/var/lib/overdub"
+///
+/// [stream]
+/// audioProcessorUrl = "http://127.0.0.1:5000"
+/// bufferDuration = 30
+/// ```
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceOptions {
+    pub host: Option<String>,
+    pub port: Option<u16>,
+    pub storage_path: Option<PathBuf>,
+    /// Defaults for every stream; with a `sourceUrl`, also the stream to start at once.
+    #[serde(default)]
+    pub stream: StreamOptions,
+}
+
+/// The service's settings, complete and checked.
+#[derive(Clone)]
+pub struct ServiceSettings {
+    /// Address or name to listen on.
+    pub host: String,
+    pub port: u16,
+    /// The folder that holds everything the service writes (DESIGN section 7).
+    pub storage_path: PathBuf,
+    /// What a start request does not say.
+    pub stream_defaults: StreamOptions,
+    /// The stream that is configured to run from the start.
+    pub autostart: Option<StreamSettings>,
+}
+
+impl ServiceSettings {
+    /// Only this machine: the API can start streams, so that reaching it from outside is a decision.
+    pub const DEFAULT_HOST: &str = "127.0.0.1";
+    /// The original service's port.
+    pub const DEFAULT_PORT: u16 = 3000;
+    /// Below the working directory, as the original service.
+    pub const DEFAULT_STORAGE: &str = "storage";
+    /// The name of a configured stream that was given none.
+    pub const DEFAULT_STREAM_ID: &str = "stream";
+}
+
+impl ServiceOptions {
+    /// Reads the file's layer.
+    pub fn from_toml(text: &str) -> Result<Self, Invalid> {
+        Invalid::from_toml(text)
+    }
+
+    /// This layer, and where it says nothing, `lower`.
+    #[must_use]
+    pub fn or(self, lower: Self) -> Self {
+        Self {
+            host: self.host.or(lower.host),
+            port: self.port.or(lower.port),
+            storage_path: self.storage_path.or(lower.storage_path),
+            stream: self.stream.or(lower.stream),
+        }
+    }
+
+    /// Fills in the defaults and checks every value, also those that only later streams will use.
+    pub fn resolve(self) -> Result<ServiceSettings, Invalid> {
+        type S = ServiceSettings;
+        let host = self.host.unwrap_or_else(|| S::DEFAULT_HOST.to_owned());
+        if host.is_empty() || host.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/') {
+            return Err(Invalid::new("host", "must be an address or a host name"));
+        }
+        let storage_path = self.storage_path.unwrap_or_else(|| S::DEFAULT_STORAGE.into());
+        if storage_path.as_os_str().is_empty() {
+            return Err(Invalid::new("storagePath", "must not be empty"));
+        }
+        let stream_defaults = self.stream.clone().without_identity();
+        // A default that is wrong would otherwise be reported to whoever starts the first stream.
+        let probe = StreamOptions {
+            stream_id: Some(S::DEFAULT_STREAM_ID.to_owned()),
+            source_url: Some("http://localhost/".to_owned()),
+            ..StreamOptions::default()
+        };
+        probe.or(stream_defaults.clone()).resolve()?;
+        let autostart = match self.stream.source_url {
+            Some(_) => {
+                let named = StreamOptions {
+                    stream_id: Some(S::DEFAULT_STREAM_ID.to_owned()),
+                    ..StreamOptions::default()
+                };
+                Some(self.stream.or(named).resolve()?)
+            }
+            None => None,
+        };
+        Ok(ServiceSettings {
+            host,
+            port: self.port.unwrap_or(S::DEFAULT_PORT),
+            storage_path,
+            stream_defaults,
+            autostart,
+        })
+    }
+}

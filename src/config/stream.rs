@@ -1,0 +1,115 @@
+//! The settings of one stream, complete and checked.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{HttpUrl, RtmpUrl};
+use crate::media::StreamId;
+
+/// Everything that one stream needs to know. Equal settings are "the same settings again".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    pub stream_id: StreamId,
+    /// The playlist: media or master.
+    pub source_url: HttpUrl,
+    pub audio_processor_url: HttpUrl,
+    /// Where the output goes; at least one.
+    pub srs_rtmp_urls: Vec<RtmpUrl>,
+    /// The least length of a batch.
+    pub buffer_duration: Duration,
+    /// How long after the capture of the longest batch its playout begins.
+    pub processing_budget: Duration,
+    pub fallback: Fallback,
+    pub on_gap: OnGap,
+    pub configuration_change: ConfigurationChange,
+    /// Unanswered fragments at the processor at most.
+    pub max_concurrent_batches: usize,
+    /// How many segments before the live end the capture begins.
+    pub live_start_segments: usize,
+    pub artifacts: Artifacts,
+    /// Samples at the start of each answer that its encoder added without declaring them.
+    pub processor_priming: u32,
+    /// Largest Socket.IO message sent to the processor, in bytes; the smaller of this and the processor's
+    /// own `maxPayload` holds.
+    pub processor_max_message: usize,
+}
+
+impl StreamSettings {
+    /// Where Node's and Python's reference servers listen.
+    pub const DEFAULT_PROCESSOR: &str = "http://127.0.0.1:5000";
+    /// SRS's default port and application, the stream named as here. `{streamId}` is replaced.
+    pub const DEFAULT_RTMP: &str = "rtmp://127.0.0.1/live/{streamId}";
+    /// Long enough for a sentence in context, short enough that a viewer accepts the delay.
+    pub const DEFAULT_BUFFER: Duration = Duration::from_secs(30);
+    /// A processor that needs 40 % of real time for 30 s still answers in time.
+    pub const DEFAULT_BUDGET: Duration = Duration::from_secs(12);
+    /// A processor as slow as real time has one batch in work, one arriving and one to be retried.
+    pub const DEFAULT_CONCURRENT: usize = 3;
+    /// RFC 8216 6.3.3: a client should not begin less than three target durations from the end.
+    pub const DEFAULT_LIVE_START: usize = 3;
+    /// As the reference processor accepts: 64 MiB, half an hour of AAC at 256 kbit/s.
+    pub const DEFAULT_MAX_MESSAGE: usize = 64 << 20;
+
+    /// Below a second a batch is shorter than a segment of any live source.
+    pub const BUFFER_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+    /// The deadline lies 500 ms before playout, so that less than a second leaves nothing to work with.
+    pub const BUDGET_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+    /// Each unanswered fragment holds a batch in memory.
+    pub const CONCURRENT_RANGE: (usize, usize) = (1, 32);
+    /// No more than a playlist of ordinary length holds.
+    pub const LIVE_START_RANGE: (usize, usize) = (1, 100);
+    /// A second at 96 kHz: no encoder primes longer.
+    pub const MAX_PRIMING: u32 = 96_000;
+    /// Smaller than 64 KiB no fragment of any useful length fits; beyond 1 GiB nothing reads it.
+    pub const MAX_MESSAGE_RANGE: (usize, usize) = (64 << 10, 1 << 30);
+    /// Every further output is a connection and a copy of the bitrate.
+    pub const MAX_OUTPUTS: usize = 8;
+}
+
+/// What plays where the processor's answer is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fallback {
+    /// The sound of the source: a viewer hears the original language rather than nothing.
+    #[default]
+    Original,
+    Silence,
+    DropAudio,
+}
+
+/// What happens when the sample that is due is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGap {
+    /// A held picture and silence on a timeline that goes on: latency and connection stay as they are.
+    #[default]
+    Hold,
+    /// The hole is closed: what follows plays earlier.
+    Skip,
+}
+
+/// What is done where the fallback's and the processed audio's configurations differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigurationChange {
+    /// A new sequence header: every sound is heard.
+    #[default]
+    Allow,
+    /// The sound in the other configuration becomes silence in the current one.
+    Silence,
+}
+
+/// What is written to disk beside the path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Artifacts {
+    /// Segments and all four files of each batch: what a person debugging wants to find.
+    #[default]
+    All,
+    /// The captured segments only: enough to resume.
+    Segments,
+    /// Only what was published.
+    Output,
+    None,
+}

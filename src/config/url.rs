@@ -1,0 +1,95 @@
+//! Addresses that were checked once and whose secrets do not leak through `Debug` or `Display`.
+
+use std::fmt;
+
+use url::Url;
+
+use crate::redact;
+
+/// Longest address that is taken: beyond it some servers and proxies refuse it anyway.
+const MAX_URL: usize = 4_096;
+
+/// An absolute `http` or `https` address with a host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl(Url);
+
+/// An absolute `rtmp` or `rtmps` address with a host, an application and a stream name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RtmpUrl(Url);
+
+impl HttpUrl {
+    /// The reason is one line without the address in it.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        let url = absolute(text, &["http", "https"], "must be an http:// or https:// address")?;
+        Ok(Self(url))
+    }
+
+    /// The whole address, secrets included.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// The whole address, secrets included.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl RtmpUrl {
+    /// The reason is one line without the address in it.
+    pub fn new(text: &str) -> Result<Self, &'static str> {
+        let url = absolute(text, &["rtmp", "rtmps"], "must be an rtmp:// or rtmps:// address")?;
+        let parts = url.path().split('/').filter(|part| !part.is_empty()).count();
+        if parts < 2 {
+            return Err("must name an application and a stream: rtmp://host/app/stream");
+        }
+        Ok(Self(url))
+    }
+
+    /// The whole address, stream key included.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redact::url(self.0.as_str()))
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&redact::rtmp_url(self.0.as_str()))
+    }
+}
+
+impl fmt::Debug for RtmpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn absolute(text: &str, schemes: &[&str], wrong_scheme: &'static str) -> Result<Url, &'static str> {
+    if text.len() > MAX_URL {
+        return Err("is longer than 4096 bytes");
+    }
+    // The parser drops them silently, so that what is used would not be what was given.
+    if text.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    let url = Url::parse(text.trim()).map_err(|_| "is not an absolute address")?;
+    if !schemes.contains(&url.scheme()) {
+        return Err(wrong_scheme);
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("has no host");
+    }
+    Ok(url)
+}

@@ -1,0 +1,91 @@
+//! Errors as the API answers them.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::registry::StartError;
+use crate::config::Invalid;
+use crate::media::StreamId;
+
+/// A refusal with its status.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    body: Body,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    success: bool,
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// The streams among which the caller has to choose.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stream_ids: Vec<StreamId>,
+}
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let body = Body { success: false, error: error.into(), field: None, stream_ids: Vec::new() };
+        Self { status, body }
+    }
+
+    pub(super) fn not_found(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, error)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "this address does not take this method")
+    }
+
+    pub(super) fn unknown_stream() -> Self {
+        Self::not_found("there is no such stream").field("streamId")
+    }
+
+    /// No stream was named and there are several.
+    pub(super) fn ambiguous(stream_ids: Vec<StreamId>) -> Self {
+        let error = "several streams are running: name one";
+        let mut error = Self::new(StatusCode::BAD_REQUEST, error).field("streamId");
+        error.body.stream_ids = stream_ids;
+        error
+    }
+
+    #[must_use]
+    pub(super) fn field(mut self, field: impl Into<String>) -> Self {
+        self.body.field = Some(field.into());
+        self
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.body)).into_response()
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        if invalid.field.is_empty() {
+            return Self::new(
+                StatusCode::BAD_REQUEST,
+                format!("the body is not as expected: {}", invalid.reason),
+            );
+        }
+        Self::new(StatusCode::BAD_REQUEST, invalid.to_string()).field(invalid.field)
+    }
+}
+
+impl From<StartError> for ApiError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Conflict => Self::new(StatusCode::CONFLICT, error.to_string()).field("streamId"),
+            StartError::Full | StartError::Draining => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The Socket.IO server of the echo processor. Shell.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::{ParserConfig, SocketIo};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Fault, Options};
+
+/// Largest message, as large as the largest that the service sends. It has to be said three times: for
+/// the WebSocket, for the attachments of an event, and for polling, whose limit is what the handshake
+/// announces as `maxPayload`.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long the first answer of a reordered pair waits for the second.
+const REORDER_WAIT: Duration = Duration::from_secs(5);
+
+/// The echo processor, bound and not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    options: Options,
+}
+
+impl Server {
+    /// Binds to `address`; port 0 takes a free one.
+    pub async fn bind(address: SocketAddr, options: Options) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, options })
+    }
+
+    /// The address that it is bound to.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop`, then closes all connections.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let parser = ParserConfig::common().max_incoming_binary_buf_size(MAX_MESSAGE_BYTES);
+        let (layer, io) = SocketIo::builder()
+            .with_parser(parser)
+            .max_payload(MAX_MESSAGE_BYTES as u64)
+            .ws_max_message_size(MAX_MESSAGE_BYTES)
+            .ws_max_frame_size(MAX_MESSAGE_BYTES)
+            .build_layer();
+        let echo = Arc::new(Echo { options: self.options, count: AtomicU64::new(0), held: Mutex::new(None) });
+        let namespace = async move |socket: SocketRef| {
+            info!(socket = %socket.id, "connected");
+            socket.on_disconnect(async |socket: SocketRef| info!(socket = %socket.id, "disconnected"));
+            socket.on(
+                "fragment:data",
+                async move |socket: SocketRef, data: TryData<FragmentData>| match data.0 {
+                    Ok(data) => echo.handle(&socket, data).await,
+                    Err(error) => warn!(%error, "fragment:data is not what the protocol says"),
+                },
+            );
+        };
+        io.ns("/", namespace);
+        // Answers end with a short segment that should not wait for an acknowledgement.
+        let listener = self.listener.tap_io(|tcp| {
+            if let Err(error) = tcp.set_nodelay(true) {
+                warn!(%error, "TCP_NODELAY");
+            }
+        });
+        let served = axum::serve(listener, Router::new().layer(layer));
+        let ended = tokio::select! {
+            ended = async { served.await } => ended,
+            () = stop.cancelled() => Ok(()),
+        };
+        io.close().await;
+        ended
+    }
+}
+
+#[derive(Deserialize)]
+struct FragmentData {
+    fragment: Value,
+    data: Bytes,
+}
+
+#[derive(Serialize)]
+struct FragmentProcessed {
+    fragment: Value,
+    data: Bytes,
+    metadata: Value,
+}
+
+struct Echo {
+    options: Options,
+    /// Fragments so far, over all connections.
+    count: AtomicU64,
+    /// Releases the first answer of a reordered pair.
+    held: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Echo {
+    async fn handle(&self, socket: &SocketRef, FragmentData { fragment, data }: FragmentData) {
+        let nth = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = fragment.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let fault = self.options.fault(nth);
+        let mut delay = self.options.delay(rand::random());
+        if let Some(Fault::Late(by)) = fault {
+            delay += *by;
+        }
+        let delay_ms = delay.as_millis() as u64;
+        info!(id, nth, bytes = data.len(), delay_ms, ?fault, "fragment received");
+        emit(socket, "fragment:ack", &json!({"fragment": {"id": id}, "status": "queued"}));
+        let release = if self.options.reorder { self.take_turn().await } else { None };
+        tokio::time::sleep(delay).await;
+
+        let (data, answers) = match fault {
+            Some(Fault::Drop) => {
+                info!(id, "fragment dropped");
+                return;
+            }
+            Some(Fault::Disconnect) => {
+                info!(id, "connection closed instead of an answer");
+                // An error says that it is closed already.
+                let _ = socket.clone().disconnect();
+                return;
+            }
+            Some(Fault::Fail { code }) => {
+                let error = json!({"fragment": {"id": id}, "error": "told to fail", "code": code});
+                emit(socket, "fragment:error", &error);
+                info!(id, code, "error reported");
+                return;
+            }
+            Some(Fault::Garbage) => (data.iter().map(|byte| !byte).collect(), 1),
+            Some(Fault::Truncate) => (data.slice(..data.len() / 2), 1),
+            Some(Fault::Empty) => (Bytes::new(), 1),
+            Some(Fault::Duplicate) => (data, 2),
+            Some(Fault::Late(_)) | None => (data, 1),
+        };
+        let metadata = json!({"processingTime": delay.as_secs_f64(), "processor": "overdub echo"});
+        let answer = FragmentProcessed { fragment, data, metadata };
+        for _ in 0..answers {
+            emit(socket, "fragment:processed", &answer);
+        }
+        info!(id, bytes = answer.data.len(), answers, "answered");
+        if let Some(release) = release {
+            // An error says that the other one did not wait that long.
+            let _ = release.send(());
+        }
+    }
+
+    /// The first of a pair waits here until the second is answered; the second is given what releases the
+    /// first.
+    async fn take_turn(&self) -> Option<oneshot::Sender<()>> {
+        let (release, released) = oneshot::channel();
+        {
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            match held.take() {
+                Some(first) if !first.is_closed() => return Some(first),
+                _ => *held = Some(release),
+            }
+        }
+        // Out of patience, or the second is gone: answer anyway.
+        let _ = tokio::time::timeout(REORDER_WAIT, released).await;
+        None
+    }
+}
+
+fn emit<T: Serialize>(socket: &SocketRef, event: &str, argument: &T) {
+    if let Err(error) = socket.emit(event, argument) {
+        warn!(event, %error, "not sent");
+    }
+}

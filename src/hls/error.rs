@@ -1,0 +1,74 @@
+//! Why a source cannot be read, in one line each, without secrets.
+
+use std::time::Duration;
+
+use super::playlist;
+
+/// A failure of one request or of the source as a whole. URLs are redacted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The HTTP client could not be set up: a header or the TLS configuration.
+    #[error("the HTTP client cannot be set up: {reason}")]
+    Client { reason: String },
+    /// Only http and https are read.
+    #[error("{url}: the scheme is neither http nor https")]
+    Scheme { url: String },
+    /// An address in a playlist is none.
+    #[error("{playlist} lists an address that is not a URL")]
+    Address { playlist: String },
+    /// No connection, no name, or TLS refused.
+    #[error("{url} is unreachable: {reason}")]
+    Unreachable { url: String, reason: String },
+    /// No answer, or no further byte of it, in time.
+    #[error("{url}: no {what} within {} s", .after.as_secs_f64())]
+    Timeout { url: String, what: &'static str, after: Duration },
+    #[error("{url} answered HTTP {status}")]
+    Status { url: String, status: u16 },
+    /// The connection ended before the body did.
+    #[error("{url}: the body ended after {received} bytes: {reason}")]
+    Truncated { url: String, received: usize, reason: String },
+    #[error("{url}: the body is larger than {limit} bytes")]
+    TooLarge { url: String, limit: usize },
+    /// A segment that is empty or a web page.
+    #[error("{url}: the body is not a segment: {reason}")]
+    NotASegment { url: String, reason: &'static str },
+    #[error("{url}: {source}")]
+    Playlist { url: String, source: playlist::Error },
+    /// A media playlist was expected: a master playlist lists another master.
+    #[error("{url} is a master playlist inside a master playlist")]
+    NestedMaster { url: String },
+    /// Something that HLS allows and this version does not read.
+    #[error("{url}: {what} is not supported")]
+    Unsupported { url: String, what: String },
+    /// The time for a first success is over.
+    #[error("no success within {} s; last: {last}", .budget.as_secs_f64())]
+    Startup { budget: Duration, last: Box<Error> },
+}
+
+impl Error {
+    /// Whether trying again later can help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Timeout { .. }
+            | Self::Truncated { .. }
+            | Self::NotASegment { .. } => true,
+            // A source that is being started answers 404, a balanced one that lost its token 403.
+            Self::Status { status, .. } => matches!(status, 403 | 404 | 408 | 425 | 429 | 500..=599),
+            Self::Client { .. }
+            | Self::Scheme { .. }
+            | Self::Address { .. }
+            | Self::TooLarge { .. }
+            | Self::Playlist { .. }
+            | Self::NestedMaster { .. }
+            | Self::Unsupported { .. }
+            | Self::Startup { .. } => false,
+        }
+    }
+
+    /// Whether the server answered that the resource is not there, or not for us.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status { status: 401 | 403 | 404 | 410, .. })
+    }
+}

@@ -1,0 +1,147 @@
+//! What a playlist says, without how it was written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A playlist of either sort.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Playlist {
+    Master(Master),
+    Media(Media),
+}
+
+/// A master (multivariant) playlist (RFC 8216 4.3.4). At least one variant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Master {
+    pub variants: Vec<Variant>,
+    /// The audio renditions (`EXT-X-MEDIA`, TYPE=AUDIO) of all groups.
+    pub audio: Vec<Rendition>,
+    /// What `EXT-X-DEFINE` defined here; a media playlist may import it.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// One `EXT-X-STREAM-INF` with its address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// As written: relative to the playlist's own address.
+    pub uri: String,
+    /// Peak bits a second; 0 where the playlist does not say.
+    pub bandwidth: u64,
+    /// RFC 6381 names, separated by commas.
+    pub codecs: Option<String>,
+    /// Width and height in pixels.
+    pub resolution: Option<(u64, u64)>,
+    pub frame_rate: Option<f64>,
+    /// The group of audio renditions that this variant plays with.
+    pub audio: Option<String>,
+}
+
+/// One audio rendition (RFC 8216 4.3.4.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendition {
+    pub group: String,
+    pub name: String,
+    pub language: Option<String>,
+    pub default: bool,
+    /// None: the sound is inside the variant's own segments.
+    pub uri: Option<String>,
+}
+
+/// A media playlist (RFC 8216 4.3.3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Media {
+    /// `EXT-X-TARGETDURATION`, rounded up; where it is missing, the longest segment. Never zero.
+    pub target_duration: Duration,
+    /// The media sequence number of the first segment listed (skipped ones are already counted).
+    pub media_sequence: u64,
+    pub kind: Option<Kind>,
+    /// `EXT-X-ENDLIST`: nothing will be added.
+    pub ended: bool,
+    pub start: Option<Start>,
+    /// Trick-play pictures only: not a stream that can be published.
+    pub iframes_only: bool,
+    pub segments: Vec<SegmentRef>,
+}
+
+impl Media {
+    /// The media sequence number after the last one listed.
+    pub fn end(&self) -> u64 {
+        self.media_sequence.saturating_add(self.segments.len() as u64)
+    }
+
+    /// Whether the whole of it is there from the start.
+    pub fn is_vod(&self) -> bool {
+        self.ended || self.kind == Some(Kind::Vod)
+    }
+}
+
+/// `EXT-X-PLAYLIST-TYPE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Event,
+    Vod,
+}
+
+/// `EXT-X-START` (RFC 8216 4.3.5.2).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Start {
+    /// Seconds from the beginning, or, negative, from the end.
+    pub time_offset: f64,
+}
+
+/// One media segment as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentRef {
+    /// Its media sequence number.
+    pub sequence: u64,
+    /// As written: relative to the playlist's own address.
+    pub uri: String,
+    /// `EXTINF`.
+    pub duration: Duration,
+    /// `EXT-X-DISCONTINUITY` stands before it.
+    pub discontinuity: bool,
+    /// The discontinuity sequence number (RFC 8216 6.2.2).
+    pub discontinuity_sequence: u64,
+    /// `EXT-X-GAP`: listed, but not there.
+    pub gap: bool,
+    pub key: Option<Arc<Key>>,
+    pub map: Option<Arc<Map>>,
+    pub byte_range: Option<ByteRange>,
+    /// `EXT-X-PROGRAM-DATE-TIME` as written.
+    pub program_date_time: Option<String>,
+}
+
+/// `EXT-X-KEY` with a method other than NONE.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub method: KeyMethod,
+    pub uri: Option<String>,
+    /// Hexadecimal with `0x`; none means the media sequence number (RFC 8216 5.2).
+    pub iv: Option<String>,
+    /// None means `identity`.
+    pub format: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyMethod {
+    Aes128,
+    SampleAes,
+    Other(String),
+}
+
+/// `EXT-X-MAP`: the initialization section (RFC 8216 4.3.2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    pub uri: String,
+    pub byte_range: Option<ByteRange>,
+    /// The key that was in force where the tag stands.
+    pub key: Option<Arc<Key>>,
+}
+
+/// A part of a resource, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    pub offset: u64,
+    pub length: u64,
+}

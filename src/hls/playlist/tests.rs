@@ -1,0 +1,212 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(text: &str) -> Result<Playlist, Error> {
+    parse(text.as_bytes(), &Definitions::default())
+}
+
+fn media(text: &str) -> Media {
+    match read(text) {
+        Ok(Playlist::Media(media)) => media,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn master(text: &str) -> Master {
+    match read(text) {
+        Ok(Playlist::Master(master)) => master,
+        other => panic!("{other:?}"),
+    }
+}
+
+const HEAD: &str = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n";
+
+#[test]
+fn a_usual_live_playlist_is_read_whole() {
+    let media = media(
+        "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:41\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:7\n\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:00.000+0100\n#EXTINF:6.006,title, with a comma\na.ts\n\
+         #EXT-X-DISCONTINUITY\n#EXTINF:5.5\nb.ts?x=1\n#EXT-X-GAP\n#EXTINF:6,\nc.ts\n",
+    );
+    assert_eq!((media.media_sequence, media.end(), media.ended), (41, 44, false));
+    assert_eq!(media.target_duration, Duration::from_secs(6));
+    let [a, b, c] = media.segments.as_slice() else { panic!("{media:?}") };
+    assert_eq!(a.program_date_time.as_deref(), Some("2026-01-01T00:00:00.000+0100"));
+    assert!(a.duration.abs_diff(Duration::from_millis(6006)) < Duration::from_micros(1));
+    assert_eq!((b.sequence, b.uri.as_str(), b.discontinuity), (42, "b.ts?x=1", true));
+    assert_eq!((a.discontinuity_sequence, b.discontinuity_sequence), (7, 8));
+    assert_eq!((b.gap, c.gap, c.discontinuity, c.program_date_time.clone()), (false, true, false, None));
+}
+
+#[test]
+fn what_servers_do_to_a_text_does_not_matter() {
+    let plain = media(&format!("{HEAD}#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\n"));
+    for text in [
+        "\u{feff}#EXTM3U\r\n#EXT-X-TARGETDURATION:6\r\n#EXTINF:4,\r\na.ts\r\n#EXT-X-ENDLIST\r\n",
+        "\n  #EXTM3U\n#EXT-X-TARGETDURATION:5.2\n#EXTINF: 4.0 ,x\n a.ts \n#EXT-X-ENDLIST",
+        "#EXTM3U\n## comment\n#EXT-X-FUTURE:A=\"\n#EXT-X-TARGETDURATION:6\n#EXTINF:4,\n#EXT-X-DATERANGE:ID\na.ts\n#EXT-X-ENDLIST\n",
+        "# by the packager\n\\\n#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\n",
+        "#EXTM3U x\n#EXT-X-TARGETDURATION:6\n#EXTINF:9,\n#EXTINF:4,\na.ts\n#EXT-X-ENDLIST\nstray.ts\n",
+    ] {
+        assert_eq!(media(text), plain, "{text:?}");
+    }
+    let latin = [HEAD.as_bytes(), b"#EXTINF:4,caf\xe9\na.ts\n#EXT-X-ENDLIST\n"].concat();
+    assert_eq!(parse(&latin, &Definitions::default()), Ok(Playlist::Media(plain)));
+}
+
+#[test]
+fn a_target_duration_is_made_up_when_there_is_none() {
+    assert_eq!(media("#EXTM3U\n#EXTINF:9.5,\na.ts\n").target_duration, Duration::from_millis(9500));
+    assert_eq!(media("#EXTM3U\n#EXTINF:-1,x\na.ts\n").target_duration, Duration::from_secs(1));
+}
+
+#[test]
+fn a_segment_whose_duration_cannot_be_read_lasts_the_target_duration() {
+    let media = media(&format!(
+        "{HEAD}#EXTINF:x,\na\n#EXTINF:nan,\nb\n#EXTINF:-1 tvg-id=\"1\",c\nc\n#EXTINF:1e9\nd\n"
+    ));
+    let seconds: Vec<u64> = media.segments.iter().map(|segment| segment.duration.as_secs()).collect();
+    assert_eq!(seconds, [6, 6, 0, 1]);
+}
+
+#[test]
+fn keys_and_maps_hold_until_the_next_one() {
+    let media = media(&format!(
+        "{HEAD}#EXT-X-MAP:URI=\"i.mp4\",BYTERANGE=\"700@10\"\n\
+         #EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"skd://x\",KEYFORMAT=\"com.apple.streamingkeydelivery\"\n\
+         #EXT-X-KEY:METHOD=AES-128,URI=\"k?a=1,2\",IV=0x01\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"w\",KEYFORMAT=\"urn:x\"\n\
+         #EXTINF:1,\na\n#EXTINF:1,\nb\n#EXT-X-KEY:METHOD=NONE\n#EXTINF:1,\nc\n"
+    ));
+    let keys: Vec<_> =
+        media.segments.iter().map(|s| s.key.as_deref().and_then(|k| k.uri.as_deref())).collect();
+    assert_eq!(keys, [Some("k?a=1,2"), Some("k?a=1,2"), None]);
+    assert!(media.segments.iter().all(|segment| segment.map.as_ref().is_some_and(|map| {
+        map.uri == "i.mp4" && map.byte_range == Some(ByteRange { offset: 10, length: 700 })
+    })));
+}
+
+#[test]
+fn a_byte_range_without_an_offset_follows_the_one_before() {
+    let media = media(&format!(
+        "{HEAD}#EXT-X-BYTERANGE:100@50\n#EXTINF:1,\na\n#EXT-X-BYTERANGE:20\n#EXTINF:1,\na\n\
+         #EXT-X-BYTERANGE:30\n#EXTINF:1,\nb\n"
+    ));
+    let ranges: Vec<_> =
+        media.segments.iter().filter_map(|s| s.byte_range.map(|r| (r.offset, r.length))).collect();
+    assert_eq!(ranges, [(50, 100), (150, 20), (0, 30)]);
+}
+
+#[test]
+fn a_delta_update_counts_what_it_leaves_out() {
+    let media =
+        media(&format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:100\n#EXT-X-SKIP:SKIPPED-SEGMENTS=7\n#EXTINF:1,\na\n"));
+    assert_eq!((media.media_sequence, media.segments[0].sequence), (107, 107));
+}
+
+#[test]
+fn variables_are_replaced_from_all_three_sources() {
+    let definitions = Definitions {
+        imported: BTreeMap::from([("host".to_owned(), "http://h".to_owned())]),
+        query: BTreeMap::from([("tok".to_owned(), "t1".to_owned())]),
+    };
+    let text = format!(
+        "{HEAD}#EXT-X-DEFINE:NAME=\"p\",VALUE=\"path\"\n#EXT-X-DEFINE:IMPORT=\"host\"\n\
+         #EXT-X-DEFINE:QUERYPARAM=\"tok\"\n#EXTINF:1,\n{{$host}}/{{$p}}/a.ts?t={{$tok}}\n"
+    );
+    let Ok(Playlist::Media(media)) = parse(text.as_bytes(), &definitions) else { panic!("a playlist") };
+    assert_eq!(media.segments[0].uri, "http://h/path/a.ts?t=t1");
+    let undefined = Error::UndefinedVariable { line: 7, name: "host".to_owned() };
+    assert_eq!(read(&text), Err(undefined));
+}
+
+#[test]
+fn broken_variants_do_not_take_the_good_ones_with_them() {
+    let master = master(
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n#EXT-X-STREAM-INF:BANDWIDTH=1280000.0,RESOLUTION=bad,FOO\na?x=y\n\
+         #EXT-X-STREAM-INF:CODECS=\"avc1.4d401f\",HDCP-LEVEL=WHAT,VIDEO=\"\",RESOLUTION=1280x720\nb\n\
+         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=5,URI=\"i\"\n#EXT-X-STREAM-INF:BANDWIDTH=9\n",
+    );
+    let read: Vec<_> = master.variants.iter().map(|v| (v.uri.as_str(), v.bandwidth, v.resolution)).collect();
+    assert_eq!(read, [("a?x=y", 1_280_000, None), ("b", 0, Some((1280, 720)))]);
+}
+
+#[test]
+fn what_is_no_playlist_is_refused_with_the_reason() {
+    assert_eq!(read(""), Err(Error::Empty));
+    assert_eq!(read(" \r\n "), Err(Error::Empty));
+    assert_eq!(read("<!DOCTYPE html>"), Err(Error::Html));
+    assert_eq!(read("{\"error\":1}"), Err(Error::NotAPlaylist));
+    assert_eq!(read("#EXTM3U\n"), Err(Error::NoContent));
+    assert_eq!(read("#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=5,URI=\"i\"\n"), Err(Error::EmptyMaster));
+    assert_eq!(read("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=5\n"), Err(Error::EmptyMaster));
+    let bad = |line, tag| Err(Error::BadTag { line, tag });
+    assert_eq!(read(&format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:-1\n")), bad(3, "EXT-X-MEDIA-SEQUENCE"));
+    assert_eq!(read(&format!("{HEAD}#EXT-X-BYTERANGE:1@x\n")), bad(3, "EXT-X-BYTERANGE"));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(lines in prop::collection::vec(line(), 0..20), end in "\\PC{0,8}") {
+        let text = format!("#EXTM3U\n{}{end}", lines.concat());
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = parse(&[b"#EXTM3U\n#EXTINF:1,\n".as_slice(), &bytes].concat(), &Definitions::default());
+    }
+
+    #[test]
+    fn every_listed_segment_is_read(durations in prop::collection::vec(0_u32..100_000, 1..50), first: u32) {
+        let mut text = format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:{first}\n");
+        for (index, millis) in durations.iter().enumerate() {
+            text.push_str(&format!("#EXTINF:{}.{:03},t\nhttp://h/{index}.ts\n", millis / 1000, millis % 1000));
+        }
+        let media = media(&text);
+        prop_assert_eq!(media.segments.len(), durations.len());
+        for (segment, millis) in media.segments.iter().zip(durations) {
+            let error = segment.duration.abs_diff(Duration::from_millis(u64::from(millis)));
+            prop_assert!(error < Duration::from_micros(10), "{:?}", segment.duration);
+        }
+    }
+}
+
+/// Lines with the tags of RFC 8216 and values that are nearly right.
+fn line() -> impl Strategy<Value = String> {
+    let tag = prop::sample::select(vec![
+        "#EXTINF:",
+        "#EXT-X-KEY:",
+        "#EXT-X-MAP:",
+        "#EXT-X-BYTERANGE:",
+        "#EXT-X-STREAM-INF:",
+        "#EXT-X-MEDIA:",
+        "#EXT-X-DEFINE:",
+        "#EXT-X-SKIP:",
+        "#EXT-X-START:",
+        "#EXT-X-PROGRAM-DATE-TIME:",
+        "#EXT-X-ENDLIST",
+        "#EXT-X-TARGETDURATION:",
+        "#EXT-X-MEDIA-SEQUENCE:",
+        "#EXT-X-DISCONTINUITY",
+        "",
+    ]);
+    let value = prop_oneof![
+        "[0-9@.,-]{0,12}",
+        "([A-Z-]{1,8}=(\"[a-z,{$}=]{0,6}\"|[A-Z0-9x.]{0,6}),?){0,4}",
+        "\\PC{0,12}",
+        prop::sample::select(vec![
+            "METHOD=AES-128,URI=\"k\"",
+            "URI=\"i\"",
+            "BANDWIDTH=1",
+            "NAME=\"a\",VALUE=\"{$a}\""
+        ])
+        .prop_map(str::to_owned),
+    ];
+    (tag, value, prop::sample::select(vec!["\n", "\r\n", "\r", ""]))
+        .prop_map(|(t, v, e)| format!("{t}{v}{e}"))
+}

@@ -1,0 +1,60 @@
+//! What a source is read with; each default with its reason.
+
+use std::time::Duration;
+
+use url::Url;
+
+/// How one source is read.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A master or media playlist, http or https. May carry user, password and a query: they are never shown.
+    pub url: Url,
+    /// Segments from the end at which a live source is begun (RFC 8216 6.3.3 asks for 3 target durations).
+    pub live_start_segments: usize,
+    pub timeouts: Timeouts,
+    /// A larger playlist is refused: a day of 2 s segments with long addresses is about 8 MB.
+    pub max_playlist_bytes: usize,
+    /// A larger segment is refused: 10 s at 50 Mbit/s is 62 MB.
+    pub max_segment_bytes: usize,
+    pub user_agent: String,
+    /// Sent with every request; `authorization` and `cookie` only to the origin of `url`.
+    pub headers: Vec<(String, String)>,
+    /// How long a source that has never worked is tried before it is given up.
+    pub startup_budget: Duration,
+    /// How long a segment of a live source is tried before it counts as lost: what comes later than the
+    /// default processing budget could not be played any more.
+    pub segment_life: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// To an open connection, TLS included.
+    pub connect: Duration,
+    /// From the request to the first byte of the answer.
+    pub first_byte: Duration,
+    /// Between two pieces of a body.
+    pub idle: Duration,
+}
+
+impl Settings {
+    /// The defaults for `url`.
+    pub fn new(url: Url) -> Self {
+        Self {
+            url,
+            live_start_segments: 3,
+            timeouts: Timeouts {
+                // Two lost SYN packets (1 s + 2 s) are survived.
+                connect: Duration::from_secs(4),
+                // A usual target duration: an origin that blocks for longer is as good as down.
+                first_byte: Duration::from_secs(6),
+                idle: Duration::from_secs(5),
+            },
+            max_playlist_bytes: 16 << 20,
+            max_segment_bytes: 64 << 20,
+            user_agent: concat!("overdub/", env!("CARGO_PKG_VERSION")).to_owned(),
+            headers: Vec::new(),
+            startup_budget: Duration::from_secs(20),
+            segment_life: Duration::from_secs(12),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What a segment becomes: pieces, each within one period.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{AudioParams, Flicks, Moment, VideoParams, VideoSample};
+
+/// Where a piece came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Overdub's own number of the segment.
+    pub segment: u64,
+    /// When the segment had arrived.
+    pub captured_at: Moment,
+    /// EXT-X-PROGRAM-DATE-TIME of the segment, as the playlist said it.
+    pub program_date_time: Option<String>,
+}
+
+/// An audio frame with the stamp that it came with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StampedFrame {
+    pub pts: Flicks,
+    pub data: Bytes,
+}
+
+/// The samples of one segment that lie in one period. A segment with a boundary inside it becomes several.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub origin: Origin,
+    /// Which period of the run, from 0.
+    pub period: u64,
+    /// Absent when the piece has no video; never with an empty list of samples.
+    pub video: Option<(Arc<VideoParams>, Vec<VideoSample>)>,
+    /// The same for audio.
+    pub audio: Option<(Arc<AudioParams>, Vec<StampedFrame>)>,
+}

@@ -1,0 +1,163 @@
+//! Silent frames: what stands in a slot for which there is no sound.
+
+use bytes::Bytes;
+
+use super::{AudioCodec, AudioParams};
+
+/// One frame of digital silence in the configuration `params`, or `None` where none can be made.
+///
+/// For AAC it is written from the syntax (ISO/IEC 14496-3 4.4.2.1, table 4.3): every channel element of the
+/// channel configuration with `max_sfb` 0, so that there is no section, scale factor or spectral data. With
+/// HE-AAC only the core is written; a decoder treats a frame without SBR data as an upsampled core.
+pub fn silent_frame(params: &AudioParams) -> Option<Bytes> {
+    match params.codec {
+        AudioCodec::Aac => silent_aac(channel_configuration(&params.config)?),
+        AudioCodec::MpegAudio | AudioCodec::Ac3 | AudioCodec::Eac3 | AudioCodec::Opus => None,
+    }
+}
+
+/// The `channelConfiguration` of an AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1).
+fn channel_configuration(config: &[u8]) -> Option<u8> {
+    let mut bits = Bits { data: config, at: 0 };
+    if bits.take(5)? == 31 {
+        bits.take(6)?;
+    }
+    if bits.take(4)? == 15 {
+        bits.take(24)?;
+    }
+    u8::try_from(bits.take(4)?).ok()
+}
+
+/// The syntactic elements of one channel configuration (ISO/IEC 14496-3 table 1.19), by their `id_syn_ele`.
+fn elements(channel_configuration: u8) -> Option<&'static [u8]> {
+    Some(match channel_configuration {
+        1 => &[SCE],
+        2 => &[CPE],
+        3 => &[SCE, CPE],
+        4 => &[SCE, CPE, SCE],
+        5 => &[SCE, CPE, CPE],
+        6 => &[SCE, CPE, CPE, LFE],
+        7 => &[SCE, CPE, CPE, CPE, LFE],
+        _ => return None,
+    })
+}
+
+const SCE: u8 = 0;
+const CPE: u8 = 1;
+const LFE: u8 = 3;
+const END: u8 = 7;
+
+fn silent_aac(channel_configuration: u8) -> Option<Bytes> {
+    let mut out = BitWriter::default();
+    let mut tags = [0_u8; 4];
+    for &element in elements(channel_configuration)? {
+        let tag = tags.get_mut(usize::from(element))?;
+        out.put(u32::from(element), 3);
+        out.put(u32::from(*tag), 4);
+        *tag += 1;
+        if element == CPE {
+            out.put(1, 1); // common_window
+            put_ics_info(&mut out);
+            out.put(0, 2); // ms_mask_present
+            put_empty_channel(&mut out, false);
+            put_empty_channel(&mut out, false);
+        } else {
+            put_empty_channel(&mut out, true);
+        }
+    }
+    out.put(u32::from(END), 3);
+    Some(out.finish())
+}
+
+/// `ics_info`: reserved bit, ONLY_LONG_SEQUENCE, sine window, `max_sfb` 0, no predictor.
+fn put_ics_info(out: &mut BitWriter) {
+    out.put(0, 1 + 2 + 1 + 6 + 1);
+}
+
+/// `individual_channel_stream` with nothing in it: `global_gain`, then no pulse, TNS or gain control data.
+fn put_empty_channel(out: &mut BitWriter, own_window: bool) {
+    out.put(0, 8);
+    if own_window {
+        put_ics_info(out);
+    }
+    out.put(0, 3);
+}
+
+struct Bits<'a> {
+    data: &'a [u8],
+    at: usize,
+}
+
+impl Bits<'_> {
+    fn take(&mut self, count: usize) -> Option<u32> {
+        let mut value = 0;
+        for _ in 0..count {
+            let byte = *self.data.get(self.at / 8)?;
+            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
+            self.at += 1;
+        }
+        Some(value)
+    }
+}
+
+#[derive(Default)]
+struct BitWriter {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl BitWriter {
+    fn put(&mut self, value: u32, count: usize) {
+        for shift in (0..count).rev() {
+            if self.used.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            let bit = (value >> shift & 1) as u8;
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= bit << (7 - self.used % 8);
+            }
+            self.used += 1;
+        }
+    }
+
+    fn finish(self) -> Bytes {
+        self.bytes.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn aac(config: &'static [u8]) -> AudioParams {
+        AudioParams {
+            codec: AudioCodec::Aac,
+            config: Bytes::from_static(config),
+            sample_rate: 48_000,
+            channels: 2,
+            frame_len: 1024,
+            codec_string: "mp4a.40.2".into(),
+        }
+    }
+
+    #[test]
+    fn a_stereo_frame_is_one_empty_channel_pair() {
+        // 001 0000 1 | 00000000000 00 | 00000000 000 | 00000000 000 | 111
+        let frame = silent_frame(&aac(&[0x11, 0x90])).unwrap();
+        assert_eq!(frame.as_ref(), [0x21, 0x00, 0x00, 0x00, 0x00, 0x1c]);
+    }
+
+    #[test]
+    fn a_mono_frame_is_one_empty_channel() {
+        let frame = silent_frame(&aac(&[0x11, 0x88])).unwrap();
+        // 000 0000 00000000 00000000 000 000 111
+        assert_eq!(frame.as_ref(), [0x00, 0x00, 0x00, 0x07]);
+    }
+
+    #[test]
+    fn there_is_none_where_the_configuration_is_unknown_or_cut() {
+        assert!(silent_frame(&aac(&[0x11, 0x80])).is_none());
+        assert!(silent_frame(&aac(&[0x11])).is_none());
+        assert!(silent_frame(&aac(&[])).is_none());
+    }
+}

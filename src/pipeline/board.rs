@@ -1,0 +1,322 @@
+//! What the stages of a stream say of themselves, as one snapshot.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::batch::GridStats;
+use crate::clock::{Clock, wall_clock};
+use crate::config::StreamSettings;
+use crate::demux::Damage;
+use crate::media::{Batch, Flicks, Moment, Piece};
+use crate::remux::FitReport;
+use crate::roundtrip::Outcome as RoundtripOutcome;
+use crate::status::{
+    BatchState, BatchStatus, Fetcher, Outcome, Output, Phase, Processor, Publisher, StreamStatus,
+};
+use crate::storage::Writer;
+use crate::{hls, publish, roundtrip};
+
+/// Where the tasks of a stream leave their news; [`Board::snapshot`] puts it together when somebody asks.
+#[derive(Debug)]
+pub(super) struct Board {
+    clock: Clock,
+    started: Moment,
+    hls: watch::Receiver<hls::Status>,
+    roundtrip: watch::Receiver<roundtrip::Status>,
+    outputs: Vec<watch::Receiver<publish::Status>>,
+    writer: Writer,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    status: StreamStatus,
+    ended: Option<Moment>,
+    source_failed: bool,
+    last_capture: Option<Moment>,
+    /// When each batch in play was captured, and where it begins on the output axis.
+    in_play: VecDeque<(u64, Moment, Flicks)>,
+    position: Flicks,
+    fit_padded: u64,
+    grid: GridStats,
+}
+
+/// The receiving ends of what the stages report by themselves.
+pub(super) struct Reports {
+    pub hls: watch::Receiver<hls::Status>,
+    pub roundtrip: watch::Receiver<roundtrip::Status>,
+    pub outputs: Vec<watch::Receiver<publish::Status>>,
+}
+
+/// Batches whose capture times are remembered for the lag: more are never between capture and playout.
+const MAX_IN_PLAY: usize = 64;
+
+impl Board {
+    pub(super) fn new(settings: &StreamSettings, clock: Clock, writer: Writer, reports: Reports) -> Self {
+        let mut status = StreamStatus::starting(settings);
+        let now = time::OffsetDateTime::from(wall_clock());
+        status.start_time = now.format(&time::format_description::well_known::Rfc3339).ok();
+        let Reports { hls, roundtrip, outputs } = reports;
+        let kept = Kept {
+            status,
+            ended: None,
+            source_failed: false,
+            last_capture: None,
+            in_play: VecDeque::new(),
+            position: Flicks::ZERO,
+            fit_padded: 0,
+            grid: GridStats::default(),
+        };
+        Self { clock, started: clock.now(), hls, roundtrip, outputs, writer, kept: Mutex::new(kept) }
+    }
+
+    /// Something went wrong that a person should know.
+    pub(super) fn error(&self, message: String) {
+        tracing::error!(error = message);
+        self.kept().status.last_error = Some(message);
+    }
+
+    /// The source cannot be read at the moment; the next piece of it says that it can again.
+    pub(super) fn source_failed(&self, error: String) {
+        let mut kept = self.kept();
+        kept.source_failed = true;
+        kept.status.last_error = Some(error);
+    }
+
+    pub(super) fn piece(&self, piece: &Piece) {
+        let mut kept = self.kept();
+        kept.source_failed = false;
+        kept.last_capture = Some(piece.origin.captured_at);
+        let remuxer = &mut kept.status.modules.remuxer;
+        if let Some((params, _)) = &piece.video {
+            remuxer.video_codec = Some(params.codec_string.clone());
+            (remuxer.width, remuxer.height) = (Some(params.width), Some(params.height));
+        }
+        if let Some((params, _)) = &piece.audio {
+            remuxer.audio_codec = Some(params.codec_string.clone());
+            (remuxer.sample_rate, remuxer.channels) = (Some(params.sample_rate), Some(params.channels));
+        }
+    }
+
+    pub(super) fn demuxed(&self, segment: u64, damage: &Damage, grid: GridStats) {
+        let mut kept = self.kept();
+        kept.grid = grid;
+        let remuxer = &mut kept.status.modules.remuxer;
+        remuxer.dropped = damage.dropped + grid.dropped;
+        if damage.last.is_some() && remuxer.last_error != damage.last {
+            tracing::warn!(segment, events = damage.events, last = damage.last, "damage in the source");
+            remuxer.last_error.clone_from(&damage.last);
+        }
+    }
+
+    pub(super) fn captured(&self, batch: &Batch) {
+        let mut kept = self.kept();
+        kept.status.stats.batches_captured += 1;
+        kept.status.modules.remuxer.batches += 1;
+        if kept.in_play.len() == MAX_IN_PLAY {
+            kept.in_play.pop_front();
+        }
+        kept.in_play.push_back((batch.number, batch.captured_at, batch.start));
+        if kept.status.phase == Phase::Fetching {
+            kept.status.phase = Phase::Processing;
+        }
+        let duration_ms = batch.duration.to_millis();
+        kept.status.batches.update(batch.number, |entry| entry.duration_ms = duration_ms);
+    }
+
+    pub(super) fn batch(&self, number: u64, change: impl FnOnce(&mut BatchStatus)) {
+        self.kept().status.batches.update(number, change);
+    }
+
+    pub(super) fn playout_moved(&self, by: Duration) {
+        let message = format!("the source stayed late: playout moved by {:.1} s", by.as_secs_f64());
+        self.kept().status.last_error = Some(message);
+    }
+
+    pub(super) fn decided(&self, number: u64, outcome: Option<&RoundtripOutcome>, changes: u64) {
+        let mut kept = self.kept();
+        kept.status.modules.remuxer.configuration_changes = changes;
+        let Some(outcome) = outcome else { return };
+        let stats = &mut kept.status.stats;
+        let (result, reason) = match &outcome.result {
+            Ok(_) => {
+                stats.batches_processed += 1;
+                (Outcome::Processed, None)
+            }
+            Err(failure) => {
+                tracing::warn!(batch = number, %failure, "fallback");
+                stats.batches_fallback += 1;
+                *stats.fallback_reasons.entry(failure.reason().to_owned()).or_default() += 1;
+                (Outcome::Fallback, Some(failure.to_string()))
+            }
+        };
+        if let Some(reason) = &reason {
+            kept.status.last_error = Some(format!("batch {number}: {reason}"));
+        }
+        let latency_ms = outcome.latency.map(|latency| latency.as_secs_f64() * 1e3);
+        kept.status.batches.update(number, |entry| {
+            entry.outcome = Some(result);
+            entry.reason = reason;
+            entry.latency_ms = latency_ms;
+        });
+    }
+
+    pub(super) fn fitted(&self, report: FitReport) {
+        let mut kept = self.kept();
+        kept.fit_padded += report.padded as u64;
+        kept.status.modules.remuxer.trimmed_frames += report.trimmed as u64;
+    }
+
+    /// The playout clock has come to `position`.
+    pub(super) fn released(&self, position: Flicks) {
+        let mut kept = self.kept();
+        kept.position = position;
+        if position < Flicks::ZERO {
+            return;
+        }
+        kept.status.phase = Phase::Publishing;
+        // The newest batch that has begun plays; those before it are done.
+        while kept.in_play.get(1).is_some_and(|(_, _, start)| *start <= position) {
+            if let Some((number, ..)) = kept.in_play.pop_front() {
+                kept.status.batches.update(number, |entry| entry.state = BatchState::Published);
+            }
+        }
+        if let Some((number, _, start)) = kept.in_play.front().copied()
+            && start <= position
+        {
+            kept.status.batches.update(number, |entry| entry.state = BatchState::Publishing);
+        }
+    }
+
+    /// The stream is over; `error` is why, where it was not asked for.
+    pub(super) fn ended(&self, error: Option<String>) {
+        let mut kept = self.kept();
+        kept.ended = Some(self.clock.now());
+        kept.status.is_running = false;
+        kept.status.phase = if error.is_some() { Phase::Error } else { Phase::Idle };
+        kept.status.last_error = error.or(kept.status.last_error.take());
+        for (number, ..) in std::mem::take(&mut kept.in_play) {
+            kept.status.batches.update(number, |entry| {
+                entry.state = match entry.state {
+                    BatchState::Publishing | BatchState::Published => BatchState::Published,
+                    _ => BatchState::Dropped,
+                };
+            });
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> StreamStatus {
+        let now = self.clock.now();
+        let kept = self.kept();
+        let mut status = kept.status.clone();
+        let until = kept.ended.unwrap_or(now);
+        status.uptime = until.saturating_since(self.started).as_secs_f64();
+        if kept.source_failed && status.is_running && status.phase == Phase::Fetching {
+            status.phase = Phase::Error;
+        }
+        let source = self.hls.borrow().clone();
+        status.stats.segments_captured = source.segments;
+        status.stats.bytes_captured = source.bytes;
+        status.stats.gaps = source.gaps;
+        let age = kept.last_capture.map(|at| now.saturating_since(at).as_secs_f64());
+        status.modules.stream_fetcher = fetcher(&source, age, kept.ended.is_some(), kept.source_failed);
+        status.modules.audio_processor = processor(&self.roundtrip.borrow());
+        status.modules.remuxer.silent_frames = kept.grid.inserted + kept.fit_padded;
+        let outputs: Vec<Output> =
+            self.outputs.iter().map(|output| output_status(&output.borrow())).collect();
+        status.stats.bytes_published = outputs.iter().map(|output| output.bytes).sum();
+        status.stats.published_seconds = kept.position.max(Flicks::ZERO).to_secs_f64();
+        status.stats.lag_seconds = kept.in_play.front().and_then(|(_, captured, start)| {
+            let played = kept.position - *start;
+            (played >= Flicks::ZERO)
+                .then(|| now.saturating_since(*captured).as_secs_f64() - played.to_secs_f64())
+        });
+        for output in &self.outputs {
+            let output = output.borrow();
+            let lateness = output.lateness.last.as_secs_f64() * 1e3;
+            let max = output.lateness.max.as_secs_f64() * 1e3;
+            status.stats.lateness_ms = status.stats.lateness_ms.max(lateness);
+            status.stats.bitrate += output.bitrate;
+            status.stats.max_lateness_ms = status.stats.max_lateness_ms.max(max);
+        }
+        status.modules.stream_publisher = Publisher {
+            connected: outputs.iter().any(|output| output.connected),
+            last_error: outputs.iter().find_map(|output| output.last_error.clone()),
+            outputs,
+        };
+        status.stats.storage = self.writer.stats();
+        status
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Only plain assignments happen under the lock: a poisoned one is still whole.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn fetcher(source: &hls::Status, age: Option<f64>, ended: bool, failed: bool) -> Fetcher {
+    let state = match source.kind {
+        _ if ended => "ended",
+        _ if failed => "failed",
+        None => "connecting",
+        Some(_) if source.stalled_since.is_some() => "stalled",
+        Some(hls::SourceKind::Live) => "live",
+        Some(hls::SourceKind::Vod) => "vod",
+    };
+    Fetcher {
+        state: state.to_owned(),
+        media_sequence: source.last_media_sequence,
+        target_duration: source.target_duration.map(|target| target.as_secs_f64()),
+        segments: source.segments,
+        bytes: source.bytes,
+        retries: source.retries,
+        gaps: source.gaps,
+        discontinuities: source.discontinuities,
+        last_segment_age: age,
+        last_error: source.last_error.clone(),
+    }
+}
+
+fn processor(status: &roundtrip::Status) -> Processor {
+    let millis = |seconds: f64| seconds * 1e3;
+    Processor {
+        url: status.url.clone(),
+        connected: status.connected,
+        in_flight: status.in_flight as u64,
+        queued: status.queued as u64,
+        sent: status.sent,
+        answered: status.processed,
+        errors: status.fallbacks_total(),
+        late: status.late_answers,
+        reconnects: status.connections.saturating_sub(1),
+        breaker_open: status.breaker != roundtrip::BreakerState::Closed,
+        last_latency_ms: status.latency.last.map(millis),
+        avg_latency_ms: status.latency.p50.map(millis),
+        max_latency_ms: status.latency.max.map(millis),
+        budget_needed: status.budget_needed,
+        last_error: status.last_error.clone(),
+    }
+}
+
+fn output_status(status: &publish::Status) -> Output {
+    let state = match status.state {
+        publish::State::Connecting => "connecting",
+        publish::State::Publishing => "publishing",
+        publish::State::Waiting => "waiting",
+        publish::State::Ended => "ended",
+    };
+    Output {
+        url: status.url.clone(),
+        state: state.to_owned(),
+        connected: status.is_connected(),
+        bytes: status.bytes_sent,
+        published_seconds: status.position.unwrap_or_default().to_secs_f64(),
+        reconnects: status.reconnects,
+        dropped: status.packets_dropped,
+        lateness_ms: status.lateness.last.as_secs_f64() * 1e3,
+        last_error: status.last_error.clone(),
+    }
+}

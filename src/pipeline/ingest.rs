@@ -1,0 +1,178 @@
+//! Capture to batches: segments are demuxed as they arrive, gathered, and sent off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+
+use super::board::Board;
+use crate::batch::Batcher;
+use crate::clock::Clock;
+use crate::demux::SegmentDemuxer;
+use crate::hls;
+use crate::media::{Batch, Flicks, Moment, Origin, mp4};
+use crate::playout::Playout;
+use crate::roundtrip;
+use crate::status::BatchState;
+use crate::storage::{Artifact, Numbers, Writer};
+
+/// The deadline of an answer lies this long before the playout of its batch (DESIGN section 4).
+const ANSWER_MARGIN: Duration = Duration::from_millis(500);
+
+/// A batch with what the round trip was told of it.
+#[derive(Debug)]
+pub(super) struct Captured {
+    pub batch: Batch,
+    /// Its audio was sent off: an outcome with its number will come.
+    pub requested: bool,
+}
+
+/// The task of a stream that owns the demuxer and the batcher.
+pub(super) struct Ingest {
+    pub clock: Clock,
+    pub processing_budget: Duration,
+    pub demuxer: SegmentDemuxer,
+    pub batcher: Batcher,
+    pub writer: Writer,
+    pub board: Arc<Board>,
+    pub playout: watch::Sender<Option<Playout>>,
+    pub requests: mpsc::Sender<roundtrip::Request>,
+    pub captured: mpsc::Sender<Captured>,
+}
+
+impl Ingest {
+    /// Runs until `events` is closed or says that the source has ended; what is open is closed then.
+    pub(super) async fn run(mut self, mut events: mpsc::Receiver<hls::Event>) {
+        loop {
+            let playout = *self.playout.borrow();
+            let timeout = self.batcher.poll_timeout(playout);
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = self.clock.sleep_until(timeout.unwrap_or_default()), if timeout.is_some() => {
+                    if let Some(batch) = self.batcher.poll_close(self.clock.now(), playout) {
+                        self.send(batch).await;
+                    }
+                    continue;
+                }
+            };
+            match event {
+                Some(hls::Event::TargetDuration(target)) => self.batcher.set_target_duration(target),
+                Some(hls::Event::Segment(segment)) => self.segment(segment).await,
+                Some(hls::Event::Lost { media_sequence, duration, reason }) => {
+                    tracing::warn!(media_sequence, ?duration, reason, "segment lost");
+                }
+                Some(hls::Event::Ended) | None => break,
+            }
+        }
+        if let Some(batch) = self.batcher.flush() {
+            self.send(batch).await;
+        }
+    }
+
+    async fn segment(&mut self, segment: hls::Segment) {
+        self.writer.segment(segment.number, &segment.extension, segment.data.clone());
+        let origin = Origin {
+            segment: segment.number,
+            captured_at: segment.captured_at,
+            program_date_time: segment.program_date_time,
+        };
+        let pieces = self.demuxer.demux(segment.data, segment.discontinuity, &origin);
+        if pieces.is_empty() {
+            tracing::warn!(segment = segment.number, url = segment.url, "no samples in the segment");
+        }
+        let mut closed = Vec::new();
+        for piece in pieces {
+            self.board.piece(&piece);
+            closed.extend(self.batcher.handle_piece(piece));
+        }
+        self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
+        for batch in closed {
+            self.send(batch).await;
+        }
+    }
+
+    async fn send(&mut self, batch: Batch) {
+        let now = self.clock.now();
+        let playout = self.playout_for(&batch, now);
+        self.board.captured(&batch);
+        tracing::info!(
+            batch = batch.number,
+            segments = ?batch.segments,
+            seconds = batch.duration.to_secs_f64(),
+            plays_in = ?playout.due(batch.start).saturating_since(now),
+            "batch captured"
+        );
+        self.writer.keep(Numbers { segment: batch.segments.end, batch: batch.number + 1 });
+        let origin = batch.start - batch.shift;
+        if let Some(video) = &batch.video {
+            self.store(batch.number, Artifact::Video, mp4::file(Some(video), None, origin));
+        }
+        let requested = self.request(&batch, playout.due(batch.start)).await;
+        // The receiver is gone only when the stream is being torn down.
+        let _ = self.captured.send(Captured { batch, requested }).await;
+    }
+
+    /// The clock that `batch` plays by: fixed at the first batch, and moved once where a source has stayed
+    /// away so long that its media would be due before it could be processed.
+    fn playout_for(&mut self, batch: &Batch, now: Moment) -> Playout {
+        let current = *self.playout.borrow();
+        let playout = match current {
+            None => {
+                let longest = self.batcher.longest_batch();
+                let playout =
+                    Playout::anchored(batch.captured_at, batch.duration, longest, self.processing_budget);
+                tracing::info!(begins_in = ?playout.due(Flicks::ZERO).saturating_since(now), "playout fixed");
+                playout
+            }
+            Some(playout) if playout.due(batch.start) < now + ANSWER_MARGIN => {
+                let by = (now + self.processing_budget).saturating_since(playout.due(batch.start));
+                tracing::warn!(batch = batch.number, ?by, "the source stayed late: playout moved");
+                self.board.playout_moved(by);
+                playout.delayed(by)
+            }
+            Some(playout) => return playout,
+        };
+        self.playout.send_replace(Some(playout));
+        playout
+    }
+
+    /// Sends the batch's audio to the processor; false where it has none.
+    async fn request(&mut self, batch: &Batch, due: Moment) -> bool {
+        let Some(audio) = batch.audio.as_ref().filter(|audio| !audio.frames.is_empty()) else { return false };
+        let file = match mp4::file(None, Some(audio), audio.start) {
+            Ok(file) => file,
+            Err(error) => {
+                self.board.error(format!("batch {}: audio not writable: {error}", batch.number));
+                return false;
+            }
+        };
+        // The one copy beside the gathering: a Socket.IO attachment is one piece.
+        let data: Bytes = file.to_bytes();
+        self.writer.batch_file(batch.number, Artifact::Audio, vec![data.clone()]);
+        self.board.batch(batch.number, |entry| entry.state = BatchState::Processing);
+        let request = roundtrip::Request {
+            number: batch.number,
+            audio: data,
+            duration: audio.duration(),
+            pts: audio.start,
+            params: Arc::clone(&audio.params),
+            program_date_time: batch.program_date_time.clone(),
+            file_name: format!("batch-{}/{}", batch.number, Artifact::Audio.file_name()),
+            deadline: due - ANSWER_MARGIN,
+        };
+        self.requests.send(request).await.is_ok()
+    }
+
+    fn store(
+        &self,
+        number: u64,
+        artifact: Artifact,
+        file: Result<overdub_fmp4::Chunks, overdub_fmp4::WriteError>,
+    ) {
+        match file {
+            Ok(chunks) => self.writer.batch_file(number, artifact, chunks.into_iter().collect()),
+            Err(error) => self.board.error(format!("batch {number}: {artifact:?} not writable: {error}")),
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! One stream: its tasks and the bounded channels between them, in the order of the data.
+//!
+//! ```text
+//! hls ──events──> ingest (demux, batch) ──captured──> output (fit, interleave, release) ──packets──> publish, one per address
+//!                        └──requests──> roundtrip ──outcomes──┘                          └──packets──> preview
+//! ```
+//!
+//! This is the only module that knows the order. A stream shares nothing with another but the clock, the disk
+//! and the runtime, so that what happens to one touches no other.
+
+mod board;
+mod ingest;
+mod output;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
+
+use crate::batch::{self, Batcher};
+use crate::clock::Clock;
+use crate::config::{RtmpUrl, StreamSettings};
+use crate::demux::SegmentDemuxer;
+use crate::playout::Playout;
+use crate::preview::{self, Preview};
+use crate::remux::{Fitter, Interleaver, Sound};
+use crate::status::StreamStatus;
+use crate::storage::{Numbers, Writer};
+use crate::{hls, publish, roundtrip};
+
+use board::{Board, Reports};
+use ingest::{Captured, Ingest};
+use output::{Output, Port};
+
+/// Segments between the fetcher and the demuxer: one in work, one at hand.
+const SEGMENTS: usize = 1;
+
+/// Requests and outcomes that may wait: more than there can be undecided batches ([`StreamSettings`]'s
+/// `max_concurrent_batches` at most 32, and one on either side).
+const UNDECIDED: usize = 40;
+
+/// After a stop, what was captured goes on for this long before the outputs are ended: the answer to the
+/// last batch may still come and be stored.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// After that, what the outputs have to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// A command ends when no output has taken the stream for this long: a person waits for it.
+const PUBLISH_GIVE_UP: Duration = Duration::from_secs(10);
+
+/// Pauses before a source that failed at its start is tried again, doubling from the first to the last.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// What all streams of a process share.
+#[derive(Debug)]
+pub struct Shared {
+    pub clock: Clock,
+    pub storage_root: PathBuf,
+    /// A source that fails is tried again for ever (a service), or ends the stream (a command).
+    pub persistent: bool,
+}
+
+/// A running stream. Dropping it does not stop the stream; [`Handle::stop`] does.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    settings: Arc<StreamSettings>,
+    board: Arc<Board>,
+    preview: Arc<Preview>,
+    stop: CancellationToken,
+    end: watch::Receiver<Option<End>>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The source ended and all of it was published, or the stream was stopped.
+    Finished,
+    /// The source could not be read, or no output took the stream.
+    Failed(String),
+}
+
+impl Handle {
+    pub fn settings(&self) -> &StreamSettings {
+        &self.settings
+    }
+
+    pub fn status(&self) -> StreamStatus {
+        self.board.snapshot()
+    }
+
+    pub fn preview(&self) -> &Arc<Preview> {
+        &self.preview
+    }
+
+    /// Ends the capture, lets what is under way finish within a limit, and ends the outputs properly.
+    pub async fn stop(&self) -> End {
+        self.stop.cancel();
+        self.finished().await
+    }
+
+    /// Nothing of it runs any more.
+    pub fn is_finished(&self) -> bool {
+        self.end.borrow().is_some()
+    }
+
+    /// Waits for the end.
+    pub async fn finished(&self) -> End {
+        let mut end = self.end.clone();
+        let ended = end.wait_for(Option::is_some).await;
+        ended
+            .ok()
+            .and_then(|end| end.clone())
+            .unwrap_or_else(|| End::Failed("the stream's task died".to_owned()))
+    }
+}
+
+/// Starts a stream.
+pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
+    let settings = Arc::new(settings);
+    let stop = CancellationToken::new();
+    let (ended, end) = watch::channel(None);
+    let span = tracing::info_span!("stream", id = %settings.stream_id);
+    let _guard = span.enter();
+    let stream = Stream::new(&settings, shared);
+    let (board, preview) = (Arc::clone(&stream.board), Arc::clone(&stream.preview));
+    let handle = Handle { settings, board: Arc::clone(&board), preview, stop: stop.clone(), end };
+    tokio::spawn(
+        async move {
+            let end = stream.run(stop).await;
+            board.ended(match &end {
+                End::Finished => None,
+                End::Failed(error) => Some(error.clone()),
+            });
+            tracing::info!(?end, "stream ended");
+            ended.send_replace(Some(end));
+        }
+        .instrument(span.clone()),
+    );
+    handle
+}
+
+/// Everything of a stream before its tasks run.
+struct Stream {
+    settings: Arc<StreamSettings>,
+    shared: Arc<Shared>,
+    first: Numbers,
+    writer: Writer,
+    board: Arc<Board>,
+    preview: Arc<Preview>,
+    hls_status: watch::Sender<hls::Status>,
+    roundtrip_status: watch::Sender<roundtrip::Status>,
+    output_status: Vec<watch::Sender<publish::Status>>,
+}
+
+/// A task whose end is waited for, and that does not outlive whoever waits.
+type Task<T> = AbortOnDropHandle<T>;
+
+impl Stream {
+    fn new(settings: &Arc<StreamSettings>, shared: &Arc<Shared>) -> Self {
+        let (writer, first) = Writer::spawn(&shared.storage_root, &settings.stream_id, settings.artifacts);
+        let (hls_status, hls) = watch::channel(hls::Status::default());
+        let (roundtrip_status, roundtrip) = watch::channel(roundtrip::Status::default());
+        let (output_status, outputs) =
+            settings.srs_rtmp_urls.iter().map(|_| watch::channel(publish::Status::default())).unzip();
+        let reports = Reports { hls, roundtrip, outputs };
+        let board = Arc::new(Board::new(settings, shared.clock, writer.clone(), reports));
+        Self {
+            settings: Arc::clone(settings),
+            shared: Arc::clone(shared),
+            first,
+            writer,
+            board,
+            preview: Arc::default(),
+            hls_status,
+            roundtrip_status,
+            output_status,
+        }
+    }
+
+    /// Spawns the stages from the last to the first, and waits for them from the first to the last: the end
+    /// of the source travels through the channels.
+    async fn run(self, stop: CancellationToken) -> End {
+        let clock = self.shared.clock;
+        let (halt, close) = (CancellationToken::new(), CancellationToken::new());
+        let (playout, playout_seen) = watch::channel(None);
+        let (events, segments) = mpsc::channel(SEGMENTS);
+        let (requests, requested) = mpsc::channel(UNDECIDED);
+        let (outcomes, decided) = mpsc::channel(UNDECIDED);
+        let (captured, undecided) = mpsc::channel(self.settings.max_concurrent_batches);
+
+        let (mut ports, publishers) = self.publishers(&playout_seen, &close);
+        let (packets, preview) = mpsc::channel(Port::CAPACITY);
+        ports.push(Port::new(packets));
+        let publishers = task(all(publishers, stop.clone(), halt.clone()));
+        let preview = task(preview::run(
+            clock,
+            playout_seen.clone(),
+            preview,
+            Arc::clone(&self.preview),
+            close.clone(),
+        ));
+        let output = Output {
+            clock,
+            fitter: Fitter::default(),
+            sound: Sound::new(self.settings.fallback, self.settings.configuration_change),
+            interleaver: Interleaver::default(),
+            ports,
+            writer: self.writer.clone(),
+            board: Arc::clone(&self.board),
+            playout: playout_seen,
+        };
+        let output = task(output.run(undecided, decided, halt.clone()));
+        let roundtrip = task(roundtrip::run(
+            self.roundtrip_settings(),
+            clock,
+            requested,
+            outcomes,
+            self.roundtrip_status.clone(),
+            halt.clone(),
+        ));
+        let ingest = task(self.ingest(playout, requests, captured).run(segments));
+        let capture = task(self.capture(events, stop.clone()));
+        let _stopping = task(stopping(clock, stop, halt, close));
+
+        let mut failure = None;
+        note(&mut failure, "capture", capture.await);
+        note(&mut failure, "ingest", ingest.await.map(Ok));
+        note(&mut failure, "roundtrip", roundtrip.await.map(Ok));
+        note(&mut failure, "output", output.await.map(Ok));
+        note(&mut failure, "publish", publishers.await);
+        note(&mut failure, "preview", preview.await.map(Ok));
+        self.writer.flush().await;
+        failure.map_or(End::Finished, End::Failed)
+    }
+
+    fn ingest(
+        &self,
+        playout: watch::Sender<Option<Playout>>,
+        requests: mpsc::Sender<roundtrip::Request>,
+        captured: mpsc::Sender<Captured>,
+    ) -> Ingest {
+        let processing_budget = self.settings.processing_budget;
+        let batching = batch::Settings { buffer_duration: self.settings.buffer_duration, processing_budget };
+        Ingest {
+            clock: self.shared.clock,
+            processing_budget,
+            demuxer: SegmentDemuxer::new(),
+            batcher: Batcher::new(batching, self.first.batch),
+            writer: self.writer.clone(),
+            board: Arc::clone(&self.board),
+            playout,
+            requests,
+            captured,
+        }
+    }
+
+    fn roundtrip_settings(&self) -> roundtrip::Settings {
+        let settings = &self.settings;
+        roundtrip::Settings {
+            max_concurrent: settings.max_concurrent_batches,
+            max_fragment_bytes: settings.processor_max_message,
+            processor_priming: settings.processor_priming,
+            processing_budget: settings.processing_budget,
+            ..roundtrip::Settings::new(
+                settings.audio_processor_url.as_url().clone(),
+                settings.stream_id.clone(),
+            )
+        }
+    }
+
+    /// One publisher for each address, and the ports that lead to them.
+    fn publishers(
+        &self,
+        playout: &watch::Receiver<Option<Playout>>,
+        close: &CancellationToken,
+    ) -> (Vec<Port>, Vec<impl Future<Output = Result<(), publish::Error>> + use<>>) {
+        let one = |(url, status): (&RtmpUrl, &watch::Sender<publish::Status>)| {
+            let (packets, queue) = mpsc::channel(Port::CAPACITY);
+            let settings = publish::Settings {
+                give_up: (!self.shared.persistent).then_some(PUBLISH_GIVE_UP),
+                ..publish::Settings::new(url.as_str())
+            };
+            let (clock, playout, close) = (self.shared.clock, playout.clone(), close.clone());
+            let run = publish::run(settings, clock, playout, queue, status.clone(), close);
+            (Port::new(packets), run)
+        };
+        self.settings.srs_rtmp_urls.iter().zip(&self.output_status).map(one).unzip()
+    }
+
+    /// Reads the source until it ends or `stop`. A service tries a source that failed again, for ever.
+    fn capture(
+        &self,
+        events: mpsc::Sender<hls::Event>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = Result<(), String>> + use<> {
+        let settings = hls::Settings {
+            live_start_segments: self.settings.live_start_segments,
+            ..hls::Settings::new(self.settings.source_url.as_url().clone())
+        };
+        let (clock, persistent) = (self.shared.clock, self.shared.persistent);
+        let (board, status, first) = (Arc::clone(&self.board), self.hls_status.clone(), self.first.segment);
+        async move {
+            let mut pause = FIRST_RETRY;
+            loop {
+                // A source fails only as long as it never worked: no number has been used then.
+                let run =
+                    hls::run(settings.clone(), clock, first, events.clone(), status.clone(), stop.clone());
+                match run.await {
+                    Ok(()) => return Ok(()),
+                    Err(error) if !persistent => return Err(error.to_string()),
+                    Err(error) => {
+                        tracing::warn!(%error, retry_in = ?pause, "source failed");
+                        board.source_failed(error.to_string());
+                    }
+                }
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = clock.sleep(pause) => pause = (pause * 2).min(LAST_RETRY),
+                }
+            }
+        }
+    }
+}
+
+/// Runs all publishers. When every one of them has failed there is nothing left to do: the stream is stopped.
+async fn all(
+    publishers: Vec<impl Future<Output = Result<(), publish::Error>>>,
+    stop: CancellationToken,
+    halt: CancellationToken,
+) -> Result<(), String> {
+    let mut failed = Vec::new();
+    let mut ended = 0;
+    let mut running: FuturesUnordered<_> = publishers.into_iter().collect();
+    while let Some(result) = running.next().await {
+        match result {
+            Ok(()) => ended += 1,
+            Err(error) => {
+                tracing::error!(%error, "output given up");
+                failed.push(error.to_string());
+            }
+        }
+    }
+    match failed.into_iter().next() {
+        Some(error) if ended == 0 => {
+            stop.cancel();
+            halt.cancel();
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// After a stop, ends what does not end by itself, from the first stage to the last.
+async fn stopping(clock: Clock, stop: CancellationToken, halt: CancellationToken, close: CancellationToken) {
+    stop.cancelled().await;
+    clock.sleep(DRAIN).await;
+    halt.cancel();
+    clock.sleep(GOODBYE).await;
+    close.cancel();
+}
+
+fn task<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Task<T> {
+    AbortOnDropHandle::new(tokio::spawn(future.in_current_span()))
+}
+
+/// Keeps the first failure of the stages: what came after is its consequence.
+fn note(failure: &mut Option<String>, stage: &str, result: Result<Result<(), String>, JoinError>) {
+    let error = match result {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error,
+        Err(error) => format!("{stage}: {error}"),
+    };
+    failure.get_or_insert(error);
+}

@@ -1,0 +1,201 @@
+//! Decided batches to packets, and the packets to the outputs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::board::Board;
+use super::ingest::Captured;
+use crate::clock::Clock;
+use crate::media::{AudioTrack, Flicks, Moment, Packet, mp4};
+use crate::playout::Playout;
+use crate::remux::{Fitter, Interleaver, Processed, Sound};
+use crate::roundtrip::{self, Outcome};
+use crate::status::BatchState;
+use crate::storage::{Artifact, Writer};
+
+/// Packets are handed to the outputs this long before they are due: enough for a busy scheduler, little to
+/// hold in each output's queue.
+const LEAD: Duration = Duration::from_millis(1_000);
+
+/// A tail that waits for the next batch is handed out this long before it is due, next batch or not.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The next batch is taken up when what is handed out ends this soon, or its own playout is this near. A VOD
+/// source is held back by this: it fills the bounded channels and waits.
+const TAKE_UP: Flicks = Flicks::from_millis(15_000);
+
+/// One output's queue of packets. Never waits for the output: what does not fit is dropped, up to the next
+/// random-access picture, and counted.
+#[derive(Debug)]
+pub(super) struct Port {
+    packets: mpsc::Sender<Packet>,
+    broken: bool,
+    dropped: u64,
+}
+
+impl Port {
+    /// Packets in a port's queue: [`LEAD`] of 60 pictures and 94 audio frames (96 kHz) a second, and ten
+    /// seconds more for an output that has stalled on its connection.
+    pub(super) const CAPACITY: usize = 2_048;
+
+    pub(super) fn new(packets: mpsc::Sender<Packet>) -> Self {
+        Self { packets, broken: false, dropped: 0 }
+    }
+
+    fn send(&mut self, packet: &Packet) {
+        if self.broken && !packet.is_random_access() {
+            self.dropped += 1;
+            return;
+        }
+        self.broken = self.packets.try_send(packet.clone()).is_err();
+        self.dropped += u64::from(self.broken);
+    }
+}
+
+/// The task of a stream that puts answers into their slots and releases packets by the playout clock.
+pub(super) struct Output {
+    pub clock: Clock,
+    pub fitter: Fitter,
+    pub sound: Sound,
+    pub interleaver: Interleaver,
+    pub ports: Vec<Port>,
+    pub writer: Writer,
+    pub board: Arc<Board>,
+    pub playout: watch::Receiver<Option<Playout>>,
+}
+
+impl Output {
+    /// Runs until `captured` is closed and everything was handed out, or until `stop`.
+    pub(super) async fn run(
+        mut self,
+        mut captured: mpsc::Receiver<Captured>,
+        mut outcomes: mpsc::Receiver<Outcome>,
+        stop: CancellationToken,
+    ) {
+        let mut waiting: VecDeque<Captured> = VecDeque::new();
+        let mut open = true;
+        let mut last_released = Flicks::ZERO;
+        loop {
+            let now = self.clock.now();
+            let ended = !open && waiting.is_empty();
+            last_released = self.release(now, ended).unwrap_or(last_released);
+            if ended && self.interleaver.next_dts().is_none() {
+                break;
+            }
+            // What needs no answer is decided at once.
+            if waiting.front().is_some_and(|next| !next.requested)
+                && let Some(next) = waiting.pop_front()
+            {
+                self.decide(&next, None);
+                continue;
+            }
+            let timer = self.next_release(ended);
+            let hungry = waiting.is_empty() && self.is_hungry(now);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                outcome = outcomes.recv(), if !waiting.is_empty() => match outcome {
+                    Some(outcome) => self.outcome(&mut waiting, outcome),
+                    // The round trip is gone: everything gets the fallback.
+                    None => waiting.iter_mut().for_each(|next| next.requested = false),
+                },
+                next = captured.recv(), if open && hungry => match next {
+                    Some(next) => waiting.push_back(next),
+                    None => open = false,
+                },
+                () = self.clock.sleep_until(timer.unwrap_or_default()), if timer.is_some() => {}
+                // A clock that moved changes every timer.
+                changed = self.playout.changed() => if changed.is_err() && timer.is_none() && !hungry {
+                    // No clock any more and nothing to wait for but the batches themselves.
+                    self.clock.sleep(PATIENCE).await;
+                },
+            }
+        }
+        let dropped: u64 = self.ports.iter().map(|port| port.dropped).sum();
+        tracing::debug!(?last_released, dropped, "nothing more to hand out");
+    }
+
+    fn is_hungry(&self, now: Moment) -> bool {
+        let Some(playout) = *self.playout.borrow() else { return true };
+        self.interleaver.end().is_none_or(|end| end < playout.position(now) + TAKE_UP)
+    }
+
+    fn next_release(&self, ended: bool) -> Option<Moment> {
+        let playout = (*self.playout.borrow())?;
+        let hunger = self.interleaver.end().map(|end| playout.due(end - TAKE_UP));
+        let next = self.interleaver.next_dts().map(|dts| {
+            let early = ended || self.interleaver.is_complete();
+            playout.due(dts) - if early { LEAD } else { PATIENCE }
+        });
+        let now = self.clock.now();
+        [next, hunger.filter(|hunger| *hunger > now)].into_iter().flatten().min()
+    }
+
+    /// Hands out what is near its time; returns the DTS of the last packet.
+    fn release(&mut self, now: Moment, ended: bool) -> Option<Flicks> {
+        let playout = (*self.playout.borrow())?;
+        let mut last = None;
+        while let Some(dts) = self.interleaver.next_dts() {
+            let due = playout.due(dts);
+            let packet = if due <= now + PATIENCE || ended && due <= now + LEAD {
+                self.interleaver.poll_now()
+            } else if due <= now + LEAD {
+                self.interleaver.poll()
+            } else {
+                None
+            };
+            let Some(packet) = packet else { break };
+            last = Some(packet.dts);
+            for port in &mut self.ports {
+                port.send(&packet);
+            }
+        }
+        self.board.released(playout.position(now));
+        last
+    }
+
+    fn outcome(&mut self, waiting: &mut VecDeque<Captured>, outcome: Outcome) {
+        // Outcomes come in the order of the batches; one for a batch that is not waiting has no place.
+        if waiting.front().is_some_and(|next| next.batch.number == outcome.number)
+            && let Some(next) = waiting.pop_front()
+        {
+            self.decide(&next, Some(outcome));
+        }
+    }
+
+    fn decide(&mut self, captured: &Captured, outcome: Option<Outcome>) {
+        let batch = &captured.batch;
+        let answer = match &outcome {
+            Some(Outcome { result: Ok(processed), .. }) => Some(processed),
+            _ => None,
+        };
+        let audio = match (&batch.audio, answer) {
+            (Some(original), Some(processed)) => Some(self.fit(batch.number, original, processed)),
+            (Some(original), None) => {
+                self.fitter.skip();
+                self.sound.fallback(original)
+            }
+            (None, _) => None,
+        };
+        self.board.decided(batch.number, outcome.as_ref(), self.sound.configuration_changes());
+        let origin = batch.start - batch.shift;
+        match mp4::file(batch.video.as_ref(), audio.as_ref(), origin) {
+            Ok(file) => self.writer.batch_file(batch.number, Artifact::Output, file.into_iter().collect()),
+            Err(error) => self.board.error(format!("batch {}: output not writable: {error}", batch.number)),
+        }
+        self.interleaver.handle_batch(batch, audio.as_ref());
+        self.board.batch(batch.number, |entry| entry.state = BatchState::Ready);
+    }
+
+    fn fit(&mut self, number: u64, original: &AudioTrack, answer: &roundtrip::Processed) -> AudioTrack {
+        self.writer.batch_file(number, Artifact::ProcessedAudio, vec![answer.raw.clone()]);
+        let processed = Processed { params: &answer.params, frames: &answer.frames, priming: answer.priming };
+        let (track, report) = self.fitter.fit(original, processed);
+        self.board.fitted(report);
+        self.sound.processed(track)
+    }
+}

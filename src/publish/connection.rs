@@ -1,0 +1,204 @@
+//! TCP or TLS around the RTMP session.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use overdub_rtmp::{Client, ClientEvent, ClientState, Scheme, Tag, Target, Timestamp};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_rustls::TlsConnector;
+
+use super::{Error, Settings};
+use crate::clock::Clock;
+
+/// What is kept in the system's send buffer. Without a limit Linux lets it grow to some megabytes, and a dead
+/// peer, or a slow one, would be noticed that much later; this is still 40 Mbit/s over 200 ms.
+const SEND_BUFFER: u32 = 1 << 20;
+
+/// Read at once: a server only sends commands.
+const READ: usize = 4096;
+
+/// How the client names itself; Adobe's own servers look for the first word.
+const FLASH_VER: &str = concat!("FMLE/3.0 (compatible; overdub ", env!("CARGO_PKG_VERSION"), ")");
+
+/// After the end, how long the server may take to close: closing earlier with its words unread would reset
+/// the connection and could lose what it has not read yet.
+const LINGER: Duration = Duration::from_secs(1);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection that is publishing.
+pub(super) struct Connection {
+    reader: ReadHalf<Box<dyn Stream>>,
+    writer: WriteHalf<Box<dyn Stream>>,
+    client: Client,
+    input: BytesMut,
+    unflushed: bool,
+}
+
+impl Connection {
+    /// Connects and negotiates until media may be sent, within the connect timeout.
+    pub(super) async fn open(target: &Target, settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        let after = settings.connect_timeout;
+        tokio::select! {
+            result = Self::negotiate(target) => result,
+            () = clock.sleep(after) => {
+                Err(Error::ConnectTimeout { host: target.host.clone(), port: target.port, after })
+            }
+        }
+    }
+
+    async fn negotiate(target: &Target) -> Result<Self, Error> {
+        let tcp = connect_tcp(target).await.map_err(|source| Error::Connect {
+            host: target.host.clone(),
+            port: target.port,
+            source,
+        })?;
+        let stream: Box<dyn Stream> = match target.scheme {
+            Scheme::Rtmp => Box::new(tcp),
+            Scheme::Rtmps => Box::new(connect_tls(target, tcp).await?),
+        };
+        let (reader, writer) = tokio::io::split(stream);
+        let client = Client::new(target.clone(), FLASH_VER)?;
+        let input = BytesMut::with_capacity(READ);
+        let mut connection = Self { reader, writer, client, input, unflushed: false };
+        while connection.client.state() != ClientState::Publishing {
+            match connection.exchange().await {
+                Err(Error::Closed) => return Err(Error::ClosedEarly),
+                result => result?,
+            };
+        }
+        Ok(connection)
+    }
+
+    /// Reads or writes once; returns the bytes written. Cancel safe.
+    pub(super) async fn exchange(&mut self) -> Result<usize, Error> {
+        let Self { reader, writer, client, input, unflushed } = self;
+        let output = client.output();
+        let waiting = output.has_remaining();
+        input.reserve(READ);
+        tokio::select! {
+            read = reader.read_buf(input) => {
+                if read? == 0 {
+                    return Err(Error::Closed);
+                }
+                client.receive(input)?;
+                input.clear();
+                while let Some(event) = client.event() {
+                    log(&event);
+                }
+                Ok(0)
+            }
+            written = write(writer, output), if waiting || *unflushed => {
+                let count = written?;
+                *unflushed = waiting;
+                if waiting && count == 0 {
+                    return Err(Error::Closed);
+                }
+                Ok(count)
+            }
+        }
+    }
+
+    /// Queues a tag.
+    pub(super) fn send(&mut self, at: Timestamp, tag: &Tag) {
+        self.client.send(at, tag);
+    }
+
+    /// Queues a message without meaning.
+    pub(super) fn keep_alive(&mut self) {
+        self.client.keep_alive();
+    }
+
+    /// All that was queued has been handed to the system.
+    pub(super) fn is_idle(&mut self) -> bool {
+        !self.client.output().has_remaining() && !self.unflushed
+    }
+
+    /// Ends the stream and closes, within `limit`. Nothing can be done about an error here any more.
+    pub(super) async fn close(mut self, limit: Duration, clock: Clock) -> Result<(), Error> {
+        self.client.end();
+        let said = async {
+            while !self.is_idle() {
+                self.exchange().await?;
+            }
+            self.writer.shutdown().await.map_err(Error::from)
+        };
+        tokio::select! {
+            result = said => result?,
+            () = clock.sleep(limit) => return Err(Error::WriteTimeout(limit)),
+        }
+        let closed = async {
+            loop {
+                self.input.clear();
+                match self.reader.read_buf(&mut self.input).await {
+                    Ok(1..) => {}
+                    _ => break,
+                }
+            }
+        };
+        tokio::select! {
+            () = closed => {}
+            () = clock.sleep(LINGER) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Writes what waits, else flushes: TLS keeps what the socket did not take.
+async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut impl Buf) -> io::Result<usize> {
+    if output.has_remaining() {
+        return writer.write_buf(output).await;
+    }
+    writer.flush().await?;
+    Ok(0)
+}
+
+async fn connect_tcp(target: &Target) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in tokio::net::lookup_host((&*target.host, target.port)).await? {
+        match connect_address(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn connect_address(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    let stream = socket.connect(address).await?;
+    // Each packet is written whole; waiting for more would only add jitter.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn connect_tls(target: &Target, tcp: TcpStream) -> Result<impl Stream + use<>, Error> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(target.host.clone())
+        .map_err(|_| Error::ServerName { host: target.host.clone() })?;
+    Ok(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?)
+}
+
+fn log(event: &ClientEvent) {
+    match event {
+        ClientEvent::State(state) => tracing::debug!(?state, "rtmp session"),
+        ClientEvent::Status(status) => tracing::info!(%status, "rtmp server status"),
+        ClientEvent::FourCcs(list) => tracing::debug!(?list, "rtmp server takes enhanced codecs"),
+        ClientEvent::Ignored(name) => tracing::debug!(name, "rtmp message ignored"),
+        ClientEvent::Acknowledged(_) => {}
+    }
+}

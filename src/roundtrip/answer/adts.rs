@@ -1,0 +1,82 @@
+//! Answers in ADTS (ISO/IEC 14496-3 1.A.2.2). Pure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use overdub_ts::adts::{self, Header};
+
+use super::{AnswerError, MAX_FRAMES, Processed};
+use crate::media::{AudioCodec, AudioParams};
+
+/// An ADTS frame stands at the start, behind ID3 tags where there are any.
+pub(super) fn is_adts(data: &[u8]) -> bool {
+    data.get(id3_len(data)..).is_some_and(|data| Header::parse(data).is_ok())
+}
+
+/// The frames of `data`, which [`is_adts`].
+pub(super) fn read(data: &Bytes, priming: u32) -> Result<Processed, AnswerError> {
+    let begin = id3_len(data);
+    let mut expected = 0;
+    let mut first: Option<Header> = None;
+    let mut params = None;
+    let mut frames = Vec::new();
+    for frame in adts::frames(data.slice(begin..)) {
+        if frame.at != expected {
+            return Err(AnswerError::Broken { at: begin.saturating_add(expected) });
+        }
+        expected = frame.at.saturating_add(frame.header.frame_len);
+        if frames.len() == MAX_FRAMES {
+            return Err(AnswerError::TooLong);
+        }
+        if frame.header.blocks != 1 {
+            // Where one block ends and the next begins is known after decoding only.
+            return Err(AnswerError::Unsupported("adts with several blocks per frame".to_owned()));
+        }
+        let header = *first.get_or_insert(frame.header);
+        if params.is_none() {
+            params = Some(params_of(&header, &frame.data)?);
+        }
+        if configuration(&header) != configuration(&frame.header) {
+            return Err(AnswerError::ConfigurationChange { frame: frames.len() });
+        }
+        frames.push(frame.data);
+    }
+    let end = begin.saturating_add(expected);
+    match data.get(end..) {
+        // ID3v1 closes some files.
+        None | Some([]) | Some([b'T', b'A', b'G', ..]) => {}
+        Some(_) => return Err(AnswerError::Truncated { at: end, len: data.len() }),
+    }
+    let params = Arc::new(params.ok_or(AnswerError::NoFrames)?);
+    Ok(Processed { params, frames, priming: priming.into(), trailing: 0, raw: data.clone() })
+}
+
+fn configuration(header: &Header) -> (u8, u8, u8) {
+    (header.object_type, header.rate_index, header.channel_configuration)
+}
+
+fn params_of(header: &Header, block: &[u8]) -> Result<AudioParams, AnswerError> {
+    let params = header.params(block).ok_or(AnswerError::BadConfig)?;
+    Ok(AudioParams {
+        codec: AudioCodec::Aac,
+        config: params.config,
+        sample_rate: params.sample_rate,
+        channels: params.channels,
+        frame_len: params.frame_len,
+        codec_string: params.codec_string,
+    })
+}
+
+/// Length of the ID3v2 tags at the start (ID3v2.4 section 3.1): packed audio of HLS has them.
+fn id3_len(data: &[u8]) -> usize {
+    let mut len = 0_usize;
+    while let Some([b'I', b'D', b'3', _, _, flags, a, b, c, d]) =
+        data.get(len..).and_then(|rest| rest.first_chunk())
+    {
+        // Seven bits to a byte.
+        let size = [a, b, c, d].iter().fold(0_usize, |size, byte| size << 7 | usize::from(*byte & 0x7F));
+        let footer = if flags & 0x10 != 0 { 10 } else { 0 };
+        len = len.saturating_add(10 + size + footer);
+    }
+    len.min(data.len())
+}

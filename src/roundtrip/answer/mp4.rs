@@ -1,0 +1,137 @@
+//! Answers in MP4, fragmented or plain. Pure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use overdub_fmp4::{self as fmp4, Codec, Problem, TimedSample, Track};
+
+use super::{AnswerError, MAX_FRAMES, Processed, asc, frame_len};
+use crate::media::{AudioCodec, AudioParams};
+
+/// Lowest and highest rate that is believed, in Hz: those of AAC.
+const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 7_350..=96_000;
+
+/// Box types that a file begins with.
+const FIRST_BOXES: [&[u8; 4]; 11] =
+    [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"pdin", b"uuid"];
+
+/// A box that files begin with stands at the start.
+pub(super) fn is_mp4(data: &[u8]) -> bool {
+    data.get(4..8).is_some_and(|kind| FIRST_BOXES.iter().any(|first| first.as_slice() == kind))
+}
+
+/// The first audio track of `data`, which [`is_mp4`].
+pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError> {
+    let movie = fmp4::parse(data).map_err(AnswerError::Mp4)?;
+    // What costs samples would shift what is behind it: better the original than that.
+    if let Some(error) = movie.damage.errors().iter().find(|error| !is_harmless(&error.problem)) {
+        return Err(AnswerError::Mp4(error.clone()));
+    }
+    let is_sound = |track: &&Track| track.info.config.codec.is_audio() || &track.info.handler == b"soun";
+    let track = movie.tracks.iter().find(is_sound).ok_or(AnswerError::NoAudioTrack)?;
+    let first = track.samples.first().ok_or(AnswerError::NoFrames)?;
+    if track.samples.len() > MAX_FRAMES {
+        return Err(AnswerError::TooLong);
+    }
+    let params = params(&track.info.config.codec, &track.info.sample_entry, &first.data)?;
+    if !SAMPLE_RATES.contains(&params.sample_rate) || params.channels == 0 || params.frame_len == 0 {
+        return Err(AnswerError::BadConfig);
+    }
+    let timescale = track.info.config.timescale;
+    check_continuity(&track.samples, &params, timescale)?;
+
+    let samples = |time: u64| rescale(time, timescale, params.sample_rate);
+    let mut priming = samples(track.priming());
+    let cut = samples(cut_of_last(track, &params));
+    let trailing = match track.info.gapless {
+        // Two ways to say the same.
+        Some(_) => cut.max(samples(track.trailing())),
+        None => cut.saturating_add(samples(track.trailing())),
+    };
+    if priming == 0 {
+        // Many muxers write an edit list that hides nothing whatever the encoder did.
+        priming = undeclared_priming.into();
+    }
+    let total = track.samples.len() as u64 * u64::from(params.frame_len);
+    if priming.saturating_add(trailing) >= total {
+        return Err(AnswerError::NothingPresented { total });
+    }
+    let frames = track.samples.iter().map(|sample| sample.data.clone()).collect();
+    Ok(Processed { params: Arc::new(params), frames, priming, trailing, raw: data.clone() })
+}
+
+/// Damage beside the samples of the first audio track.
+fn is_harmless(problem: &Problem) -> bool {
+    matches!(
+        problem,
+        Problem::SeveralEdits
+            | Problem::ChangedMovie
+            | Problem::UnknownTrack(_)
+            | Problem::DuplicateTrack(_)
+            | Problem::TooManyTracks(_)
+    )
+}
+
+/// By how much the last frame is stated to be shorter than a frame, in the track's timescale: FFmpeg
+/// declares padding so.
+fn cut_of_last(track: &Track, params: &AudioParams) -> u64 {
+    let whole = rescale(params.frame_len.into(), params.sample_rate, track.info.config.timescale);
+    let stated = track.samples.last().map_or(0, |last| u64::from(last.duration));
+    // A tick less is the rounding of a coarse timescale; zero is "not known".
+    match whole.saturating_sub(stated) {
+        0 | 1 => 0,
+        cut if stated > 0 => cut,
+        _ => 0,
+    }
+}
+
+/// Frames are laid end to end, so a hole in the answer would shift what is behind it. Steps back are not
+/// looked at: some muxers begin each fragment at zero.
+fn check_continuity(
+    samples: &[TimedSample],
+    params: &AudioParams,
+    timescale: u32,
+) -> Result<(), AnswerError> {
+    let one = rescale(params.frame_len.into(), params.sample_rate, timescale);
+    let most = i64::try_from(one.saturating_mul(2)).unwrap_or(i64::MAX);
+    let hole = samples.windows(2).position(|pair| pair[1].dts.saturating_sub(pair[0].dts) > most);
+    hole.map_or(Ok(()), |index| Err(AnswerError::Hole { frame: index + 1 }))
+}
+
+fn params(codec: &Codec, sample_entry: &[u8; 4], first: &Bytes) -> Result<AudioParams, AnswerError> {
+    let of = |codec, config: &Bytes, sample_rate, channels, codec_string: &str| {
+        let frame_len = frame_len::of(codec, first).ok_or(AnswerError::BadConfig)?;
+        let (config, codec_string) = (config.clone(), codec_string.to_owned());
+        Ok(AudioParams { codec, config, sample_rate, channels, frame_len, codec_string })
+    };
+    match codec {
+        Codec::Aac { asc: config, channels, .. } => {
+            let aac = asc::parse(config).ok_or(AnswerError::BadConfig)?;
+            Ok(AudioParams {
+                codec: AudioCodec::Aac,
+                config: config.clone(),
+                sample_rate: aac.sample_rate,
+                channels: aac.channels.unwrap_or(*channels),
+                frame_len: aac.frame_len,
+                codec_string: aac.codec_string,
+            })
+        }
+        Codec::MpegAudio { sample_rate, channels } => {
+            of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, "mp4a.6B")
+        }
+        Codec::Ac3 { dac3, sample_rate, channels } => {
+            of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3")
+        }
+        Codec::Eac3 { dec3, sample_rate, channels } => {
+            of(AudioCodec::Eac3, dec3, *sample_rate, *channels, "ec-3")
+        }
+        Codec::Opus { dops, channels } => of(AudioCodec::Opus, dops, 48_000, *channels, "opus"),
+        _ => Err(AnswerError::Unsupported(format!("sample entry {}", sample_entry.escape_ascii()))),
+    }
+}
+
+/// `time` of `from` units per second in `to` units per second, to the nearest.
+fn rescale(time: u64, from: u32, to: u32) -> u64 {
+    let from = u128::from(from.max(1));
+    u64::try_from((u128::from(time) * u128::from(to) + from / 2) / from).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,202 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::media::AudioCodec;
+
+/// ADTS of AAC-LC, 48 kHz, stereo (channel configuration 2) or mono.
+fn adts(frames: &[&[u8]], channels: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    for frame in frames {
+        let len = frame.len() + 7;
+        out.extend([0xFF, 0xF1, 0x4C, channels << 6 | (len >> 11) as u8, (len >> 3) as u8]);
+        out.extend([(len << 5) as u8 | 0x1F, 0xFC]);
+        out.extend_from_slice(frame);
+    }
+    out
+}
+
+fn read_vec(data: Vec<u8>) -> Result<Processed, AnswerError> {
+    read(&Bytes::from(data), 0)
+}
+
+#[test]
+fn adts_is_taken_apart_without_copying() {
+    let data = Bytes::from(adts(&[b"one", b"three", &[0x1E; 300]], 2));
+    let processed = read(&data, 1600).unwrap();
+    assert_eq!(processed.frames, [&b"one"[..], b"three", &[0x1E; 300]]);
+    assert_eq!(processed.frames[0].as_ptr(), data[7..].as_ptr());
+    assert_eq!((processed.priming, processed.trailing), (1600, 0));
+    let params = &*processed.params;
+    assert_eq!((params.sample_rate, params.channels, params.frame_len), (48_000, 2, 1024));
+    assert_eq!((&params.config[..], params.codec_string.as_str()), (&[0x11, 0x90][..], "mp4a.40.2"));
+    assert_eq!(processed.raw, data);
+}
+
+#[test]
+fn id3_tags_around_adts_are_passed_over() {
+    let mut data = b"ID3\x04\0\0\0\0\0\x03abc".to_vec();
+    data.extend(adts(&[b"frame"], 2));
+    data.extend(b"TAG".iter().chain(&[0; 125]));
+    assert_eq!(read_vec(data).unwrap().frames, [&b"frame"[..]]);
+    assert!(read_vec(b"ID3\x04\0\0\x7f\x7f\x7f\x7f".to_vec()).is_err());
+}
+
+#[test]
+fn every_kind_of_bad_answer_has_its_name() {
+    let looks_like = |looks_like| Err(AnswerError::Unrecognised { looks_like });
+    assert_eq!(read_vec(Vec::new()), Err(AnswerError::Empty));
+    assert_eq!(read_vec(b"RIFF....WAVE".to_vec()), looks_like(Some("wav")));
+    assert_eq!(read_vec(b"{\"error\":1}".to_vec()), looks_like(Some("json")));
+    assert_eq!(read_vec(vec![0xFF, 0xFB, 0x90, 0x64]), looks_like(Some("mp3 without a container")));
+    assert_eq!(read_vec(vec![0xA5; 4096]), looks_like(None));
+
+    let mut changed = adts(&[b"a"], 2);
+    changed.extend(adts(&[b"b"], 1));
+    assert_eq!(read_vec(changed), Err(AnswerError::ConfigurationChange { frame: 1 }));
+
+    let mut holed = adts(&[b"a"], 2);
+    holed.extend(b"hole");
+    holed.extend(adts(&[b"b", b"c"], 2));
+    assert_eq!(read_vec(holed), Err(AnswerError::Broken { at: 8 }));
+
+    let mut several = adts(&[b"a"], 2);
+    several[6] |= 1;
+    assert!(matches!(read_vec(several), Err(AnswerError::Unsupported(_))));
+    assert_eq!(read_vec(adts(&vec![&b"x"[..]; MAX_FRAMES + 1], 2)), Err(AnswerError::TooLong));
+}
+
+#[test]
+fn adts_cut_at_any_byte_is_truncated_or_shorter_by_whole_frames() {
+    let frames: [&[u8]; 3] = [b"one", b"three", b"seven!!"];
+    let whole = adts(&frames, 2);
+    let ends = [10, 22, 36];
+    assert_eq!(whole.len(), ends[2]);
+    for cut in 1..whole.len() {
+        let result = read_vec(whole[..cut].to_vec());
+        match ends.iter().position(|&end| end == cut) {
+            Some(index) => assert_eq!(result.unwrap().frames.len(), index + 1),
+            None => assert!(result.is_err(), "cut at {cut}: {result:?}"),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(data in prop::collection::vec(any::<u8>(), 0..512)) {
+        let _ = read_vec(data);
+    }
+
+    #[test]
+    fn no_damage_to_adts_panics(at in 0_usize..36, value: u8) {
+        let mut data = adts(&[b"one", b"three", b"seven!!"], 2);
+        data[at] = value;
+        let _ = read_vec(data);
+    }
+}
+
+/// 0.3 s of a 440 Hz tone in each container and codec:
+/// `ffmpeg -f lavfi -i sine=frequency=440:sample_rate=48000:duration=0.3 -ac 2 -b:a 64k -fflags +bitexact
+/// -flags:a +bitexact -c:a CODEC FILE`, the fragmented ones with `-movflags frag_keyframe+empty_moov` and
+/// `frag_keyframe+delay_moov`; flac with `-strict -2`. video_only.mp4:
+/// `ffmpeg -f lavfi -i testsrc=size=32x32:rate=10:duration=0.3 -c:v libx264 FILE`.
+macro_rules! fixture {
+    ($name:literal) => {
+        Bytes::from_static(include_bytes!(concat!("fixtures/", $name)))
+    };
+}
+
+fn total(processed: &Processed) -> usize {
+    processed.frames.iter().map(Bytes::len).sum()
+}
+
+#[test]
+fn the_same_encoding_is_the_same_frames_in_every_container() {
+    let adts = read(&fixture!("aac.adts"), 0).unwrap();
+    for data in [fixture!("aac.mp4"), fixture!("aac_fragmented.mp4"), fixture!("aac_fragmented_edit.mp4")] {
+        let mp4 = read(&data, 0).unwrap();
+        assert_eq!(mp4.frames, adts.frames);
+        assert_eq!((mp4.params.sample_rate, mp4.params.channels, mp4.params.frame_len), (48_000, 2, 1024));
+        assert_eq!(mp4.params.codec_string, "mp4a.40.2");
+        assert!(mp4.params.config.starts_with(&adts.params.config), "{:02x?}", mp4.params.config);
+    }
+}
+
+#[test]
+fn declared_priming_counts_before_the_setting() {
+    let priming = |data: &Bytes| read(data, 1_600).map(|processed| (processed.priming, processed.trailing));
+    // 16 frames are 16384 samples, of which 14400 are the tone.
+    assert_eq!(priming(&fixture!("aac.mp4")), Ok((1_024, 960)));
+    assert_eq!(priming(&fixture!("opus.mp4")), Ok((312, 648)));
+    assert_eq!(priming(&fixture!("mp3.mp4")), Ok((1_105, 623)));
+    assert_eq!(priming(&fixture!("aac_fragmented_edit.mp4")), Ok((1_024, 960)));
+    assert_eq!(priming(&fixture!("aac_fragmented.mp4")), Ok((1_600, 960)));
+    assert_eq!(priming(&fixture!("aac.adts")), Ok((1_600, 0)));
+}
+
+#[test]
+fn other_codecs_have_their_own_grid() {
+    let grid = |data: Bytes| {
+        let processed = read(&data, 0).unwrap();
+        let params = &processed.params;
+        assert!(total(&processed) > 1_000);
+        (params.codec, params.sample_rate, params.channels, params.frame_len, processed.frames.len())
+    };
+    assert_eq!(grid(fixture!("mp3.mp4")), (AudioCodec::MpegAudio, 48_000, 2, 1_152, 14));
+    assert_eq!(grid(fixture!("ac3.mp4")), (AudioCodec::Ac3, 48_000, 2, 1_536, 10));
+    assert_eq!(grid(fixture!("eac3.mp4")), (AudioCodec::Eac3, 48_000, 2, 1_536, 10));
+    assert_eq!(grid(fixture!("opus.mp4")), (AudioCodec::Opus, 48_000, 2, 960, 16));
+}
+
+#[test]
+fn mp4_without_usable_sound_says_why() {
+    assert_eq!(read(&fixture!("video_only.mp4"), 0), Err(AnswerError::NoAudioTrack));
+    let unsupported = AnswerError::Unsupported("sample entry fLaC".to_owned());
+    assert_eq!(read(&fixture!("flac.mp4"), 0), Err(unsupported));
+    assert_eq!(
+        read(&fixture!("aac.mp4"), 20_000),
+        read(&fixture!("aac.mp4"), 0),
+        "the setting is for what is not declared"
+    );
+    let all = 16 * 1_024;
+    assert_eq!(
+        read(&fixture!("aac_fragmented.mp4"), all),
+        Err(AnswerError::NothingPresented { total: all.into() })
+    );
+}
+
+#[test]
+fn mp4_cut_at_any_byte_never_passes_for_whole() {
+    // Behind the last sample of a fragmented file may come an index that nobody needs.
+    for (data, whole_from) in [
+        (fixture!("aac.mp4"), fixture!("aac.mp4").len()),
+        (fixture!("aac_fragmented.mp4"), end_of_mdat(&fixture!("aac_fragmented.mp4"))),
+    ] {
+        let frames = read(&data, 0).unwrap().frames;
+        for cut in 0..data.len() {
+            let result = read(&data.slice(..cut), 0);
+            if cut < whole_from {
+                assert!(result.is_err(), "cut at {cut} of {}", data.len());
+            } else if let Ok(processed) = result {
+                assert_eq!(processed.frames, frames);
+            }
+        }
+    }
+}
+
+/// Where the last `mdat` ends.
+fn end_of_mdat(data: &[u8]) -> usize {
+    let at = data.windows(4).rposition(|window| window == b"mdat").unwrap() - 4;
+    at + u32::from_be_bytes(*data[at..].first_chunk().unwrap()) as usize
+}
+
+proptest! {
+    #[test]
+    fn no_damage_to_mp4_panics(at in 0_usize..3_600, value: u8, fragmented: bool) {
+        let mut data = if fragmented { fixture!("aac_fragmented.mp4") } else { fixture!("aac.mp4") }.to_vec();
+        let at = at % data.len();
+        data[at] = value;
+        if let Ok(processed) = read_vec(data) {
+            prop_assert!(processed.frames.len() <= MAX_FRAMES && processed.params.frame_len > 0);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What a stream tells about itself: plain snapshots, as the API shows them (DESIGN section 6).
+//!
+//! A snapshot is a copy: whoever reads it holds nothing of the stream. Addresses in it are redacted.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use crate::config::StreamSettings;
+use crate::media::StreamId;
+use crate::storage;
+
+/// One stream at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamStatus {
+    pub is_running: bool,
+    pub phase: Phase,
+    pub stream_id: StreamId,
+    /// Without user, password and query.
+    pub source_url: String,
+    /// ISO 8601, when the stream was started.
+    pub start_time: Option<String>,
+    /// Seconds since the start; of a stopped stream, how long it ran.
+    pub uptime: f64,
+    /// The last thing that went wrong, as a person should read it; kept after it is over.
+    pub last_error: Option<String>,
+    pub stats: Stats,
+    pub modules: Modules,
+    /// The newest batches, oldest first.
+    pub batches: RecentBatches,
+}
+
+impl StreamStatus {
+    /// A stream that has just been asked for.
+    pub fn starting(settings: &StreamSettings) -> Self {
+        Self {
+            is_running: true,
+            phase: Phase::Fetching,
+            stream_id: settings.stream_id.clone(),
+            source_url: settings.source_url.to_string(),
+            start_time: None,
+            uptime: 0.0,
+            last_error: None,
+            stats: Stats::default(),
+            modules: Modules::default(),
+            batches: RecentBatches::default(),
+        }
+    }
+}
+
+/// How far the stream has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Not running.
+    #[default]
+    Idle,
+    /// Looking for or capturing the first batch.
+    Fetching,
+    /// The first batch is at the processor or waits for its playout.
+    Processing,
+    /// Output is due and sent.
+    Publishing,
+    /// Ended, or kept from working, by an error: see `lastError`.
+    Error,
+}
+
+/// Totals since the stream's start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stats {
+    pub segments_captured: u64,
+    pub bytes_captured: u64,
+    pub batches_captured: u64,
+    /// Published with the processor's answer.
+    pub batches_processed: u64,
+    /// Published with the fallback.
+    pub batches_fallback: u64,
+    /// The same by reason, for example `late`, `error`, `disconnected`, `breaker`.
+    pub fallback_reasons: BTreeMap<String, u64>,
+    /// Output time that has been played.
+    pub published_seconds: f64,
+    pub bytes_published: u64,
+    /// Bits per second that leave now, of all outputs together.
+    pub bitrate: f64,
+    /// From the capture of what plays now until it played: how far the output is behind the source.
+    pub lag_seconds: Option<f64>,
+    /// How long after it was due the last packet left, and the worst ever.
+    pub lateness_ms: f64,
+    pub max_lateness_ms: f64,
+    /// Holes in what was captured.
+    pub gaps: u64,
+    /// Output time that was filled by held pictures and silence.
+    pub held_seconds: f64,
+    pub storage: storage::Stats,
+}
+
+/// Each stage in its own words.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Modules {
+    pub stream_fetcher: Fetcher,
+    pub audio_processor: Processor,
+    pub remuxer: Remuxer,
+    pub stream_publisher: Publisher,
+}
+
+/// The source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fetcher {
+    /// `connecting`, `live`, `stalled`, `ended` or `failed`.
+    pub state: String,
+    /// The playlist's own number of the last segment.
+    pub media_sequence: Option<u64>,
+    pub target_duration: Option<f64>,
+    pub segments: u64,
+    pub bytes: u64,
+    pub retries: u64,
+    pub gaps: u64,
+    pub discontinuities: u64,
+    /// Seconds since the last segment arrived.
+    pub last_segment_age: Option<f64>,
+    pub last_error: Option<String>,
+}
+
+/// The connection to the audio processor and what became of the fragments.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Processor {
+    pub url: String,
+    pub connected: bool,
+    pub in_flight: u64,
+    pub queued: u64,
+    pub sent: u64,
+    pub answered: u64,
+    pub errors: u64,
+    /// Answers that came after their deadline and were thrown away.
+    pub late: u64,
+    pub reconnects: u64,
+    /// After 5 failures in a row fragments go straight to the fallback.
+    pub breaker_open: bool,
+    pub last_latency_ms: Option<f64>,
+    pub avg_latency_ms: Option<f64>,
+    pub max_latency_ms: Option<f64>,
+    /// The `processingBudget` in seconds with which every answer so far would have been in time.
+    pub budget_needed: Option<f64>,
+    pub last_error: Option<String>,
+}
+
+/// Demultiplexing, fitting and putting together again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Remuxer {
+    pub batches: u64,
+    pub video_codec: Option<String>,
+    pub audio_codec: Option<String>,
+    pub width: Option<u32>,
+    pub height: Option<u32>,
+    pub sample_rate: Option<u32>,
+    pub channels: Option<u16>,
+    /// Silent frames put in where the source or the answer had none.
+    pub silent_frames: u64,
+    /// Frames cut from answers that were too long.
+    pub trimmed_frames: u64,
+    /// Damaged access units and packets that were dropped.
+    pub dropped: u64,
+    pub configuration_changes: u64,
+    pub last_error: Option<String>,
+}
+
+/// All RTMP outputs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Publisher {
+    /// At least one output is connected.
+    pub connected: bool,
+    pub outputs: Vec<Output>,
+    pub last_error: Option<String>,
+}
+
+/// One RTMP output.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// Without query and with the stream key shortened.
+    pub url: String,
+    /// `connecting`, `publishing`, `waiting` (to reconnect) or `ended`.
+    pub state: String,
+    pub connected: bool,
+    pub bytes: u64,
+    pub published_seconds: f64,
+    pub reconnects: u64,
+    /// Packets that were due while the output was away.
+    pub dropped: u64,
+    pub lateness_ms: f64,
+    pub last_error: Option<String>,
+}
+
+/// What became of one batch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchStatus {
+    pub number: u64,
+    pub state: BatchState,
+    pub outcome: Option<Outcome>,
+    /// Why the outcome is a fallback.
+    pub reason: Option<String>,
+    /// How long the batch plays.
+    pub duration_ms: i64,
+    /// How long the processor took.
+    pub latency_ms: Option<f64>,
+}
+
+/// Where a batch is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchState {
+    #[default]
+    Captured,
+    /// At the processor, or waiting to be sent.
+    Processing,
+    /// Decided: waits for its playout.
+    Ready,
+    Publishing,
+    Published,
+    /// Archived, or lost.
+    Dropped,
+}
+
+/// Which sound a batch got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    Processed,
+    Fallback,
+}
+
+/// The newest batches in order of their numbers; older ones are forgotten.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct RecentBatches(VecDeque<BatchStatus>);
+
+impl RecentBatches {
+    /// Ten minutes of 30 s batches.
+    pub const KEPT: usize = 20;
+
+    /// Changes the entry of batch `number`, which is made if it is newer than all others. An entry that
+    /// was already forgotten stays so.
+    pub fn update(&mut self, number: u64, change: impl FnOnce(&mut BatchStatus)) {
+        if let Some(entry) = self.0.iter_mut().rev().find(|entry| entry.number == number) {
+            return change(entry);
+        }
+        if self.0.back().is_some_and(|last| last.number > number) {
+            return;
+        }
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        let mut entry = BatchStatus { number, ..BatchStatus::default() };
+        change(&mut entry);
+        self.0.push_back(entry);
+    }
+
+    /// Oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &BatchStatus> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_batches_are_kept_and_the_forgotten_stay_forgotten() {
+        let mut recent = RecentBatches::default();
+        for number in 0..30 {
+            recent.update(number, |batch| batch.duration_ms = 30_000);
+        }
+        recent.update(29, |batch| batch.state = BatchState::Published);
+        recent.update(3, |batch| batch.state = BatchState::Published);
+        let numbers: Vec<_> = recent.iter().map(|batch| batch.number).collect();
+        assert_eq!(numbers, (10..30).collect::<Vec<_>>());
+        assert_eq!(recent.iter().last().map(|batch| batch.state), Some(BatchState::Published));
+    }
+
+    #[test]
+    fn a_snapshot_has_the_documented_names() {
+        let settings = crate::config::Invalid::from_json::<crate::config::StreamOptions>(
+            br#"{"sourceUrl":"http://h/a.m3u8?key=secret","streamId":"a"}"#,
+        )
+        .unwrap()
+        .resolve()
+        .unwrap();
+        let mut status = StreamStatus::starting(&settings);
+        status.batches.update(4, |batch| batch.outcome = Some(Outcome::Fallback));
+        let json = serde_json::to_value(&status).unwrap();
+        for name in
+            ["isRunning", "phase", "streamId", "sourceUrl", "startTime", "uptime", "lastError", "stats"]
+        {
+            assert!(json.get(name).is_some(), "{name}");
+        }
+        for name in ["streamFetcher", "audioProcessor", "remuxer", "streamPublisher"] {
+            assert!(json["modules"].get(name).is_some(), "{name}");
+        }
+        assert_eq!(json["phase"], "fetching");
+        assert_eq!(json["batches"][0]["number"], 4);
+        assert_eq!(json["batches"][0]["outcome"], "fallback");
+        assert!(!json.to_string().contains("secret"));
+    }
+}

@@ -1,0 +1,125 @@
+//! A client under test, with both ends of its channels.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use overdub::clock::Clock;
+use overdub::echo;
+use overdub::media::{AudioCodec, AudioParams, Flicks, StreamId};
+use overdub::roundtrip::{self, Outcome, Request, Settings, Status};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Nothing in these tests takes longer; what hangs is a failure and not a hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Client {
+    pub(crate) clock: Clock,
+    /// `None` once there are no more requests.
+    pub(crate) requests: Option<mpsc::Sender<Request>>,
+    pub(crate) outcomes: mpsc::Receiver<Outcome>,
+    pub(crate) status: watch::Receiver<Status>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Client {
+    pub(crate) fn start(url: &str) -> Self {
+        Self::with(settings(url))
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let clock = Clock::start();
+        let (requests, requested) = mpsc::channel(16);
+        let (ended, outcomes) = mpsc::channel(16);
+        let (shown, status) = watch::channel(Status::default());
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(roundtrip::run(settings, clock, requested, ended, shown, stop.clone()));
+        Self { clock, requests: Some(requests), outcomes, status, stop, task }
+    }
+
+    /// Asks for batch `number` to be processed within `allowed`.
+    pub(crate) async fn request(&self, number: u64, audio: &Bytes, allowed: Duration) {
+        let request = Request {
+            number,
+            audio: audio.clone(),
+            duration: Flicks::from_millis(1_000),
+            pts: Flicks::from_millis(1_400),
+            params: params(),
+            program_date_time: None,
+            file_name: "audio.fmp4".to_owned(),
+            deadline: self.clock.now() + allowed,
+        };
+        self.requests.as_ref().expect("not closed").send(request).await.expect("the client runs");
+    }
+
+    pub(crate) async fn outcome(&mut self) -> Outcome {
+        let outcome = tokio::time::timeout(PATIENCE, self.outcomes.recv()).await.expect("an outcome in time");
+        outcome.expect("the client runs")
+    }
+
+    /// Waits until the status is as wanted.
+    pub(crate) async fn until(&mut self, what: &str, wanted: impl FnMut(&Status) -> bool) -> Status {
+        let mut status = self.status.clone();
+        let waited = tokio::time::timeout(PATIENCE, status.wait_for(wanted)).await;
+        match waited {
+            Ok(Ok(status)) => status.clone(),
+            _ => panic!("{what} never came: {:#?}", self.status.borrow()),
+        }
+    }
+
+    /// No more requests: the client ends by itself.
+    pub(crate) async fn finish(mut self) -> Status {
+        self.requests = None;
+        tokio::time::timeout(PATIENCE, &mut self.task).await.expect("the client ends").expect("no panic");
+        self.status.borrow().clone()
+    }
+}
+
+pub(crate) fn settings(url: &str) -> Settings {
+    Settings::new(url.parse().expect("a URL"), StreamId::new("test").expect("an id"))
+}
+
+fn params() -> Arc<AudioParams> {
+    Arc::new(AudioParams {
+        codec: AudioCodec::Aac,
+        config: Bytes::from_static(&[0x11, 0x90]),
+        sample_rate: 48_000,
+        channels: 2,
+        frame_len: 1024,
+        codec_string: "mp4a.40.2".to_owned(),
+    })
+}
+
+/// `count` ADTS frames of `len` bytes of payload `fill` each: what the echo sends back can be taken apart.
+pub(crate) fn adts(count: usize, len: usize, fill: u8) -> Bytes {
+    let size = len + 7;
+    let mut frame = vec![0xFF, 0xF1, 0x4C, 0x80 | (size >> 11) as u8, (size >> 3) as u8];
+    frame.extend([(size << 5) as u8 | 0x1F, 0xFC]);
+    frame.resize(size, fill);
+    frame.repeat(count).into()
+}
+
+/// Our own echo processor, serving until dropped.
+pub(crate) struct Echo {
+    pub(crate) url: String,
+    stop: CancellationToken,
+}
+
+impl Echo {
+    pub(crate) async fn start(options: echo::Options) -> Self {
+        let server = echo::Server::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
+        let url = format!("http://{}", server.local_addr().expect("bound"));
+        let stop = CancellationToken::new();
+        tokio::spawn(server.run(stop.clone()));
+        Self { url, stop }
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

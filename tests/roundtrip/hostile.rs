@@ -1,0 +1,194 @@
+//! Servers that are not there, or not what they should be.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use overdub::roundtrip::{Failure, Settings, SizeLimit};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
+
+use crate::harness::{Client, adts, settings};
+
+const OPEN: &str = r#"0{"sid":"s","upgrades":[],"pingInterval":1500,"pingTimeout":1500,"maxPayload":1000}"#;
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
+}
+
+/// Accepts a WebSocket; also the path with query, and the header `x-key`.
+#[expect(clippy::result_large_err, reason = "the callback is of tungstenite's type")]
+async fn accept(listener: &TcpListener) -> (WebSocketStream<TcpStream>, String, String) {
+    let (tcp, _) = listener.accept().await.expect("a client");
+    let (mut uri, mut key) = (String::new(), String::new());
+    let inspect = |request: &Request, response: Response| {
+        uri = request.uri().to_string();
+        key = request.headers().get("x-key").map_or("", |key| key.to_str().unwrap_or("")).to_owned();
+        Ok(response)
+    };
+    let socket = accept_hdr_async(tcp, inspect).await.expect("a WebSocket client");
+    (socket, uri, key)
+}
+
+async fn say(socket: &mut WebSocketStream<TcpStream>, text: &str) {
+    socket.send(Message::text(text)).await.expect("the client listens");
+}
+
+async fn hear(socket: &mut WebSocketStream<TcpStream>) -> String {
+    socket.next().await.expect("open").expect("a frame").into_text().expect("text").to_string()
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn nobody_there_is_the_fallback_at_the_deadline_and_no_busy_loop() {
+    let (listener, address) = listen().await;
+    let mut client =
+        Client::with(Settings { connect_timeout: Duration::from_millis(300), ..settings(&url(address)) });
+    // Each connection is closed at once; counting them shows how often it is tried.
+    let knocks = tokio::spawn(async move {
+        let mut knocks = 0;
+        let _ = tokio::time::timeout(Duration::from_secs(4), async {
+            while listener.accept().await.is_ok() {
+                knocks += 1;
+            }
+        })
+        .await;
+        knocks
+    });
+    let asked_at = client.clock.now();
+    client.request(0, &adts(1, 10, 0), Duration::from_secs(1)).await;
+    assert_eq!(client.outcome().await.result, Err(Failure::Disconnected { sent: false }));
+    let waited = client.clock.now().saturating_since(asked_at);
+    assert!((Duration::from_millis(950)..Duration::from_secs(3)).contains(&waited), "{waited:?}");
+    // Waits of 250, 500, 1000, 2000 ms, each shortened by up to a half.
+    let knocks = knocks.await.expect("counted");
+    assert!((2..=7).contains(&knocks), "{knocks}");
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_given_up() {
+    let (listener, address) = listen().await;
+    let mut client =
+        Client::with(Settings { connect_timeout: Duration::from_millis(300), ..settings(&url(address)) });
+    let (_silent, _) = listener.accept().await.expect("a client");
+    let status = client.until("an error", |status| status.last_error.is_some()).await;
+    assert_eq!(status.last_error.as_deref(), Some("no connection within 0.3 s"));
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn credentials_go_with_the_handshake_and_a_refusal_is_shown() {
+    let (listener, address) = listen().await;
+    let url = format!("http://{address}/dub?token=secret");
+    let mut wanted = Settings { auth: Some(json!({"password": "open"})), ..settings(&url) };
+    wanted.headers.push(("x-key".to_owned(), "k".to_owned()));
+    let mut client = Client::with(wanted);
+    let (mut socket, uri, key) = accept(&listener).await;
+    assert_eq!(uri, "/socket.io/?token=secret&EIO=4&transport=websocket");
+    assert_eq!(key, "k");
+    say(&mut socket, OPEN).await;
+    assert_eq!(hear(&mut socket).await, r#"40/dub,{"password":"open"}"#);
+    say(&mut socket, r#"44/dub,{"message":"wrong password"}"#).await;
+    let status = client.until("an error", |status| status.last_error.is_some()).await;
+    let error = status.last_error.as_deref().expect("an error");
+    assert_eq!(error, "processor refused the connection: wrong password");
+    assert!(!format!("{status:?}").contains("secret"), "{status:?}");
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn what_the_server_would_not_take_is_not_sent() {
+    let (listener, address) = listen().await;
+    let mut client = Client::start(&url(address));
+    client.request(0, &adts(1, 994, 0), Duration::from_secs(5)).await;
+    client.request(1, &adts(1, 993, 0), Duration::from_secs(5)).await;
+    let (mut socket, ..) = accept(&listener).await;
+    say(&mut socket, OPEN).await;
+    assert_eq!(hear(&mut socket).await, "40");
+    say(&mut socket, r#"40{"sid":"x"}"#).await;
+    let failure = client.outcome().await.result.expect_err("too large");
+    assert_eq!(failure, Failure::TooLarge { size: 1001, limit: SizeLimit::Server(1000) });
+    assert!(hear(&mut socket).await.contains("test_batch-1"));
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_answered_and_one_that_stops_ends_the_connection() {
+    let (listener, address) = listen().await;
+    let mut client = Client::start(&url(address));
+    let (mut socket, ..) = accept(&listener).await;
+    say(&mut socket, OPEN).await;
+    hear(&mut socket).await;
+    say(&mut socket, r#"40{"sid":"x"}"#).await;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        say(&mut socket, "2").await;
+        assert_eq!(hear(&mut socket).await, "3");
+    }
+    assert!(client.status.borrow().connected);
+    // An event that asks for an acknowledgement gets one.
+    say(&mut socket, r#"4212["hello",{}]"#).await;
+    assert_eq!(hear(&mut socket).await, "4312[]");
+    let status = client.until("the loss", |status| !status.connected && status.connections == 1).await;
+    assert_eq!(status.last_error.as_deref(), Some("no sign of life for 3 s"));
+    // And it comes back.
+    let (mut socket, ..) = accept(&listener).await;
+    say(&mut socket, OPEN).await;
+    hear(&mut socket).await;
+    say(&mut socket, r#"40{"sid":"x"}"#).await;
+    client.until("the second connection", |status| status.connections == 2).await;
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn nonsense_is_counted_and_the_connection_goes_on() {
+    let (listener, address) = listen().await;
+    let mut client = Client::start(&url(address));
+    let (mut socket, ..) = accept(&listener).await;
+    say(&mut socket, OPEN).await;
+    hear(&mut socket).await;
+    say(&mut socket, r#"40{"sid":"x"}"#).await;
+    for nonsense in ["", "4", "42", "42[]", "45x", "459999-[\"a\"]", "42[\"fragment:processed\"]"] {
+        say(&mut socket, nonsense).await;
+    }
+    socket.send(Message::binary(vec![0; 10])).await.expect("the client listens");
+    say(&mut socket, r#"42["fragment:processed",{"fragment":{"id":"test_batch-7"}}]"#).await;
+    say(&mut socket, r#"42["fragment:status",{"load":0.5}]"#).await;
+    let status = client.until("the status", |status| status.processor_status.is_some()).await;
+    assert_eq!((status.bad_messages, status.unknown_ids, status.connections), (8, 1, 1), "{status:#?}");
+    assert_eq!(status.processor_status.as_deref(), Some(r#"{"load":0.5}"#));
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn https_begins_with_tls_and_a_server_without_it_is_named() {
+    let (listener, address) = listen().await;
+    let url = format!("https://localhost:{}", address.port());
+    let mut client = Client::start(&url);
+    let (mut tcp, _) = listener.accept().await.expect("a client");
+    let mut hello = [0; 3];
+    tcp.read_exact(&mut hello).await.expect("the client speaks first");
+    // A handshake record of TLS (RFC 8446 5.1), and nothing in the clear before it.
+    assert_eq!(hello, [0x16, 0x03, 0x01]);
+    tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("the client reads");
+    let status = client.until("an error", |status| status.last_error.is_some()).await;
+    let error = status.last_error.expect("an error");
+    assert!(error.starts_with("websocket: ") && error.contains("corrupt message"), "{error}");
+    client.stop.cancel();
+    client.finish().await;
+}

@@ -1,0 +1,9 @@
+//! The round trip over real sockets: against our own echo, processors of other makes, and a hostile one.
+
+#[path = "../support/processors.rs"]
+mod processors;
+
+mod echo;
+mod harness;
+mod hostile;
+mod others;

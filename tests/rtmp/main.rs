@@ -1,0 +1,9 @@
+//! The publisher against real RTMP servers: our own strict one, and nginx with libnginx-mod-rtmp, which this
+//! starts itself. Clips are made and streams are judged by FFmpeg. A tool that is missing is a failure.
+
+mod clip;
+mod nginx;
+mod run;
+mod sink;
+mod srs;
+mod tools;

@@ -1,0 +1,135 @@
+//! Audio processors of other makes, as child processes: Node's socket.io and python-socketio.
+//!
+//! What they need is installed on first use, pinned by their lock files: `npm ci` beside the script, and a
+//! virtual environment under `target/tmp`. A missing tool is a failure that says what to install.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+
+/// From start to "listening"; a cold Python on a busy machine takes seconds.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Which server the processor is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Node,
+    Python,
+}
+
+/// A running processor; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Processor {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Processor {
+    /// Starts one on `port` of 127.0.0.1, 0 for a free one, that answers after `delay`, and waits until it
+    /// listens.
+    pub(crate) async fn start(kind: Kind, port: u16, delay: Duration) -> Self {
+        let program = tokio::task::spawn_blocking(move || kind.install()).await.expect("installed");
+        let mut command = tokio::process::Command::new(program);
+        command.arg(kind.script()).arg(port.to_string()).arg(delay.as_millis().to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{kind:?} processor: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        let port = tokio::time::timeout(START_TIMEOUT, listening(&mut lines))
+            .await
+            .unwrap_or_else(|_| panic!("{kind:?} processor did not listen within {START_TIMEOUT:?}"))
+            .unwrap_or_else(|| panic!("{kind:?} processor ended before it listened"));
+        // Read on, so that the processor never waits for a full pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { child, port }
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it without warning, as SIGKILL does, and waits until its port is free.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.expect("the processor was running");
+    }
+}
+
+impl Kind {
+    fn folder(self) -> PathBuf {
+        let name = match self {
+            Self::Node => "node",
+            Self::Python => "python",
+        };
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processors").join(name)
+    }
+
+    fn script(self) -> PathBuf {
+        self.folder().join(match self {
+            Self::Node => "echo.js",
+            Self::Python => "echo.py",
+        })
+    }
+
+    /// Installs what the script needs, once, and returns the interpreter to run it with.
+    fn install(self) -> PathBuf {
+        let folder = self.folder();
+        let environments = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processors");
+        fs::create_dir_all(&environments).expect("target/tmp can be written");
+        // Test binaries run side by side; one of them installs.
+        let lock = File::create(environments.join(format!("{self:?}.lock"))).expect("lock file");
+        lock.lock().expect("lock");
+        match self {
+            Self::Node => {
+                once(&folder.join("package-lock.json"), &folder.join("node_modules/.installed"), || {
+                    let mut npm = Command::new("npm");
+                    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
+                    succeed(
+                        &mut npm,
+                        "install Node.js 18 or later with npm (Debian: apt-get install nodejs npm)",
+                    );
+                });
+                "node".into()
+            }
+            Self::Python => {
+                let environment = environments.join("python");
+                let requirements = folder.join("requirements.txt");
+                once(&requirements, &environment.join(".installed"), || {
+                    let hint = "install Python 3.9 or later with venv (Debian: apt-get install python3-venv)";
+                    succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment), hint);
+                    let mut pip = Command::new(environment.join("bin/pip"));
+                    succeed(pip.args(["install", "--quiet", "--requirement"]).arg(&requirements), hint);
+                });
+                environment.join("bin/python")
+            }
+        }
+    }
+}
+
+/// Runs `install` unless `stamp` says that it was done for the present content of `pinned`.
+fn once(pinned: &Path, stamp: &Path, install: impl FnOnce()) {
+    let wanted = fs::read(pinned).unwrap_or_else(|error| panic!("{}: {error}", pinned.display()));
+    if fs::read(stamp).is_ok_and(|installed| installed == wanted) {
+        return;
+    }
+    install();
+    fs::write(stamp, wanted).unwrap_or_else(|error| panic!("{}: {error}", stamp.display()));
+}
+
+fn succeed(command: &mut Command, hint: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {hint}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}; {hint}\n{stderr}", output.status);
+}
+
+async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<u16> {
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(port) = line.strip_prefix("listening ") {
+            return port.trim().parse().ok();
+        }
+    }
+    None
+}
