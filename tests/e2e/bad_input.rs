@@ -113,7 +113,8 @@ async fn a_server_that_refuses_ends_publish_with_one_line() {
         "-c",
         "copy",
         "-movflags",
-        "frag_keyframe+empty_moov",
+        // Without delay_moov FFmpeg writes the header before it knows the AudioSpecificConfig.
+        "frag_keyframe+empty_moov+delay_moov",
     ]);
     command.args(["-bsf:a", "aac_adtstoasc"]).arg(&mp4);
     run(&mut command, Duration::from_secs(30)).await.success("making an MP4");
