@@ -77,7 +77,7 @@ pub(super) fn load(path: &Path) -> anyhow::Result<Movie> {
 }
 
 /// The first track with this handler.
-pub(super) fn track<'a>(movie: &'a Movie, handler: [u8; 4]) -> anyhow::Result<&'a Track> {
+pub(super) fn track(movie: &Movie, handler: [u8; 4]) -> anyhow::Result<&Track> {
     let found = movie.tracks.iter().find(|track| track.info.handler == handler);
     found
         .filter(|track| !track.samples.is_empty())

@@ -99,7 +99,7 @@ impl Output {
                 biased;
                 () = stop.cancelled() => break,
                 outcome = outcomes.recv(), if !waiting.is_empty() => match outcome {
-                    Some(outcome) => self.outcome(&mut waiting, outcome),
+                    Some(outcome) => self.outcome(&mut waiting, &outcome),
                     // The round trip is gone: everything gets the fallback.
                     None => waiting.iter_mut().for_each(|next| next.requested = false),
                 },
@@ -158,7 +158,7 @@ impl Output {
         last
     }
 
-    fn outcome(&mut self, waiting: &mut VecDeque<Captured>, outcome: Outcome) {
+    fn outcome(&mut self, waiting: &mut VecDeque<Captured>, outcome: &Outcome) {
         // Outcomes come in the order of the batches; one for a batch that is not waiting has no place.
         if waiting.front().is_some_and(|next| next.batch.number == outcome.number)
             && let Some(next) = waiting.pop_front()
@@ -167,9 +167,9 @@ impl Output {
         }
     }
 
-    fn decide(&mut self, captured: &Captured, outcome: Option<Outcome>) {
+    fn decide(&mut self, captured: &Captured, outcome: Option<&Outcome>) {
         let batch = &captured.batch;
-        let answer = match &outcome {
+        let answer = match outcome {
             Some(Outcome { result: Ok(processed), .. }) => Some(processed),
             _ => None,
         };
@@ -181,7 +181,7 @@ impl Output {
             }
             (None, _) => None,
         };
-        self.board.decided(batch.number, outcome.as_ref(), self.sound.configuration_changes());
+        self.board.decided(batch.number, outcome, self.sound.configuration_changes());
         let origin = batch.start - batch.shift;
         match mp4::file(batch.video.as_ref(), audio.as_ref(), origin) {
             Ok(file) => self.writer.batch_file(batch.number, Artifact::Output, file.into_iter().collect()),

@@ -96,7 +96,7 @@ pub async fn run(
                     }
                 }
                 while let Some(cut) = segmenter.poll() {
-                    match muxer.mux(cut) {
+                    match muxer.mux(&cut) {
                         Ok(segment) => preview.window().push(segment),
                         Err(error) => tracing::warn!(%error, "a segment is missing in the preview"),
                     }

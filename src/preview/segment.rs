@@ -45,8 +45,8 @@ pub(super) struct Muxer {
 impl Muxer {
     /// A track that was there and is missing in this cut stays in the init segment: sound that is dropped
     /// for a batch is no reason for players to set up their decoders anew.
-    pub(super) fn mux(&mut self, cut: Cut) -> Result<Segment, WriteError> {
-        let made = self.try_mux(&cut);
+    pub(super) fn mux(&mut self, cut: &Cut) -> Result<Segment, WriteError> {
+        let made = self.try_mux(cut);
         self.interrupted = made.is_err();
         made
     }

@@ -166,7 +166,7 @@ fn a_picture_that_is_missing_for_long_does_not_hold_the_sound() {
 
 fn segments(packets: Vec<Packet>) -> Vec<Segment> {
     let mut muxer = Muxer::default();
-    cuts(packets).into_iter().map(|cut| muxer.mux(cut).unwrap()).collect()
+    cuts(packets).into_iter().map(|cut| muxer.mux(&cut).unwrap()).collect()
 }
 
 fn text(window: &Window, name: &str) -> String {
