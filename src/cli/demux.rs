@@ -58,12 +58,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     demuxer.finish();
     work.drain(&mut demuxer)?;
     let report = work.finish()?;
-    for (wanted, got, what) in
-        [(&args.video, &report.video, "picture"), (&args.audio, &report.audio, "sound")]
-    {
-        if wanted.is_some() && got.as_ref().is_none_or(|summary| summary.samples == 0) {
-            bail!("{shown} has no {what} that can be demuxed");
-        }
+    if report.video.is_none() && report.audio.is_none() {
+        bail!("{shown} has nothing that was asked for and can be demuxed");
+    }
+    let missing = [(&args.video, &report.video, "picture"), (&args.audio, &report.audio, "sound")]
+        .map(|(wanted, got, what)| (wanted.is_some() && got.is_none()).then_some(what));
+    // A file with one track of the two is no failure: what there is was written.
+    for what in missing.into_iter().flatten() {
+        print::error_line(&format!("{shown} has no {what} that can be demuxed: nothing was written for it"));
     }
     if args.json {
         return print::json(&report);
@@ -146,8 +148,8 @@ impl Work {
     }
 
     fn finish(mut self) -> anyhow::Result<Report> {
-        self.report.video = self.video.file.map(TrackFile::finish).transpose()?;
-        self.report.audio = self.audio.file.map(TrackFile::finish).transpose()?;
+        self.report.video = self.video.file.map(TrackFile::finish).transpose()?.flatten();
+        self.report.audio = self.audio.file.map(TrackFile::finish).transpose()?.flatten();
         Ok(self.report)
     }
 }

@@ -62,8 +62,12 @@ impl Command {
     fn default_log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Echo(_) => "info",
-            Self::Run(_) | Self::Demo(_) => "warn",
-            Self::Run(_) | Self::Demux(_) | Self::Remux(_) | Self::Publish(_) | Self::Probe(_) => "warn",
+            Self::Run(_)
+            | Self::Demo(_)
+            | Self::Demux(_)
+            | Self::Remux(_)
+            | Self::Publish(_)
+            | Self::Probe(_) => "warn",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One elementary stream as a fragmented MP4 file, written as it comes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -114,10 +114,15 @@ impl TrackFile {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> anyhow::Result<Summary> {
+    pub(super) fn finish(mut self) -> anyhow::Result<Option<Summary>> {
         self.flush(None)?;
         self.out.flush().with_context(|| format!("cannot write {}", self.path.display()))?;
-        Ok(self.summary)
+        if self.summary.samples == 0 {
+            // An empty file would look like a result.
+            fs::remove_file(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))?;
+            return Ok(None);
+        }
+        Ok(Some(self.summary))
     }
 
     fn count(&mut self, sample: &ts::Sample) {

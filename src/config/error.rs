@@ -23,6 +23,10 @@ impl Invalid {
 
     /// Reads a JSON object; a wrong type or an unknown name is reported under its own path.
     pub fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Self> {
+        // serde takes a list for a struct too, by position.
+        if body.trim_ascii_start().first().is_some_and(|byte| *byte != b'{') {
+            return Err(Self::new("", "expected a JSON object"));
+        }
         let mut json = serde_json::Deserializer::from_slice(body);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();

@@ -248,6 +248,15 @@ impl Board {
             outputs,
         };
         status.stats.storage = self.writer.stats();
+        if status.last_error.is_none() {
+            let modules = &status.modules;
+            let theirs = [
+                &modules.stream_publisher.last_error,
+                &modules.stream_fetcher.last_error,
+                &modules.audio_processor.last_error,
+            ];
+            status.last_error = theirs.into_iter().flatten().next().cloned();
+        }
         status
     }
 

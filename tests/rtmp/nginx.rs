@@ -9,7 +9,7 @@ use overdub::publish::Settings;
 use tempfile::TempDir;
 
 use crate::clip;
-use crate::run::Publishing;
+use crate::run::{ALONE, Publishing};
 use crate::tools::{run, tool};
 
 /// Where Debian's libnginx-mod-rtmp puts its module.
@@ -76,6 +76,7 @@ fn hash(file: &[u8], track: &str, folder: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_records_and_relays_every_packet_unchanged() {
+    let _alone = ALONE.lock().await;
     let nginx = Nginx::start();
     let file = clip::flv(8);
     let mut publishing = Publishing::start(Settings::new(nginx.url()), clip::packets(&file));
@@ -121,6 +122,7 @@ fn probe(url: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_and_started_again_gets_the_stream_from_a_keyframe() {
+    let _alone = ALONE.lock().await;
     let mut nginx = Nginx::start();
     let file = clip::flv(12);
     let mut publishing = Publishing::start(Settings::new(nginx.url()), clip::packets(&file));

@@ -6,9 +6,12 @@ use overdub::clock::Clock;
 use overdub::media::{Flicks, Packet};
 use overdub::playout::Playout;
 use overdub::publish::{self, Settings, Status};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+/// Held by each test that measures time: another one's encoder would take the processor from it.
+pub(crate) static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// A publisher at work.
 pub(crate) struct Publishing {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clip;
-use crate::run::Publishing;
+use crate::run::{ALONE, Publishing};
 
 /// A sink at work.
 struct Sink {
@@ -55,6 +55,7 @@ const KEY: &str = "key?token=1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_clip_breaks_no_rule_and_arrives_whole_and_paced() {
+    let _alone = ALONE.lock().await;
     let sink = Sink::start(anywhere(), Behaviour::Accept).await;
     let packets = clip::packets(&clip::flv(6));
     let mut publishing = Publishing::start(sink.settings(), packets.clone());
@@ -83,6 +84,7 @@ fn same(got: &[Packet], sent: &[Packet]) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn video_alone_and_sound_alone_are_streams_too() {
+    let _alone = ALONE.lock().await;
     let sink = Sink::start(anywhere(), Behaviour::Accept).await;
     let packets = clip::packets(&clip::flv(2));
     for video in [true, false] {
@@ -104,6 +106,7 @@ async fn video_alone_and_sound_alone_are_streams_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_anything_is_due_the_connection_is_kept_alive() {
+    let _alone = ALONE.lock().await;
     let sink = Sink::start(anywhere(), Behaviour::Accept).await;
     let mut publishing = Publishing::start(sink.settings(), clip::packets(&clip::flv(1)));
     publishing.status.wait_for(Status::is_connected).await.unwrap();
@@ -117,6 +120,7 @@ async fn before_anything_is_due_the_connection_is_kept_alive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_connection_is_made_again_and_times_go_on_from_a_keyframe() {
+    let _alone = ALONE.lock().await;
     let sink = Sink::start(anywhere(), Behaviour::Accept).await;
     let address = sink.address;
     let mut publishing = Publishing::start(sink.settings(), clip::packets(&clip::flv(8)));
@@ -143,6 +147,7 @@ async fn a_cut_connection_is_made_again_and_times_go_on_from_a_keyframe() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_no_is_an_error_with_its_words_when_there_is_a_limit() {
+    let _alone = ALONE.lock().await;
     let packets = clip::packets(&clip::flv(1));
     for (behaviour, words) in [
         (Behaviour::RefuseConnect, "server refused: NetConnection.Connect.Rejected: not allowed"),
@@ -165,6 +170,7 @@ async fn a_server_that_says_no_is_an_error_with_its_words_when_there_is_a_limit(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_listening_is_retried_until_the_limit_and_the_channel_moves_on() {
+    let _alone = ALONE.lock().await;
     let address = TcpListener::bind(anywhere()).await.unwrap().local_addr().unwrap();
     let settings = Settings { give_up: Some(Duration::from_millis(1500)), ..settings(address) };
     let publishing = Publishing::start(settings, clip::packets(&clip::flv(3)));
@@ -177,6 +183,7 @@ async fn nobody_listening_is_retried_until_the_limit_and_the_channel_moves_on() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stops_reading_is_left_after_the_write_timeout() {
+    let _alone = ALONE.lock().await;
     let listener = TcpListener::bind(anywhere()).await.unwrap();
     let address = listener.local_addr().unwrap();
     // Negotiates, then never reads again, and holds the connection open.

@@ -11,7 +11,7 @@ use overdub::publish::{Settings, Status};
 use tempfile::TempDir;
 
 use crate::clip;
-use crate::run::Publishing;
+use crate::run::{ALONE, Publishing};
 use crate::tools::{run, tool};
 
 /// An SRS in the foreground, in a folder of its own.
@@ -133,6 +133,7 @@ fn packets(seconds: u32) -> Vec<Packet> {
 #[tokio::test(flavor = "multi_thread")]
 async fn srs_plays_the_stream_by_rtmp_flv_and_hls() {
     let Some(srs) = Srs::start().await else { return };
+    let _alone = ALONE.lock().await;
     let mut publishing = Publishing::start(Settings::new(srs.rtmp_url()), packets(20));
     publishing.play().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -153,6 +154,7 @@ async fn srs_plays_the_stream_by_rtmp_flv_and_hls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn srs_takes_hevc_by_enhanced_rtmp() {
     let Some(srs) = Srs::start().await else { return };
+    let _alone = ALONE.lock().await;
     let mut publishing = Publishing::start(Settings::new(srs.rtmp_url()), clip::hevc_packets(14));
     publishing.play().await;
     tokio::time::sleep(Duration::from_secs(7)).await;
@@ -170,6 +172,7 @@ async fn srs_takes_hevc_by_enhanced_rtmp() {
 #[tokio::test(flavor = "multi_thread")]
 async fn srs_keeps_an_idle_publisher_that_sends_keep_alives() {
     let Some(srs) = Srs::start().await else { return };
+    let _alone = ALONE.lock().await;
     let mut publishing = Publishing::start(Settings::new(srs.rtmp_url()), packets(4));
     publishing.status.wait_for(Status::is_connected).await.unwrap();
     tokio::time::sleep(Duration::from_secs(32)).await;
@@ -182,6 +185,7 @@ async fn srs_keeps_an_idle_publisher_that_sends_keep_alives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn srs_killed_and_started_again_has_the_stream_within_seconds() {
     let Some(mut srs) = Srs::start().await else { return };
+    let _alone = ALONE.lock().await;
     let mut publishing = Publishing::start(Settings::new(srs.rtmp_url()), packets(20));
     publishing.play().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -200,6 +204,7 @@ async fn srs_killed_and_started_again_has_the_stream_within_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_publisher_waits_until_srs_lets_go_of_the_first() {
     let Some(srs) = Srs::start().await else { return };
+    let _alone = ALONE.lock().await;
     let mut first = Publishing::start(Settings::new(srs.rtmp_url()), packets(30));
     first.play().await;
     tokio::time::sleep(Duration::from_secs(2)).await;

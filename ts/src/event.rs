@@ -73,7 +73,7 @@ pub enum Codec {
     Ac3,
     /// ETSI TS 102 366 annex E.
     Eac3,
-    /// Opus in MPEG-TS (ETSI TS 102 366 has no part in it: draft "Opus in MPEG-TS" 0.1.3).
+    /// RFC 6716, carried as "Opus in MPEG-TS" says.
     Opus,
     /// ID3 tags with time stamps, as HLS uses them.
     TimedId3,

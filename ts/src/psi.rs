@@ -228,3 +228,48 @@ fn language(descriptors: &[Raw<'_>]) -> Option<String> {
     let code = descriptor.payload.get(..3)?;
     code.iter().all(u8::is_ascii_alphabetic).then(|| String::from_utf8_lossy(code).to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_put_together_across_packets_and_told_apart_within_one() {
+        let section = |fill: u8, length: u8| {
+            let mut section = vec![0x40, 0, length];
+            section.resize(3 + usize::from(length), fill);
+            section
+        };
+        let (one, two, three) = (section(1, 200), section(2, 5), section(3, 9));
+        let mut found = Vec::new();
+        let mut sections = Sections::default();
+        let mut push = |payload: &[u8], start| sections.push(payload, start, |it| found.push(it.to_vec()));
+        push(&[&[0], &one[..150]].concat(), true);
+        push(&[&[53], &one[150..], &two, &three[..2]].concat(), true);
+        push(&[&three[2..], &[0xFF; 20]].concat(), false);
+        push(&[0xFF; 30], false);
+        assert_eq!(found, [one, two, three]);
+    }
+
+    #[test]
+    fn streams_are_recognised_by_type_and_descriptors() {
+        let registered = |id: &'static [u8]| Raw { tag: REGISTRATION, payload: id };
+        let cases = [
+            (0x1B, false, vec![], Some(Codec::H264)),
+            (0x86, false, vec![], Some(Codec::Scte35)),
+            (0x86, true, vec![], None),
+            (0x84, true, vec![], Some(Codec::Eac3)),
+            (0x06, false, vec![], None),
+            (0x06, false, vec![Raw { tag: DVB_AC3, payload: &[] }], Some(Codec::Ac3)),
+            (0x06, false, vec![registered(b"Opus"), Raw { tag: DVB_EAC3, payload: &[] }], Some(Codec::Opus)),
+            (0x15, false, vec![registered(b"ID3 ")], Some(Codec::TimedId3)),
+            (0x15, false, vec![registered(b"KLVA")], None),
+        ];
+        for (stream_type, hdmv, descriptors, expected) in cases {
+            assert_eq!(codec(stream_type, hdmv, &descriptors), expected, "{stream_type:#x}");
+        }
+        let languages = [Raw { tag: LANGUAGE, payload: b"ENG\0" }];
+        assert_eq!(language(&languages).as_deref(), Some("eng"));
+        assert_eq!(language(&[Raw { tag: LANGUAGE, payload: &[0xFF, 0, 1, 2] }]), None);
+    }
+}

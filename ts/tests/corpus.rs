@@ -179,11 +179,15 @@ fn differences(truth: &Value, track: Option<&Track>) -> Vec<String> {
             found.push(format!("\n{list}"));
         }
     }
-    if truth["es_md5_equal"] == true && truth["payload_md5"] != hex(&track.bytes.clone().finalize()).as_str()
-    {
-        found.push("other elementary bytes".to_owned());
-    }
+    found.extend(other_bytes(truth, Some(track)));
     found
+}
+
+/// The elementary bytes, where ffprobe's packets have them all and nothing else.
+fn other_bytes(truth: &Value, track: Option<&Track>) -> Option<String> {
+    let bytes = track.map(|track| track.bytes.clone()).unwrap_or_default();
+    let differ = truth["es_md5_equal"] == true && truth["payload_md5"] != hex(&bytes.finalize()).as_str();
+    differ.then(|| "other elementary bytes".to_owned())
 }
 
 /// Without a map, or for stream types that it does not know, ffprobe takes streams for MP3 without ever
@@ -220,11 +224,12 @@ fn every_stream_has_the_samples_times_and_bytes_that_ffprobe_finds() {
         for stream in truth["ffprobe"]["streams"].as_array().into_iter().flatten() {
             let id = stream["id"].as_str().unwrap_or_default().trim_start_matches("0x");
             let Ok(pid) = u16::from_str_radix(id, 16) else { continue };
-            if !is_ours(stream) {
-                continue;
-            }
+            let found = if is_ours(stream) {
+                differences(stream, tracks.get(&pid))
+            } else {
+                Vec::from_iter(other_bytes(stream, tracks.get(&pid)))
+            };
             streams += 1;
-            let found = differences(stream, tracks.get(&pid));
             let excepted = EXCEPTIONS.iter().any(|(start, _)| format!("{name} {pid}").starts_with(start));
             if found.is_empty() == excepted {
                 let codec = &stream["codec_name"];
@@ -237,6 +242,43 @@ fn every_stream_has_the_samples_times_and_bytes_that_ffprobe_finds() {
     }
     println!("{files} files, {streams} streams compared");
     assert!(failures.is_empty(), "{} of {streams} differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn every_map_lists_the_programs_and_streams_that_are_there() {
+    let Some(root) = corpus() else {
+        println!("NOT CHECKED: no corpus here; set OVERDUB_CORPUS to run this test");
+        return;
+    };
+    let mut compared = 0;
+    for path in transport_streams(&root) {
+        let Ok(truth) = std::fs::read_to_string(format!("{}.truth.json", path.display())) else { continue };
+        let truth: Value = serde_json::from_str(&truth).expect("truth");
+        let Some(programs) = truth["ts"]["programs"].as_object() else { continue };
+        let mut ours = BTreeMap::new();
+        for event in events(&Bytes::from(std::fs::read(&path).expect("file")), usize::MAX) {
+            if let Event::Program(program) = event
+                && program.number > 0
+            {
+                let streams = program.streams.iter().map(|stream| (stream.pid.into(), stream.stream_type));
+                ours.insert(program.number.to_string(), streams.collect::<Vec<(i64, u8)>>());
+            }
+        }
+        let stream = |stream: &Value| {
+            let kind = stream["stream_type"].as_str().and_then(|kind| kind.strip_prefix("0x"));
+            let kind = kind.and_then(|kind| u8::from_str_radix(kind, 16).ok());
+            (stream["pid"].as_i64().expect("pid"), kind.expect("stream type"))
+        };
+        let theirs: BTreeMap<_, Vec<_>> = programs
+            .iter()
+            .map(|(number, it)| {
+                (number.clone(), it["streams"].as_array().into_iter().flatten().map(stream).collect())
+            })
+            .collect();
+        assert_eq!(ours, theirs, "{}", path.display());
+        compared += theirs.len();
+    }
+    println!("{compared} programs compared");
 }
 
 #[test]

@@ -250,6 +250,28 @@ fn media_before_the_tables_and_without_any_is_not_lost() {
 }
 
 #[test]
+fn a_map_without_a_pat_is_found_and_a_pat_that_comes_later_takes_over() {
+    let mut mux = Mux::default();
+    mux.tables(&[(0x0F, AUDIO)]);
+    let pat = mux.bytes.drain(..188).collect::<Vec<_>>();
+    mux.pes(AUDIO, 0xC0, Some((0, 0)), true, &adts(1, 50));
+    let out = demux(&mux.bytes);
+    assert_eq!(programs(&out).iter().map(|it| (it.number, it.selected)).collect::<Vec<_>>(), [(1, true)]);
+    assert_eq!(samples(&out, AUDIO).len(), 1);
+    let mut demuxer = Demuxer::new();
+    demuxer.push(Bytes::from(mux.bytes.split_off(188)));
+    demuxer.end_segment();
+    assert_eq!(programs(&events(&mut demuxer))[0].number, 0);
+    mux.bytes.splice(..0, pat);
+    mux.pes(AUDIO, 0xC0, Some((1_920, 1_920)), true, &adts(2, 50));
+    demuxer.push(mux.bytes.into());
+    demuxer.finish();
+    let out = events(&mut demuxer);
+    assert_eq!(programs(&out).iter().map(|it| (it.number, it.selected)).collect::<Vec<_>>(), [(1, true)]);
+    assert_eq!(samples(&out, AUDIO).iter().map(|it| it.pts.get()).collect::<Vec<_>>(), [1_920]);
+}
+
+#[test]
 fn of_several_programs_the_first_usable_one_is_demuxed_and_all_are_listed() {
     let mut mux = Mux::default();
     mux.section(0, 0, 1, &[0, 1, 0xE2, 0, 0, 2, 0xE3, 0]);

@@ -19,6 +19,8 @@ const RATES: [u16; 19] =
 /// Front and surround channels by acmod, table 4.3.
 const CHANNELS: [u16; 8] = [2, 1, 2, 3, 3, 4, 4, 5];
 const BLOCK: u32 = 256;
+/// Dependent substreams that an independent one may have (E.1.3.1.2, substreamid).
+const MAX_DEPENDENTS: usize = 8;
 
 /// What a syncframe is to its neighbours (E.1.3.1.1, strmtyp).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +191,7 @@ impl Format for Dolby {
         if first.kind == Kind::Plain {
             return Head::Frame(length);
         }
-        loop {
+        for _ in 0..=MAX_DEPENDENTS {
             let rest = bytes.get(length..).unwrap_or_default();
             if rest.len() < HEADER {
                 return if ended { Head::Frame(length) } else { Head::More };
@@ -199,6 +201,7 @@ impl Format for Dolby {
                 _ => return Head::Frame(length),
             }
         }
+        Head::None
     }
 
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
@@ -265,5 +268,58 @@ fn put_dec3(header: &Header, length: usize, (count, locations): (u8, u16), out: 
         out.put(u32::from(locations), 9);
     } else {
         out.put(0, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame with these bits behind its sync word, filled up to `length`.
+    fn frame(fields: &[(u32, u32)], length: usize) -> Vec<u8> {
+        let mut bits = BitWriter::default();
+        bits.put(0x0B77, 16);
+        fields.iter().for_each(|&(value, count)| bits.put(value, count));
+        bits.bytes.resize(length, 0);
+        bits.bytes
+    }
+
+    #[test]
+    fn ac3_lengths_are_those_of_the_table() {
+        // crc1, fscod, frmsizecod, bsid, bsmod, acmod 3/2, cmixlev, surmixlev, lfeon
+        for (rate, size, length) in [(0, 30, 1792), (1, 0, 138), (1, 1, 140), (2, 37, 3840), (0, 8, 256)] {
+            let fields = [(0, 16), (rate, 2), (size, 6), (8, 5), (0, 3), (7, 3), (0, 2), (0, 2), (1, 1)];
+            let header = Header::parse(&frame(&fields, length)).expect("header");
+            assert_eq!(
+                (header.length, header.channels(), header.samples),
+                (length, 6, 1536),
+                "{rate} {size}"
+            );
+        }
+        assert_eq!(Header::parse(&frame(&[(0, 16), (3, 2), (0, 6), (8, 5)], 20)), None);
+        assert_eq!(Header::parse(&frame(&[(0, 16), (0, 2), (38, 6), (8, 5)], 20)), None);
+    }
+
+    #[test]
+    fn dependent_substreams_stay_with_their_independent_one_and_add_channels() {
+        // strmtyp, substreamid, frmsiz, fscod, numblkscod, acmod, lfeon, bsid, dialnorm, compre
+        let independent = [(0, 2), (0, 3), (19, 11), (0, 2), (3, 2), (7, 3), (1, 1), (16, 5), (0, 6)];
+        let dependent = [(1, 2), (0, 3), (9, 11), (0, 2), (3, 2), (2, 3), (0, 1), (16, 5), (0, 6)];
+        // chanmape, chanmap: left and right rear surround
+        let dependent = [&dependent[..], &[(1, 1), (0x0200, 16)]].concat();
+        let unit = [frame(&independent, 40), frame(&dependent, 20)].concat();
+        let stream = [&unit[..], &unit].concat();
+        let mut dolby = Dolby::default();
+        assert_eq!(dolby.sync(&stream, false), Head::Frame(60));
+        assert_eq!(dolby.sync(&unit, false), Head::More);
+        assert_eq!(dolby.sync(&unit, true), Head::Frame(60));
+        let params = dolby.open(unit.into(), &mut Vec::new()).expect("parameters");
+        assert_eq!((params.codec, params.channels, params.frame_len), (Codec::Eac3, 8, 1536));
+        // 15 kbit/s; one substream at 48 kHz, bsid 16, 3/2 with LFE; one dependent at location 1.
+        let mut expected = BitWriter::default();
+        let fields =
+            [(15, 13), (0, 3), (0, 2), (16, 5), (0, 2), (0, 3), (7, 3), (1, 1), (0, 3), (1, 4), (2, 9)];
+        fields.into_iter().for_each(|(value, count)| expected.put(value, count));
+        assert_eq!(params.config, expected.bytes);
     }
 }

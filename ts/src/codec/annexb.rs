@@ -16,8 +16,9 @@ use std::sync::Arc;
 /// Largest access unit: four times what level 6.2 lets a picture have at the minimum compression ratio
 /// would still fit; anything above is no video.
 const MAX_ACCESS_UNIT: usize = 32 << 20;
-/// Size of the blocks that access units are gathered in.
-const BLOCK: usize = 512 << 10;
+/// Sizes of the blocks that access units are gathered in: each is twice the one before, so that a map full of
+/// streams that hardly send anything takes no memory to speak of.
+const BLOCK: std::ops::RangeInclusive<usize> = 2 << 10..=512 << 10;
 const LENGTH: usize = 4;
 
 /// Where a NAL unit stands in its access unit.
@@ -95,6 +96,8 @@ pub(crate) struct Assembler<R> {
     clock: PictureClock,
     /// The access unit in work, then the NAL unit in work.
     buffer: BytesMut,
+    /// Size of the next block.
+    block: usize,
     /// The NAL unit in work.
     nal: Option<Nal>,
     /// A NAL unit before it that shares its access unit.
@@ -107,6 +110,8 @@ pub(crate) struct Assembler<R> {
     zeros: usize,
     /// The access unit in work has missing or broken bytes.
     damaged: bool,
+    /// A broken parameter set of this access unit was told: one is enough.
+    told: bool,
     place: Place,
 }
 
@@ -137,12 +142,14 @@ impl<R: Rules> Assembler<R> {
             stamps: Stamps::default(),
             clock: PictureClock::default(),
             buffer: BytesMut::new(),
+            block: *BLOCK.start(),
             nal: None,
             preceding: None,
             start: Start::default(),
             position: 0,
             zeros: 0,
             damaged: false,
+            told: false,
             place: Place::default(),
         }
     }
@@ -224,7 +231,8 @@ impl<R: Rules> Assembler<R> {
         }
         if self.buffer.capacity() - self.buffer.len() < bytes.len() {
             // A block is used again when all samples in it are gone; else the unit in work moves to a new one.
-            self.buffer.reserve(BLOCK.max(self.buffer.len()));
+            self.buffer.reserve(self.block.max(self.buffer.len()));
+            self.block = (2 * self.block).min(*BLOCK.end());
         }
         self.buffer.extend_from_slice(bytes);
     }
@@ -261,7 +269,9 @@ impl<R: Rules> Assembler<R> {
             Keep::Broken => {
                 let nal_type = self.buffer[body];
                 self.buffer.truncate(start.at);
-                out.damage(DamageKind::ParameterSet { nal_type }, Some(self.pid), self.place);
+                if !std::mem::replace(&mut self.told, true) {
+                    out.damage(DamageKind::ParameterSet { nal_type }, Some(self.pid), self.place);
+                }
             }
         }
     }
@@ -293,6 +303,7 @@ impl<R: Rules> Assembler<R> {
 
     fn emit(&mut self, data: Bytes, end: u64, out: &mut Output) {
         let picture = self.rules.end();
+        self.told = false;
         let damaged = std::mem::take(&mut self.damaged);
         if !picture.coded {
             // Parameter sets or delimiters alone: they count for the next access unit.

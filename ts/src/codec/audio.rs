@@ -10,8 +10,9 @@ use crate::Ticks;
 use crate::error::DamageKind;
 use crate::event::{AudioParams, Event, Params, Sample};
 
-/// Size of the blocks that frames are gathered in: some hundred frames each.
-const BLOCK: usize = 64 << 10;
+/// Sizes of the blocks that frames are gathered in, up to some hundred frames; each is twice the one before, so
+/// that a stream that hardly sends anything takes little.
+const BLOCK: std::ops::RangeInclusive<usize> = 2 << 10..=64 << 10;
 /// Longest gap, in frames, that is bridged by an estimate; the continuity counter cannot tell of more.
 const MAX_GAP: u64 = 64;
 
@@ -57,6 +58,8 @@ pub(crate) struct Framer<F> {
     format: F,
     stamps: Stamps,
     buffer: BytesMut,
+    /// Size of the next block.
+    block: usize,
     /// Position of the buffer's first byte in the elementary stream.
     position: u64,
     /// The buffer begins where a frame is due: its header is trusted. Else the header of the next frame has
@@ -87,6 +90,7 @@ impl<F: Format> Framer<F> {
             format,
             stamps: Stamps::default(),
             buffer: BytesMut::new(),
+            block: *BLOCK.start(),
             position: 0,
             synced: false,
             skipped: 0,
@@ -115,7 +119,8 @@ impl<F: Format> Elementary for Framer<F> {
             self.offset = place.offset;
         }
         if self.buffer.capacity() - self.buffer.len() < bytes.len() {
-            self.buffer.reserve(BLOCK);
+            self.buffer.reserve(self.block.max(bytes.len()));
+            self.block = (2 * self.block).min(*BLOCK.end());
         }
         self.buffer.extend_from_slice(bytes);
         self.drain(false, place, out);

@@ -140,3 +140,55 @@ fn read_value(bits: &mut Bits<'_>) -> Option<u32> {
     let bytes = bits.bits(2)? + 1;
     bits.bits(8 * bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An AudioMuxElement with or without a StreamMuxConfig (version 0, AAC LC, 48 kHz, stereo), two frames.
+    fn element(config: bool, sub_frames: u32, payloads: &[&[u8]]) -> Bytes {
+        let mut bits = BitWriter::default();
+        bits.put(u32::from(!config), 1);
+        if config {
+            let mux = [(0, 1), (1, 1), (sub_frames - 1, 6), (0, 4), (0, 3)];
+            let audio = [(2, 5), (3, 4), (2, 4), (0, 3)];
+            let rest = [(0, 3), (0xFF, 8), (0, 1), (0, 1)];
+            let fields = mux.into_iter().chain(audio).chain(rest);
+            fields.for_each(|(value, count)| bits.put(value, count));
+        }
+        for payload in payloads {
+            (0..payload.len() / 255).for_each(|_| bits.put(255, 8));
+            bits.put((payload.len() % 255) as u32, 8);
+            payload.iter().for_each(|&byte| bits.put(u32::from(byte), 8));
+        }
+        let length = bits.bytes.len() as u32;
+        let mut frame = vec![0x56, 0xE0 | (length >> 8) as u8, length as u8];
+        frame.extend(bits.bytes);
+        frame.into()
+    }
+
+    #[test]
+    fn frames_come_out_of_every_bit_position_and_the_configuration_stays_in_force() {
+        let long = [7; 300];
+        let mut latm = Latm::default();
+        for config in [true, false] {
+            let frame = element(config, 2, &[&[1, 2, 3], &long]);
+            assert_eq!(latm.sync(&frame, false), Head::Frame(frame.len()));
+            let mut units = Vec::new();
+            let params = latm.open(frame, &mut units).expect("parameters");
+            assert_eq!(
+                (&params.config[..], params.channels, params.sample_rate),
+                (&[0x11, 0x90][..], 2, 48_000)
+            );
+            let data: Vec<_> = units.iter().map(|unit| &unit.data[..]).collect();
+            assert_eq!(data, [&[1, 2, 3][..], &long]);
+        }
+    }
+
+    #[test]
+    fn without_a_configuration_or_with_a_length_beyond_the_frame_nothing_comes_out() {
+        let mut latm = Latm::default();
+        assert_eq!(latm.open(element(false, 1, &[&[1]]), &mut Vec::new()), None);
+        assert_eq!(latm.open(element(true, 2, &[&[1]]), &mut Vec::new()), None);
+    }
+}

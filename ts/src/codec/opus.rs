@@ -139,3 +139,33 @@ fn dops(code: u8) -> (u16, Bytes) {
     }
     (u16::from(channels), config.freeze())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
+
+    #[test]
+    fn control_headers_with_trims_and_extensions_are_taken_off() {
+        let mut opus = Opus::new(Some(6));
+        // Both trims, an extension of two bytes; 20 ms of CELT in one frame.
+        let frame = Bytes::from_static(&hex!("7FFC 03 0078 0010 02AABB F8 0102"));
+        assert_eq!(opus.sync(&frame, false), Head::Frame(13));
+        assert!((0..8).all(|end| opus.sync(&frame[..end], false) == Head::More));
+        let mut units = Vec::new();
+        let params = opus.open(frame, &mut units).expect("parameters");
+        assert_eq!(units, [Unit { data: Bytes::from_static(&[0xF8, 1, 2]), samples: 960 }]);
+        assert_eq!(params.config, hex!("00 06 0000 0000BB80 0000 01 04 02 000401020305")[..]);
+        assert_eq!(opus.sync(&[0x7F, 0x00], false), Head::None);
+    }
+
+    #[test]
+    fn packet_lengths_follow_the_toc() {
+        let cases = [(&[0x00][..], 480), (&[0x19], 5760), (&[0x60], 480), (&[0x83, 8], 960), (&[0xFA], 1920)];
+        for (packet, length) in cases {
+            assert_eq!(samples(packet), Some(length), "{packet:x?}");
+        }
+        assert_eq!(samples(&[0xFB, 0x3F]), None);
+        assert_eq!(samples(&[0xFB]), None);
+    }
+}

@@ -14,8 +14,10 @@ use crate::event::VideoParams;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadSet;
 
-/// Longest parameter set: the length fields of the records have 16 bits.
-const MAX_SET: usize = 0xFFFF;
+/// Bytes of all parameter sets of a kind. Real ones have tens of bytes, a few hundred with scaling lists; the
+/// record with all of them is made anew at each change, so without a limit a hostile stream of small pictures
+/// would cost many times its size. Keeps each set within the 16 bits of the records' length fields, too.
+const MAX_SETS: usize = 8 << 10;
 
 /// The parameter sets of a codec.
 pub(crate) trait Coding: Default + std::fmt::Debug {
@@ -157,10 +159,14 @@ fn take<T>(
         entry.fresh = true;
         return Ok(None);
     }
-    if unit.len() > MAX_SET {
+    if unit.len() > MAX_SETS {
         return Err(BadSet);
     }
     let (id, set) = parse(unit).ok_or(BadSet)?;
+    let others = sets.iter().filter(|&(&other, _)| other != id).map(|(_, entry)| entry.unit.len());
+    if others.sum::<usize>() + unit.len() > MAX_SETS {
+        return Err(BadSet);
+    }
     let entry = Entry { unit: Bytes::copy_from_slice(unit), set, fresh: true };
     Ok(Some((id, sets.insert(id, entry).is_some())))
 }

@@ -110,3 +110,34 @@ impl Elementary for Whole {
         self.emit(place, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ticks;
+    use crate::event::Event;
+
+    #[test]
+    fn each_pes_packet_is_a_tag_with_or_without_a_cell_header() {
+        let mut parser = Whole::new(5);
+        let mut out = Output::default();
+        let place = Place::default();
+        for (pts, parts) in [(10, [&b"ID3 one"[..], b" more"]), (20, [&[0, 0, 0xFF, 0, 7, b'I'], b"D3 two."])]
+        {
+            parser.begin(Some(Times { pts: Ticks(pts), dts: Ticks(pts) }), place, &mut out);
+            parts.iter().for_each(|part| parser.data(part, place, &mut out));
+            parser.end(place, &mut out);
+        }
+        parser.data(b"stuffing", place, &mut out);
+        parser.finish(place, &mut out);
+        let found: Vec<_> = out
+            .events
+            .iter()
+            .map(|event| match event {
+                Event::Sample(sample) => (sample.pts.0, &sample.data[..]),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(found, [(10, &b"ID3 one more"[..]), (20, b"ID3 two")]);
+    }
+}

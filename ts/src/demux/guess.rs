@@ -1,4 +1,4 @@
-//! Streams by their content, where no tables say what they are.
+//! Programs and streams by their form and content, where no tables say what they are.
 
 use std::collections::BTreeMap;
 
@@ -6,31 +6,53 @@ use mpeg2ts_reader::packet::Packet;
 
 use crate::codec::{Place, adts};
 use crate::event::{Codec, Stream};
+use crate::psi::{self, Map, Sections, Table};
 use crate::sync::PACKET;
 
-/// The streams that can be recognised among `packets`, in the order of their PIDs.
-pub(super) fn streams<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET])>) -> Vec<Stream> {
-    let mut found = BTreeMap::new();
+/// The program maps among `packets`, with their PIDs; of each program the first.
+pub(super) fn maps<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET])>) -> Vec<(u16, Map)> {
+    let mut sections: BTreeMap<u16, Sections> = BTreeMap::new();
+    let mut maps: Vec<(u16, Map)> = Vec::new();
     for (_, data) in packets {
         let packet = Packet::new(data);
-        let pid = u16::from(packet.pid());
+        let (pid, start) = (u16::from(packet.pid()), packet.payload_unit_start_indicator());
+        let Some(payload) = packet.payload() else { continue };
+        sections.entry(pid).or_default().push(payload, start, |section| {
+            // Anything may look like a section here: its CRC makes it one.
+            if let Some(Table::Pmt(map)) = psi::read(section)
+                && maps.iter().all(|(_, other)| other.program != map.program)
+            {
+                maps.push((pid, map));
+            }
+        });
+    }
+    maps
+}
+
+/// The streams among `packets`, in the order of their PIDs. Those whose content is not recognised are listed as
+/// private data.
+pub(super) fn streams<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET])>) -> Vec<Stream> {
+    let mut found: BTreeMap<u16, Option<Codec>> = BTreeMap::new();
+    for (_, data) in packets {
+        let packet = Packet::new(data);
         let clear = !packet.transport_scrambling_control().is_scrambled();
-        if !packet.payload_unit_start_indicator() || !clear || found.contains_key(&pid) {
+        if !packet.payload_unit_start_indicator() || !clear {
             continue;
         }
-        if let Some(codec) = packet.payload().and_then(recognise) {
-            found.insert(pid, codec);
+        if let Some([0, 0, 1, 0xBD..=0xFF, ..]) = packet.payload() {
+            let codec = found.entry(u16::from(packet.pid())).or_default();
+            *codec = codec.or_else(|| packet.payload().and_then(recognise));
         }
     }
-    let stream = |(pid, codec)| Stream {
-        pid,
-        stream_type: stream_type(codec),
-        codec: Some(codec),
-        language: None,
-        channel_config: None,
+    let stream = |(pid, codec): (u16, Option<Codec>)| {
+        let stream_type = codec.map_or(PRIVATE, stream_type);
+        Stream { pid, stream_type, codec, language: None, channel_config: None }
     };
     found.into_iter().map(stream).collect()
 }
+
+/// stream_type of private data in PES packets.
+const PRIVATE: u8 = 0x06;
 
 fn stream_type(codec: Codec) -> u8 {
     match codec {

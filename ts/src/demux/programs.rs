@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use mpeg2ts_reader::StreamType;
-
 use super::slot::Carries;
 use super::{Core, NULL_PID, PAT_PID};
 use crate::clock::Unwrapper;
@@ -99,6 +97,11 @@ impl Programs {
 
 fn is_usable(map: &Map) -> bool {
     map.streams.iter().any(|stream| stream.codec.is_some_and(Codec::is_media))
+}
+
+/// Stream types of ISO/IEC 13818-1 table 2-34 whose packets carry sections.
+fn is_sections(stream_type: u8) -> bool {
+    matches!(stream_type, 0x05 | 0x0A..=0x0D | 0x13 | 0x14 | 0x16..=0x19)
 }
 
 impl Core {
@@ -215,7 +218,7 @@ impl Core {
                 }
                 let parser = codec::parser(new);
                 // Sections of private tables and carousels are no PES packets.
-                let tapped = self.config.raw && StreamType(new.stream_type).is_pes();
+                let tapped = self.config.raw && !is_sections(new.stream_type);
                 if parser.is_none() && !tapped {
                     continue;
                 }
@@ -227,8 +230,19 @@ impl Core {
         }
     }
 
-    /// No map came in time: streams are recognised by their content.
+    /// No map came in time. Without a PAT, maps are recognised by their own form; without those, streams by
+    /// their content.
     pub(super) fn do_without_tables(&mut self) {
+        if self.programs.list.is_empty() {
+            let maps = super::guess::maps(self.held.iter().flatten());
+            self.take_pat(maps.iter().map(|(pid, map)| (map.program, *pid)).collect(), false);
+            for (pid, map) in maps {
+                self.take_map(pid, map);
+            }
+        }
+        if self.held.is_none() {
+            return;
+        }
         let known = self.programs.list.iter().any(|it| it.clock.is_some());
         let streams = if known { Vec::new() } else { super::guess::streams(self.held.iter().flatten()) };
         if !streams.is_empty() {

@@ -66,7 +66,7 @@ impl Coding for AvcSets {
     }
 }
 
-/// Sets above 64 KiB were refused when they came.
+/// Sets too long for 16 bits were refused when they came.
 pub(crate) fn put_set(record: &mut BytesMut, unit: &Bytes) {
     record.put_u16(unit.len() as u16);
     record.put_slice(unit);

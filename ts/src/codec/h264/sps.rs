@@ -226,3 +226,47 @@ fn skip_slice_groups(bits: &mut Bits<'_>, groups: u32) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
+
+    /// x264, interlaced 1440x1080 in 4:2:2 with 10 bits, pixels of 4:3, BT.709, 15000/1001 frames per second.
+    const FIELDS: [u8; 29] = hex!("677a0028b6cd9405a044fcb8735010101400000fa40001d4c07c58b658");
+
+    #[test]
+    fn an_sps_tells_size_depth_shape_colour_and_rate() {
+        let sps = Sps::parse(&FIELDS).expect("sps");
+        assert_eq!((sps.profile, sps.level, sps.width, sps.height), (122, 40, 1440, 1080));
+        assert_eq!((sps.chroma_format, sps.bit_depth_luma, sps.bit_depth_chroma), (2, 10, 10));
+        assert!(!sps.frame_mbs_only);
+        assert_eq!(sps.pixel_aspect, Some((4, 3)));
+        assert_eq!(sps.colour, Some(Colour { primaries: 1, transfer: 1, matrix: 1, full_range: false }));
+        assert_eq!(sps.frame_rate, Some((30_000, 2_002)));
+    }
+
+    #[test]
+    fn an_sps_cut_before_its_vui_is_refused_and_one_cut_inside_is_not() {
+        let accepted: Vec<bool> = (1..FIELDS.len()).map(|end| Sps::parse(&FIELDS[..end]).is_some()).collect();
+        let first = accepted.iter().position(|&ok| ok).expect("some");
+        assert!(first > 8 && accepted[first..].iter().all(|&ok| ok), "{accepted:?}");
+    }
+
+    #[test]
+    fn a_window_larger_than_the_picture_is_refused() {
+        // Baseline, 16x16 pixels, cropped by 8 chroma samples on the left.
+        let bits = "01000010 00000000 00001010 1 1 1 1 1 0 1 1 1 1 1 0001001 1 1 1 0 1".replace(' ', "");
+        let byte = |eight: &[u8]| eight.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
+        let mut unit = vec![0x67];
+        unit.extend(format!("{bits:0<64}").as_bytes().chunks_exact(8).map(byte));
+        assert_eq!(Sps::parse(&unit), None);
+    }
+
+    #[test]
+    fn a_pps_tells_what_slice_headers_need() {
+        let pps = Pps::parse(&hex!("68ef8fcb")).expect("pps");
+        assert_eq!(pps, Pps { id: 0, sps_id: 0, bottom_field_order: false, redundant_pictures: false });
+        assert_eq!(Pps::parse(&[0x68, 0x00]), None);
+    }
+}

@@ -249,3 +249,34 @@ impl Pps {
         Some(Self { id, sps_id, output_flag, extra_bits })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
+
+    /// x265, 1920x1080 at 50 frames per second, Main 10, BT.2020 with PQ.
+    const MAIN10: [u8; 47] = hex!(
+        "42010102200000030090000003000003007ba003c08010e4d96566924caf016a122012080000030008000003019040"
+    );
+
+    #[test]
+    fn an_sps_tells_profile_size_depth_colour_and_rate() {
+        let sps = Sps::parse(&MAIN10).expect("sps");
+        let Profile { idc, compatibility, constraints, level, .. } = sps.profile;
+        assert_eq!((idc, compatibility, constraints, level), (2, 0x2000_0000, [0x90, 0, 0, 0, 0, 0], 123));
+        assert_eq!((sps.width, sps.height, sps.chroma_format), (1920, 1080, 1));
+        assert_eq!((sps.bit_depth_luma, sps.bit_depth_chroma, sps.sub_layers), (10, 10, 1));
+        assert_eq!(sps.colour, Some(Colour { primaries: 9, transfer: 16, matrix: 9, full_range: false }));
+        assert_eq!(sps.frame_rate, Some((50, 1)));
+    }
+
+    #[test]
+    fn an_sps_cut_anywhere_is_refused_or_keeps_what_it_has() {
+        for end in 0..MAIN10.len() {
+            if let Some(sps) = Sps::parse(&MAIN10[..end]) {
+                assert_eq!((sps.width, sps.height), (1920, 1080), "{end}");
+            }
+        }
+    }
+}
