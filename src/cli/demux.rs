@@ -48,6 +48,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut work = Work {
         video: Half::new(args.video.as_deref().map(TrackFile::create).transpose()?),
         audio: Half::new(args.audio.as_deref().map(TrackFile::create).transpose()?),
+        lift: None,
         report: Report::default(),
     };
     let mut demuxer = ts::Demuxer::new();
@@ -89,9 +90,15 @@ pub(super) fn read_chunk(input: &mut impl Read) -> std::io::Result<Option<Bytes>
     Ok((!chunk.is_empty()).then(|| chunk.into()))
 }
 
+/// Where the clock of MPEG-TS begins again (ISO/IEC 13818-1 2.4.3.7), in ticks of 90 kHz.
+const CLOCK_WRAP: i64 = 1 << 33;
+
 struct Work {
     video: Half,
     audio: Half,
+    /// What is added to all times, fixed by the first sample: near the wrap of the 33-bit clock the demuxer
+    /// counts from below zero, and a file's decode times cannot be negative (ISO/IEC 14496-12 8.8.12).
+    lift: Option<i64>,
     report: Report,
 }
 
@@ -131,10 +138,11 @@ impl Work {
                     }
                 }
                 ts::Event::Sample(sample) => {
+                    let lift = *self.lift.get_or_insert(if sample.dts.0 < 0 { CLOCK_WRAP } else { 0 });
                     let mut halves = [&mut self.video, &mut self.audio].into_iter();
                     let half = halves.find(|half| half.pid == Some(sample.pid));
                     if let Some(file) = half.and_then(|half| half.file.as_mut()) {
-                        file.push(sample)?;
+                        file.push(sample, lift)?;
                     }
                 }
                 ts::Event::Damage(damage) => {
