@@ -1,5 +1,6 @@
 //! `overdub demux`: a transport stream into a file for its pictures and one for its sound.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -48,7 +49,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut work = Work {
         video: Half::new(args.video.as_deref().map(TrackFile::create).transpose()?),
         audio: Half::new(args.audio.as_deref().map(TrackFile::create).transpose()?),
-        lift: None,
+        early: VecDeque::new(),
+        early_bytes: 0,
+        shift: None,
         report: Report::default(),
     };
     let mut demuxer = ts::Demuxer::new();
@@ -90,17 +93,20 @@ pub(super) fn read_chunk(input: &mut impl Read) -> std::io::Result<Option<Bytes>
     Ok((!chunk.is_empty()).then(|| chunk.into()))
 }
 
-/// Where the clock of MPEG-TS begins again (ISO/IEC 13818-1 2.4.3.7), in ticks of 90 kHz.
-const CLOCK_WRAP: i64 = 1 << 33;
-
 struct Work {
     video: Half,
     audio: Half,
-    /// What is added to all times, fixed by the first sample: near the wrap of the 33-bit clock the demuxer
-    /// counts from below zero, and a file's decode times cannot be negative (ISO/IEC 14496-12 8.8.12).
-    lift: Option<i64>,
+    /// Samples of streams whose parameters have not come yet, oldest first.
+    early: VecDeque<ts::Sample>,
+    early_bytes: usize,
+    /// What is added to every time of both files.
+    shift: Option<i64>,
     report: Report,
 }
+
+/// A stream that begins in the middle has pictures before its first parameter sets. They are written with
+/// those: at most this much, so that a stream without any does not fill the memory.
+const EARLY_BYTES: usize = 8 << 20;
 
 /// One kind of stream: which PID it is, and where it goes.
 struct Half {
@@ -123,28 +129,8 @@ impl Work {
     fn drain(&mut self, demuxer: &mut ts::Demuxer) -> anyhow::Result<()> {
         while let Some(event) = demuxer.next_event() {
             match event {
-                ts::Event::Params { pid, params: ts::Params::Video(params) } => {
-                    if let Some(params) = video_params(&params)
-                        && let Some(file) = self.video.file_of(pid)
-                    {
-                        file.params(mp4::video_config(&params), &params.codec_string)?;
-                    }
-                }
-                ts::Event::Params { pid, params: ts::Params::Audio(params) } => {
-                    if let Some(params) = audio_params(&params)
-                        && let Some(file) = self.audio.file_of(pid)
-                    {
-                        file.params(mp4::audio_config(&params), &params.codec_string)?;
-                    }
-                }
-                ts::Event::Sample(sample) => {
-                    let lift = *self.lift.get_or_insert(if sample.dts.0 < 0 { CLOCK_WRAP } else { 0 });
-                    let mut halves = [&mut self.video, &mut self.audio].into_iter();
-                    let half = halves.find(|half| half.pid == Some(sample.pid));
-                    if let Some(file) = half.and_then(|half| half.file.as_mut()) {
-                        file.push(sample, lift)?;
-                    }
-                }
+                ts::Event::Params { pid, params } => self.params(pid, &params)?,
+                ts::Event::Sample(sample) => self.sample(sample)?,
                 ts::Event::Damage(damage) => {
                     self.report.damages += 1;
                     self.report.last_damage = Some(damage.to_string());
@@ -153,6 +139,51 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    fn params(&mut self, pid: u16, params: &ts::Params) -> anyhow::Result<()> {
+        let (half, config, codec) = match params {
+            ts::Params::Video(params) => match video_params(params) {
+                Some(params) => (&mut self.video, mp4::video_config(&params), params.codec_string),
+                None => return Ok(()),
+            },
+            ts::Params::Audio(params) => match audio_params(params) {
+                Some(params) => (&mut self.audio, mp4::audio_config(&params), params.codec_string),
+                None => return Ok(()),
+            },
+        };
+        let Some(file) = half.file_of(pid) else { return Ok(()) };
+        file.params(config, &codec)?;
+        let (its, others) = std::mem::take(&mut self.early).into_iter().partition(|early| early.pid == pid);
+        self.early = others;
+        self.early_bytes = self.early.iter().map(|early| early.data.len()).sum();
+        let its: VecDeque<ts::Sample> = its;
+        its.into_iter().try_for_each(|sample| self.sample(sample))
+    }
+
+    fn sample(&mut self, mut sample: ts::Sample) -> anyhow::Result<()> {
+        let mut halves = [&mut self.video, &mut self.audio].into_iter();
+        match halves.find(|half| half.pid == Some(sample.pid)) {
+            Some(Half { file: Some(file), .. }) => {
+                // A file has no negative times: what began just before the wrap keeps counting beyond it.
+                let before_wrap = sample.dts.0 < 0;
+                let shift = *self.shift.get_or_insert(if before_wrap { ts::Ticks::WRAP } else { 0 });
+                sample.dts.0 += shift;
+                sample.pts.0 += shift;
+                file.push(sample)
+            }
+            Some(_) => Ok(()),
+            None => {
+                self.early_bytes += sample.data.len();
+                self.early.push_back(sample);
+                while self.early_bytes > EARLY_BYTES
+                    && let Some(oldest) = self.early.pop_front()
+                {
+                    self.early_bytes -= oldest.data.len();
+                }
+                Ok(())
+            }
+        }
     }
 
     fn finish(mut self) -> anyhow::Result<Report> {

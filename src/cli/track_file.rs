@@ -29,7 +29,6 @@ pub(super) struct TrackFile {
     samples: Vec<ts::Sample>,
     bytes: usize,
     sequence: u32,
-    lift: i64,
     summary: Summary,
 }
 
@@ -61,7 +60,6 @@ impl TrackFile {
             samples: Vec::new(),
             bytes: 0,
             sequence: 0,
-            lift: 0,
             summary: Summary::default(),
         })
     }
@@ -90,8 +88,8 @@ impl TrackFile {
         Ok(())
     }
 
-    /// Takes the next sample; `lift` is added to the times in the file, not to those in the summary. Before its configuration is known it cannot be stored, and is left out.
-    pub(super) fn push(&mut self, mut sample: ts::Sample, lift: i64) -> anyhow::Result<()> {
+    /// Takes the next sample. Before its configuration is known it cannot be stored, and is left out.
+    pub(super) fn push(&mut self, mut sample: ts::Sample) -> anyhow::Result<()> {
         if self.config.is_none() {
             return Ok(());
         }
@@ -110,7 +108,6 @@ impl TrackFile {
             data.put_slice(&sample.data);
             sample.data = data.freeze();
         }
-        self.lift = lift;
         self.count(&sample);
         self.bytes += sample.data.len();
         self.samples.push(sample);
@@ -161,8 +158,7 @@ impl TrackFile {
             });
         }
         self.sequence = self.sequence.wrapping_add(1);
-        // Below zero is only what stands before the very first sample by less than a frame's reordering.
-        let base_decode_time = u64::try_from(base.saturating_add(self.lift)).unwrap_or(0);
+        let base_decode_time = u64::try_from(base).unwrap_or(0);
         let run = TrackRun { track_id: 1, base_decode_time, samples };
         let chunks: Chunks = Fragment::new(self.sequence, vec![run]).encode()?;
         let chunks: Vec<_> = chunks.iter().cloned().collect();

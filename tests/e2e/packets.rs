@@ -35,10 +35,11 @@ const VIDEO_FILTER: &str = "h264_mp4toannexb,filter_units=remove_types=7-9|12";
 const AUDIO_FILTER: &str = "aac_adtstoasc";
 
 impl Media {
-    /// What to ask FFmpeg for the comparable packets of the first H.264 track.
+    /// What to ask FFmpeg for the comparable packets of the first H.264 track, those before the first
+    /// keyframe included.
     pub const VIDEO: &[&str] = &["-map", "0:v:0", "-c", "copy", "-copyinkf", "-bsf:v", VIDEO_FILTER];
     /// The same of the first AAC track.
-    pub const AUDIO: &[&str] = &["-map", "0:a:0", "-c", "copy", "-copyinkf", "-bsf:a", AUDIO_FILTER];
+    pub const AUDIO: &[&str] = &["-map", "0:a:0", "-c", "copy", "-bsf:a", AUDIO_FILTER];
 
     /// The first H.264 and the first AAC track of `file`.
     pub async fn read(file: &Path) -> Self {

@@ -12,6 +12,9 @@ impl Ticks {
     /// Ticks in a second.
     pub const PER_SECOND: i64 = 90_000;
 
+    /// What 33 bits can count: the stream begins again every 26.5 hours.
+    pub const WRAP: i64 = 1 << 33;
+
     /// The bare number of ticks.
     pub const fn get(self) -> i64 {
         self.0
@@ -19,7 +22,7 @@ impl Ticks {
 
     /// What a PES header carries for this time: the low 33 bits.
     pub const fn wrapped(self) -> u64 {
-        self.0.rem_euclid(Unwrapper::WRAP) as u64
+        self.0.rem_euclid(Self::WRAP) as u64
     }
 }
 
@@ -61,7 +64,7 @@ pub struct Unwrapper {
 }
 
 impl Unwrapper {
-    const WRAP: i64 = 1 << 33;
+    const WRAP: i64 = Ticks::WRAP;
     /// A stream that begins less than this before the wrap begins below zero instead: the first stamp of
     /// another stream may lie behind the wrap already, and both orders of arrival must give one axis.
     const NEAR_WRAP: i64 = 60 * Ticks::PER_SECOND;
