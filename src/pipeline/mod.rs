@@ -11,6 +11,8 @@
 mod board;
 mod ingest;
 mod output;
+#[cfg(test)]
+mod path;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,8 +44,8 @@ use output::{Output, Port};
 /// Segments between the fetcher and the demuxer: one in work, one at hand.
 const SEGMENTS: usize = 1;
 
-/// Requests and outcomes that may wait: more than there can be undecided batches ([`StreamSettings`]'s
-/// `max_concurrent_batches` at most 32, and one on either side).
+/// Requests and outcomes that may wait, and batches without a decision at most: no more than the round trip
+/// keeps waiting.
 const UNDECIDED: usize = 40;
 
 /// After a stop, what was captured goes on for this long before the outputs are ended: the answer to the
@@ -195,7 +197,7 @@ impl Stream {
         let (events, segments) = mpsc::channel(SEGMENTS);
         let (requests, requested) = mpsc::channel(UNDECIDED);
         let (outcomes, decided) = mpsc::channel(UNDECIDED);
-        let (captured, undecided) = mpsc::channel(self.settings.max_concurrent_batches);
+        let (captured, undecided) = mpsc::channel(self.undecided_batches());
 
         let (mut ports, publishers) = self.publishers(&playout_seen, &close);
         let (packets, preview) = mpsc::channel(Port::CAPACITY);
@@ -261,6 +263,15 @@ impl Stream {
             requests,
             captured,
         }
+    }
+
+    /// Batches that may wait between capture and playout, beside the one that `ingest` holds and the one
+    /// that `output` does: as many as the budget takes. A VOD source is fetched no further ahead.
+    fn undecided_batches(&self) -> usize {
+        let budget = self.settings.processing_budget.as_secs_f64();
+        let batches = (budget / self.settings.buffer_duration.as_secs_f64()).ceil();
+        // Bounded by the settings' ranges: 600 s of budget in batches of 1 s.
+        (batches as usize).clamp(1, UNDECIDED)
     }
 
     fn roundtrip_settings(&self) -> roundtrip::Settings {

@@ -10,10 +10,10 @@
 mod connection;
 mod error;
 mod feed;
-mod pacer;
+pub(crate) mod pacer;
 mod publisher;
 mod status;
-mod tags;
+pub(crate) mod tags;
 #[cfg(test)]
 mod tests;
 

@@ -27,7 +27,7 @@ const VIDEO_IS_RECENT: Duration = Duration::from_secs(10);
 
 /// Whether packets can leave now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outlet {
+pub(crate) enum Outlet {
     /// Connected, everything before was written.
     Open,
     /// Connected, the packet before is still being written.
@@ -38,7 +38,7 @@ pub(super) enum Outlet {
 
 /// What happens to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Ask again at this moment, or when something changes.
     Wait(Moment),
     /// It leaves now.
@@ -49,18 +49,18 @@ pub(super) enum Verdict {
 
 /// The times of a packet as sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     /// Output DTS in milliseconds, rounded once from the exact time.
-    pub(super) dts: i64,
+    pub(crate) dts: i64,
     /// PTS less DTS in milliseconds, not negative.
-    pub(super) composition: i32,
+    pub(crate) composition: i32,
     /// When it was to leave.
-    pub(super) planned: Moment,
+    pub(crate) planned: Moment,
 }
 
 /// Decides about the packets of one output, in DTS order.
 #[derive(Debug, Default)]
-pub(super) struct Pacer {
+pub(crate) struct Pacer {
     /// Video was interrupted: only a random-access picture can go on.
     awaits_picture: bool,
     /// Sound waits for that picture until this moment.
@@ -73,14 +73,14 @@ pub(super) struct Pacer {
 
 impl Pacer {
     /// A connection was made: the receiver has no reference pictures.
-    pub(super) fn connected(&mut self, now: Moment) {
+    pub(crate) fn connected(&mut self, now: Moment) {
         self.awaits_picture = true;
         let recent = self.video_at.is_some_and(|at| now.saturating_since(at) <= VIDEO_IS_RECENT);
         self.sound_waits_until = recent.then_some(now + SOUND_WAITS);
     }
 
     /// What happens to `packet`, the oldest that is left.
-    pub(super) fn decide(
+    pub(crate) fn decide(
         &mut self,
         packet: &Packet,
         playout: Playout,

@@ -14,15 +14,15 @@ const SOUND_AAC: u8 = 10;
 
 /// What is known about the stream: from the packets sent and the ones that wait.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     /// The parameters, and how long a picture lasts.
-    pub(super) video: Option<(Arc<VideoParams>, Flicks)>,
-    pub(super) audio: Option<Arc<AudioParams>>,
+    pub(crate) video: Option<(Arc<VideoParams>, Flicks)>,
+    pub(crate) audio: Option<Arc<AudioParams>>,
 }
 
 impl Known {
     /// Takes over what `packet` says.
-    pub(super) fn learn(&mut self, packet: &Packet) {
+    pub(crate) fn learn(&mut self, packet: &Packet) {
         match &packet.kind {
             PacketKind::Video { params, .. } => self.video = Some((Arc::clone(params), packet.duration)),
             PacketKind::Audio { params } => self.audio = Some(Arc::clone(params)),
@@ -30,7 +30,7 @@ impl Known {
     }
 
     /// Takes over what `packet` says where nothing was known.
-    pub(super) fn complete(&mut self, packet: &Packet) {
+    pub(crate) fn complete(&mut self, packet: &Packet) {
         let missing = if packet.is_video() { self.video.is_none() } else { self.audio.is_none() };
         if missing {
             self.learn(packet);
@@ -58,7 +58,7 @@ impl Known {
 
 /// The headers that one connection has had.
 #[derive(Debug, Default)]
-pub(super) struct Announced {
+pub(crate) struct Announced {
     video: Option<Arc<VideoParams>>,
     audio: Option<Arc<AudioParams>>,
 }
@@ -66,7 +66,7 @@ pub(super) struct Announced {
 impl Announced {
     /// What has to go before the next packet, of which `known` has already learnt: metadata and sequence
     /// headers, where they differ from those sent last.
-    pub(super) fn update(&mut self, known: &Known) -> Vec<Tag> {
+    pub(crate) fn update(&mut self, known: &Known) -> Vec<Tag> {
         let mut headers = Vec::new();
         if let Some((params, _)) = &known.video
             && self.video.as_ref() != Some(params)
@@ -94,7 +94,7 @@ impl Announced {
 }
 
 /// The tag of a packet; `None` when RTMP as spoken here cannot carry its codec.
-pub(super) fn tag(packet: &Packet, stamp: Stamp) -> Option<Tag> {
+pub(crate) fn tag(packet: &Packet, stamp: Stamp) -> Option<Tag> {
     let data = packet.data.clone();
     Some(match &packet.kind {
         PacketKind::Video { params, random_access } => {

@@ -5,11 +5,11 @@
 //! (what came back, to audio frames), `backoff`. Shells: `link` (one WebSocket connection after the
 //! other), `client` (the machine, the link and the channels).
 
-mod answer;
+pub(crate) mod answer;
 mod backoff;
 mod client;
 mod failure;
-mod inflight;
+pub(crate) mod inflight;
 mod link;
 mod message;
 mod status;

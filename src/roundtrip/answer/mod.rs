@@ -76,7 +76,7 @@ pub enum AnswerError {
 }
 
 /// Takes an answer apart. Where it does not declare its priming, `undeclared_priming` is taken.
-pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError> {
+pub(crate) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError> {
     if data.is_empty() {
         return Err(AnswerError::Empty);
     }

@@ -32,22 +32,22 @@ const MAX_WAITING: usize = 48;
 
 /// The part of the settings that the window obeys.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Config {
-    pub(super) max_concurrent: usize,
-    pub(super) max_fragment_bytes: usize,
-    pub(super) processing_budget: Duration,
+pub(crate) struct Config {
+    pub(crate) max_concurrent: usize,
+    pub(crate) max_fragment_bytes: usize,
+    pub(crate) processing_budget: Duration,
 }
 
 /// A request whose number is not greater than the one's before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("batch {number} was requested after batch {last}")]
-pub(super) struct OutOfOrder {
+pub(crate) struct OutOfOrder {
     number: u64,
     last: u64,
 }
 
 #[derive(Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     config: Config,
     /// In the order of their numbers; what is settled stays until everything before it is.
     entries: VecDeque<Entry>,
@@ -64,7 +64,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         // A window without room would never send.
         let config = Config { max_concurrent: config.max_concurrent.max(1), ..config };
         Self {
@@ -81,7 +81,7 @@ impl Window {
     }
 
     /// The next batch to be processed.
-    pub(super) fn handle_request(&mut self, now: Moment, request: Request) -> Result<(), OutOfOrder> {
+    pub(crate) fn handle_request(&mut self, now: Moment, request: Request) -> Result<(), OutOfOrder> {
         let number = request.number;
         if let Some(last) = self.last_number.filter(|&last| last >= number) {
             return Err(OutOfOrder { number, last });
@@ -104,14 +104,14 @@ impl Window {
     }
 
     /// A connection is there; `max_payload` is what its server says it takes.
-    pub(super) fn handle_connected(&mut self, max_payload: Option<usize>) {
+    pub(crate) fn handle_connected(&mut self, max_payload: Option<usize>) {
         self.connection = Some(max_payload);
         self.counts.connections += 1;
     }
 
     /// The connection is gone, and with it what it carried: unanswered fragments are sent again on the
     /// next one.
-    pub(super) fn handle_disconnected(&mut self, now: Moment, error: String) {
+    pub(crate) fn handle_disconnected(&mut self, now: Moment, error: String) {
         self.connection = None;
         self.counts.last_error = Some(error);
         for entry in &mut self.entries {
@@ -125,7 +125,7 @@ impl Window {
     }
 
     /// An answer to fragment `number`. It is decoded only where it is of use.
-    pub(super) fn handle_answer(
+    pub(crate) fn handle_answer(
         &mut self,
         now: Moment,
         number: Option<u64>,
@@ -155,7 +155,7 @@ impl Window {
     }
 
     /// A `fragment:error` about fragment `number`.
-    pub(super) fn handle_error(&mut self, now: Moment, number: Option<u64>, error: ProcessorError) {
+    pub(crate) fn handle_error(&mut self, now: Moment, number: Option<u64>, error: ProcessorError) {
         self.handle_timeout(now);
         let Some((index, sent_at)) = number.and_then(|number| self.find_sent(number)) else {
             return self.handle_stray(now, number);
@@ -178,7 +178,7 @@ impl Window {
     }
 
     /// What is due at `now`: deadlines and retries.
-    pub(super) fn handle_timeout(&mut self, now: Moment) {
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
         for index in 0..self.entries.len() {
             let entry = &mut self.entries[index];
             let State::Waiting(waiting) = &mut entry.state else { continue };
@@ -193,7 +193,7 @@ impl Window {
     }
 
     /// Nothing more is wanted: what has no outcome yet is settled as stopped.
-    pub(super) fn handle_stop(&mut self, now: Moment) {
+    pub(crate) fn handle_stop(&mut self, now: Moment) {
         for index in 0..self.entries.len() {
             if matches!(self.entries[index].state, State::Waiting(_)) {
                 self.fail(now, index, Failure::Stopped);
@@ -202,23 +202,23 @@ impl Window {
     }
 
     /// The processor acknowledged a fragment.
-    pub(super) fn handle_ack(&mut self) {
+    pub(crate) fn handle_ack(&mut self) {
         self.counts.acknowledged += 1;
     }
 
     /// The processor said how it is.
-    pub(super) fn handle_processor_status(&mut self, status: String) {
+    pub(crate) fn handle_processor_status(&mut self, status: String) {
         self.counts.processor_status = Some(status);
     }
 
     /// The processor broke the protocol.
-    pub(super) fn handle_bad_message(&mut self, error: String) {
+    pub(crate) fn handle_bad_message(&mut self, error: String) {
         self.counts.bad_messages += 1;
         self.counts.last_error = Some(error);
     }
 
     /// The next fragment to send, which is then with the processor. `None`: nothing to send now.
-    pub(super) fn poll_transmit(&mut self, now: Moment) -> Option<&Request> {
+    pub(crate) fn poll_transmit(&mut self, now: Moment) -> Option<&Request> {
         let limit = SizeLimit::smaller(self.config.max_fragment_bytes, self.connection?);
         loop {
             if self.in_flight() >= self.config.max_concurrent {
@@ -250,7 +250,7 @@ impl Window {
     }
 
     /// The outcome of the oldest batch, once it has one.
-    pub(super) fn poll_outcome(&mut self) -> Option<Outcome> {
+    pub(crate) fn poll_outcome(&mut self) -> Option<Outcome> {
         if !self.has_outcome() {
             return None;
         }
@@ -261,22 +261,22 @@ impl Window {
     }
 
     /// When [`Window::handle_timeout`] has something to do. `None`: not before the next event.
-    pub(super) fn poll_timeout(&self) -> Option<Moment> {
+    pub(crate) fn poll_timeout(&self) -> Option<Moment> {
         self.waiting().map(Waiting::due).min()
     }
 
     /// [`Window::poll_outcome`] would return something.
-    pub(super) fn has_outcome(&self) -> bool {
+    pub(crate) fn has_outcome(&self) -> bool {
         matches!(self.entries.front(), Some(Entry { state: State::Settled(_), .. }))
     }
 
     /// Every request has ended and its outcome was taken.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// The counters and the present state; `url` is left to the shell.
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         Status {
             connected: self.connection.is_some(),
             max_payload: self.connection.flatten(),
