@@ -98,8 +98,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     drop(playout);
     let report = report(&seen);
     progress.finish(&describe(&report), &report)?;
-    result?;
-    Ok(())
+    // Its text already names the cause.
+    result.map_err(|error| anyhow::anyhow!(error.to_string()))
 }
 
 fn report(status: &watch::Receiver<publish::Status>) -> Report {

@@ -207,12 +207,7 @@ async fn the_service_outlives_every_bad_stream() {
     }
     for settings in &streams {
         let id = settings["streamId"].as_str().expect("a text");
-        // A stream that cannot be played fails; one output that refuses is that module's trouble.
-        let said = |s: &serde_json::Value| {
-            let publisher = &s["modules"]["streamPublisher"]["lastError"];
-            let found = [&s["lastError"], publisher].into_iter().find_map(serde_json::Value::as_str);
-            found.map(str::to_owned)
-        };
+        let said = |s: &serde_json::Value| s["lastError"].as_str().map(str::to_owned);
         let status = service.reaches(id, "an error in the status", PATIENCE, |s| said(s).is_some()).await;
         say(&format!("{id}: phase {}: {}", status["phase"], said(&status).unwrap_or_default()));
     }

@@ -111,7 +111,7 @@ async fn a_live_stream_comes_through_untouched_with_python_socketio() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_ends_a_run_cleanly_with_all_that_was_captured() {
+async fn ctrl_c_ends_a_run_cleanly() {
     let (name, dir) = ("interrupted", Workdir::new("live-interrupted"));
     let clip = Clip::of(SHORT.clip).await;
     let echo = Echo::start(&dir).await;
