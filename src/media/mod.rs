@@ -2,6 +2,7 @@
 //!
 //! Pure: no I/O, no clock. Payloads are [`bytes::Bytes`] and are only ever sliced.
 
+pub mod asc;
 mod batch;
 mod frame;
 pub mod mp4;

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{AudioCodec, AudioParams};
+use super::{AudioCodec, AudioParams, asc};
+
+/// Audio object types whose frames have the syntax written here: AAC Main and AAC-LC.
+const PLAIN: [u32; 2] = [1, 2];
 
 /// One frame of digital silence in the configuration `params`, or `None` where none can be made.
 ///
@@ -11,25 +14,16 @@ use super::{AudioCodec, AudioParams};
 /// HE-AAC only the core is written; a decoder treats a frame without SBR data as an upsampled core.
 pub fn silent_frame(params: &AudioParams) -> Option<Bytes> {
     match params.codec {
-        AudioCodec::Aac => silent_aac(channel_configuration(&params.config)?),
+        AudioCodec::Aac => {
+            let config = asc::parse(&params.config).filter(|config| PLAIN.contains(&config.core))?;
+            silent_aac(config.channel_configuration)
+        }
         AudioCodec::MpegAudio | AudioCodec::Ac3 | AudioCodec::Eac3 | AudioCodec::Opus => None,
     }
 }
 
-/// The `channelConfiguration` of an AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1).
-fn channel_configuration(config: &[u8]) -> Option<u8> {
-    let mut bits = Bits { data: config, at: 0 };
-    if bits.take(5)? == 31 {
-        bits.take(6)?;
-    }
-    if bits.take(4)? == 15 {
-        bits.take(24)?;
-    }
-    u8::try_from(bits.take(4)?).ok()
-}
-
 /// The syntactic elements of one channel configuration (ISO/IEC 14496-3 table 1.19), by their `id_syn_ele`.
-fn elements(channel_configuration: u8) -> Option<&'static [u8]> {
+fn elements(channel_configuration: u32) -> Option<&'static [u8]> {
     Some(match channel_configuration {
         1 => &[SCE],
         2 => &[CPE],
@@ -47,7 +41,7 @@ const CPE: u8 = 1;
 const LFE: u8 = 3;
 const END: u8 = 7;
 
-fn silent_aac(channel_configuration: u8) -> Option<Bytes> {
+fn silent_aac(channel_configuration: u32) -> Option<Bytes> {
     let mut out = BitWriter::default();
     let mut tags = [0_u8; 4];
     for &element in elements(channel_configuration)? {
@@ -81,23 +75,6 @@ fn put_empty_channel(out: &mut BitWriter, own_window: bool) {
         put_ics_info(out);
     }
     out.put(0, 3);
-}
-
-struct Bits<'a> {
-    data: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn take(&mut self, count: usize) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = *self.data.get(self.at / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
-            self.at += 1;
-        }
-        Some(value)
-    }
 }
 
 #[derive(Default)]

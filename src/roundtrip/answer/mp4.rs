@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_fmp4::{self as fmp4, Codec, Problem, TimedSample, Track};
 
-use super::{AnswerError, MAX_FRAMES, Processed, asc, frame_len};
-use crate::media::{AudioCodec, AudioParams};
+use super::{AnswerError, MAX_FRAMES, Processed, frame_len};
+use crate::media::{AudioCodec, AudioParams, asc};
 
 /// Lowest and highest rate that is believed, in Hz: those of AAC.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 7_350..=96_000;

@@ -1,16 +1,20 @@
-//! AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1), as far as timing needs it. Pure.
+//! AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1), as far as timing and silence need it. Pure.
 
 /// What a frame grid must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Aac {
+pub struct Aac {
+    /// Audio object type of the core coder; 2 is AAC-LC.
+    pub core: u32,
+    /// ISO/IEC 14496-3 table 1.19; 0: described by a program config element.
+    pub channel_configuration: u32,
     /// Of the core coder, in Hz.
-    pub(super) sample_rate: u32,
+    pub sample_rate: u32,
     /// `None`: described by a program config element.
-    pub(super) channels: Option<u16>,
+    pub channels: Option<u16>,
     /// Samples per frame at `sample_rate`.
-    pub(super) frame_len: u32,
+    pub frame_len: u32,
     /// RFC 6381.
-    pub(super) codec_string: String,
+    pub codec_string: String,
 }
 
 /// ISO/IEC 14496-3 table 1.18.
@@ -25,7 +29,7 @@ const SBR: u32 = 5;
 const PS: u32 = 29;
 
 /// Reads a config; `None` where it is cut off or of a coder without frames of 1024 or 960 samples.
-pub(super) fn parse(config: &[u8]) -> Option<Aac> {
+pub fn parse(config: &[u8]) -> Option<Aac> {
     let mut bits = Bits { data: config, at: 0 };
     let signalled = bits.object_type()?;
     let sample_rate = bits.sample_rate()?;
@@ -56,7 +60,7 @@ pub(super) fn parse(config: &[u8]) -> Option<Aac> {
         (true, true) => 480,
     };
     let codec_string = format!("mp4a.40.{signalled}");
-    Some(Aac { sample_rate, channels, frame_len, codec_string })
+    Some(Aac { core, channel_configuration, sample_rate, channels, frame_len, codec_string })
 }
 
 struct Bits<'a> {
