@@ -13,6 +13,8 @@ mod ingest;
 mod output;
 #[cfg(test)]
 mod path;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -77,7 +77,7 @@ impl Output {
         stop: CancellationToken,
     ) {
         let mut waiting: VecDeque<Captured> = VecDeque::new();
-        let mut open = true;
+        let (mut open, mut moves) = (true, true);
         let mut last_released = Flicks::ZERO;
         loop {
             let now = self.clock.now();
@@ -108,11 +108,8 @@ impl Output {
                     None => open = false,
                 },
                 () = self.clock.sleep_until(timer.unwrap_or_default()), if timer.is_some() => {}
-                // A clock that moved changes every timer.
-                changed = self.playout.changed() => if changed.is_err() && timer.is_none() && !hungry {
-                    // No clock any more and nothing to wait for but the batches themselves.
-                    self.clock.sleep(PATIENCE).await;
-                },
+                // A clock that moved changes every timer; one whose owner has ended moves no more.
+                changed = self.playout.changed(), if moves => moves = changed.is_ok(),
             }
         }
         let dropped: u64 = self.ports.iter().map(|port| port.dropped).sum();

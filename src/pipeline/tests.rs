@@ -1,0 +1,83 @@
+//! The tasks of a stream on tokio's paused clock: time moves only when every task waits, so that a task that
+//! spins never ends.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::board::{Board, Reports};
+use super::ingest::Captured;
+use super::output::{Output, Port};
+use crate::batch::{self, Batcher};
+use crate::clock::Clock;
+use crate::config::{Artifacts, ConfigurationChange, Fallback, StreamOptions};
+use crate::demo::clip;
+use crate::demux::SegmentDemuxer;
+use crate::media::{Batch, Flicks, Moment, Origin, Packet};
+use crate::playout::Playout;
+use crate::remux::{Fitter, Interleaver, Sound};
+use crate::storage::Writer;
+use crate::{hls, publish, roundtrip};
+
+/// Ten seconds of the clip.
+fn batch() -> Batch {
+    let buffer_duration = clip::SEGMENT_DURATION * 5;
+    let settings = batch::Settings { buffer_duration, processing_budget: clip::SEGMENT_DURATION };
+    let (mut demuxer, mut batcher) = (SegmentDemuxer::new(), Batcher::new(settings, 0));
+    let origin = Origin { segment: 0, captured_at: Moment::ZERO, program_date_time: None };
+    let pieces = (0..5).flat_map(|n| demuxer.demux(clip::segment(n), false, &origin)).collect::<Vec<_>>();
+    let mut closed = pieces.into_iter().flat_map(|piece| batcher.handle_piece(piece)).collect::<Vec<_>>();
+    closed.pop().unwrap()
+}
+
+fn output(clock: Clock, folder: &std::path::Path, playout: watch::Receiver<Option<Playout>>) -> Output {
+    let options = StreamOptions {
+        stream_id: Some("a".to_owned()),
+        source_url: Some("http://localhost/a.m3u8".to_owned()),
+        ..StreamOptions::default()
+    };
+    let settings = options.resolve().unwrap();
+    let (writer, _) = Writer::spawn(folder, &settings.stream_id, Artifacts::None);
+    let reports = Reports {
+        hls: watch::channel(hls::Status::default()).1,
+        roundtrip: watch::channel(roundtrip::Status::default()).1,
+        outputs: vec![watch::channel(publish::Status::default()).1],
+    };
+    Output {
+        clock,
+        fitter: Fitter::default(),
+        sound: Sound::new(Fallback::Original, ConfigurationChange::Allow),
+        interleaver: Interleaver::default(),
+        ports: Vec::new(),
+        board: Arc::new(Board::new(&settings, clock, writer.clone(), reports)),
+        writer,
+        playout,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_has_ended_is_played_to_its_end_without_spinning() {
+    let clock = Clock::start();
+    let folder = tempfile::tempdir().unwrap();
+    let begins = Playout::anchored(clock.now(), Flicks::ZERO, clip::SEGMENT_DURATION, clip::SEGMENT_DURATION);
+    let (playout, playout_seen) = watch::channel(Some(begins));
+    let (captured, undecided) = mpsc::channel(1);
+    let (outcomes, decided) = mpsc::channel(1);
+    let (packets, mut sent) = mpsc::channel::<Packet>(Port::CAPACITY);
+    let mut output = output(clock, folder.path(), playout_seen);
+    output.ports.push(Port::new(packets));
+
+    captured.send(Captured { batch: batch(), requested: false }).await.unwrap();
+    // As when capture and round trip are over.
+    drop((playout, captured, outcomes));
+    let run = tokio::spawn(output.run(undecided, decided, CancellationToken::new()));
+    let (mut pictures, mut frames) = (0, 0);
+    while let Some(packet) = sent.recv().await {
+        assert!(clock.now() <= begins.due(packet.dts), "handed out before it is due");
+        *(if packet.is_video() { &mut pictures } else { &mut frames }) += 1;
+    }
+    run.await.unwrap();
+    assert_eq!(pictures, 250);
+    assert!((465..=470).contains(&frames), "{frames}");
+}
