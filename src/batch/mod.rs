@@ -1,6 +1,6 @@
 //! Gathers pieces into batches.
 //!
-//! [`Batcher`] is pure: pieces and `now` go in, closed [`Batch`]es come out.
+//! [`Batcher`] is pure: pieces and `now` go in, closed [`crate::media::Batch`]es come out.
 
 mod batcher;
 mod grid;

@@ -1,6 +1,6 @@
 //! The text of a playlist to a playlist (RFC 8216 and draft-pantos-hls-rfc8216bis). Pure.
 //!
-//! `m3u8-rs` types the tags; [`clean`] brings the text into the form that it reads without loss, and
+//! `m3u8-rs` types the tags; `clean` brings the text into the form that it reads without loss, and
 //! [`parse`] checks that nothing was left over and carries forward what holds for the segments after a tag.
 
 mod attributes;
