@@ -91,8 +91,6 @@ pub struct Stats {
     pub max_lateness_ms: f64,
     /// Holes in what was captured.
     pub gaps: u64,
-    /// Output time that was filled by held pictures and silence.
-    pub held_seconds: f64,
     pub storage: storage::Stats,
 }
 

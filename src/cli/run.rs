@@ -7,8 +7,8 @@ use super::progress::Progress;
 use super::signals;
 use crate::clock::Clock;
 use crate::config::{
-    Artifacts, Fallback, OnGap, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions,
-    StreamSettings, from_environment,
+    Artifacts, Fallback, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions, StreamSettings,
+    from_environment,
 };
 use crate::pipeline::{self, End};
 use crate::status::{Phase, StreamStatus};
@@ -35,9 +35,6 @@ pub(super) struct Args {
     /// What plays where the processor's answer is missing [default: original]
     #[arg(long, value_enum)]
     fallback: Option<Fallback>,
-    /// What happens when nothing is there to be played [default: hold]
-    #[arg(long, value_enum)]
-    on_gap: Option<OnGap>,
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
@@ -60,7 +57,6 @@ impl Args {
             buffer_duration: self.buffer_duration,
             processing_budget: self.processing_budget,
             fallback: self.fallback,
-            on_gap: self.on_gap,
             artifacts: self.artifacts,
             ..StreamOptions::default()
         };

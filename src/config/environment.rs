@@ -22,7 +22,6 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
                 .parsed(&["OVERDUB_BUFFER_DURATION", "BUFFER_DURATION_SECONDS"], DURATION)?,
             processing_budget: read.parsed(&["OVERDUB_PROCESSING_BUDGET"], DURATION)?,
             fallback: read.choice("OVERDUB_FALLBACK")?,
-            on_gap: read.choice("OVERDUB_ON_GAP")?,
             configuration_change: read.choice("OVERDUB_CONFIGURATION_CHANGE")?,
             max_concurrent_batches: read.parsed(&["OVERDUB_MAX_CONCURRENT_BATCHES"], NUMBER)?,
             live_start_segments: read.parsed(&["OVERDUB_LIVE_START_SEGMENTS"], NUMBER)?,

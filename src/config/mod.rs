@@ -18,7 +18,7 @@ pub use error::Invalid;
 pub use options::{OneOrMany, StreamOptions};
 pub use service::{ServiceOptions, ServiceSettings};
 pub use span::{InvalidSpan, Span};
-pub use stream::{Artifacts, ConfigurationChange, Fallback, OnGap, StreamSettings};
+pub use stream::{Artifacts, ConfigurationChange, Fallback, StreamSettings};
 pub use url::{HttpUrl, RtmpUrl};
 
 #[cfg(test)]

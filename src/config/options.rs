@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{
-    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, OnGap, RtmpUrl, Span, StreamSettings,
-};
+use super::{Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, RtmpUrl, Span, StreamSettings};
 use crate::media::StreamId;
 
 /// A stream's settings as one layer gives them: the body of `POST /api/pipeline/start`, the flags, the
@@ -23,7 +21,6 @@ pub struct StreamOptions {
     pub buffer_duration: Option<Span>,
     pub processing_budget: Option<Span>,
     pub fallback: Option<Fallback>,
-    pub on_gap: Option<OnGap>,
     pub configuration_change: Option<ConfigurationChange>,
     pub max_concurrent_batches: Option<usize>,
     pub live_start_segments: Option<usize>,
@@ -61,7 +58,6 @@ impl StreamOptions {
             buffer_duration: self.buffer_duration.or(lower.buffer_duration),
             processing_budget: self.processing_budget.or(lower.processing_budget),
             fallback: self.fallback.or(lower.fallback),
-            on_gap: self.on_gap.or(lower.on_gap),
             configuration_change: self.configuration_change.or(lower.configuration_change),
             max_concurrent_batches: self.max_concurrent_batches.or(lower.max_concurrent_batches),
             live_start_segments: self.live_start_segments.or(lower.live_start_segments),
@@ -104,7 +100,6 @@ impl StreamOptions {
             )?
             .0,
             fallback: self.fallback.unwrap_or_default(),
-            on_gap: self.on_gap.unwrap_or_default(),
             configuration_change: self.configuration_change.unwrap_or_default(),
             max_concurrent_batches: within(
                 "maxConcurrentBatches",

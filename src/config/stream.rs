@@ -21,7 +21,6 @@ pub struct StreamSettings {
     /// How long after the capture of the longest batch its playout begins.
     pub processing_budget: Duration,
     pub fallback: Fallback,
-    pub on_gap: OnGap,
     pub configuration_change: ConfigurationChange,
     /// Unanswered fragments at the processor at most.
     pub max_concurrent_batches: usize,
@@ -76,17 +75,6 @@ pub enum Fallback {
     Original,
     Silence,
     DropAudio,
-}
-
-/// What happens when the sample that is due is not there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnGap {
-    /// A held picture and silence on a timeline that goes on: latency and connection stay as they are.
-    #[default]
-    Hold,
-    /// The hole is closed: what follows plays earlier.
-    Skip,
 }
 
 /// What is done where the fallback's and the processed audio's configurations differ.
