@@ -5,6 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::blocks::Blocks;
 use super::sets::BadSet;
 use super::timing::PictureClock;
 use super::{Elementary, Output, Place, Stamps, Times};
@@ -96,8 +97,7 @@ pub(crate) struct Assembler<R> {
     clock: PictureClock,
     /// The access unit in work, then the NAL unit in work.
     buffer: BytesMut,
-    /// Size of the next block.
-    block: usize,
+    blocks: Blocks,
     /// The NAL unit in work.
     nal: Option<Nal>,
     /// A NAL unit before it that shares its access unit.
@@ -142,7 +142,7 @@ impl<R: Rules> Assembler<R> {
             stamps: Stamps::default(),
             clock: PictureClock::default(),
             buffer: BytesMut::new(),
-            block: *BLOCK.start(),
+            blocks: Blocks::new(*BLOCK.start(), *BLOCK.end()),
             nal: None,
             preceding: None,
             start: Start::default(),
@@ -229,12 +229,7 @@ impl<R: Rules> Assembler<R> {
         if self.nal.is_none() {
             return;
         }
-        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
-            // A block is used again when all samples in it are gone; else the unit in work moves to a new one.
-            self.buffer.reserve(self.block.max(self.buffer.len()));
-            self.block = (2 * self.block).min(*BLOCK.end());
-        }
-        self.buffer.extend_from_slice(bytes);
+        self.blocks.append(&mut self.buffer, bytes);
     }
 
     /// A start code ended at `code`.

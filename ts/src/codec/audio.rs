@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::blocks::Blocks;
 use super::timing::after_frame;
 use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
@@ -58,8 +59,7 @@ pub(crate) struct Framer<F> {
     format: F,
     stamps: Stamps,
     buffer: BytesMut,
-    /// Size of the next block.
-    block: usize,
+    blocks: Blocks,
     /// Position of the buffer's first byte in the elementary stream.
     position: u64,
     /// The buffer begins where a frame is due: its header is trusted. Else the header of the next frame has
@@ -90,7 +90,7 @@ impl<F: Format> Framer<F> {
             format,
             stamps: Stamps::default(),
             buffer: BytesMut::new(),
-            block: *BLOCK.start(),
+            blocks: Blocks::new(*BLOCK.start(), *BLOCK.end()),
             position: 0,
             synced: false,
             skipped: 0,
@@ -118,11 +118,7 @@ impl<F: Format> Elementary for Framer<F> {
         if self.buffer.is_empty() {
             self.offset = place.offset;
         }
-        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
-            self.buffer.reserve(self.block.max(bytes.len()));
-            self.block = (2 * self.block).min(*BLOCK.end());
-        }
-        self.buffer.extend_from_slice(bytes);
+        self.blocks.append(&mut self.buffer, bytes);
         self.drain(false, place, out);
     }
 
