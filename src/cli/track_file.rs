@@ -36,6 +36,8 @@ pub(super) struct TrackFile {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Summary {
+    /// The stream that was taken.
+    pub(super) pid: u16,
     pub(super) codec: String,
     pub(super) samples: u64,
     pub(super) sync_samples: u64,
@@ -125,6 +127,7 @@ impl TrackFile {
 
     fn count(&mut self, sample: &ts::Sample) {
         let summary = &mut self.summary;
+        summary.pid = sample.pid;
         summary.samples += 1;
         summary.sync_samples += u64::from(sample.random_access);
         summary.damaged += u64::from(sample.damaged);
