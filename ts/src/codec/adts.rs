@@ -206,6 +206,10 @@ impl Format for Adts {
         }
     }
 
+    fn header_len(&self, bytes: &[u8]) -> usize {
+        Header::parse(bytes).map_or(0, |header| header.header_len)
+    }
+
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
         let header = Header::parse(&frame).ok()?;
         // adts_fixed_header without private_bit and what follows channel_configuration.

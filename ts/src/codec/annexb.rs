@@ -215,7 +215,7 @@ impl<R: Rules> Assembler<R> {
         self.close(out);
         self.preceding = None;
         let unit = self.buffer.split();
-        self.emit(unit.freeze(), self.position, out);
+        self.emit(unit.freeze(), self.position, None, out);
         self.zeros = 0;
     }
 
@@ -295,13 +295,14 @@ impl<R: Rules> Assembler<R> {
                     nal.start.at -= start.at;
                 }
                 start.at = 0;
-                self.emit(unit.freeze(), start.position, out);
+                self.emit(unit.freeze(), start.position, Some(start.code), out);
                 self.start = start;
             }
         }
     }
 
-    fn emit(&mut self, data: Bytes, end: u64, out: &mut Output) {
+    /// `next`: where the next access unit commences, whose stamp has come by then; `None`: it is not there yet.
+    fn emit(&mut self, data: Bytes, end: u64, next: Option<u64>, out: &mut Output) {
         let picture = self.rules.end();
         self.told = false;
         let damaged = std::mem::take(&mut self.damaged);
@@ -312,6 +313,9 @@ impl<R: Rules> Assembler<R> {
         }
         let stamp = self.stamps.take(self.start.code);
         let times = self.clock.next(stamp, picture.order, picture.first, picture.nominal);
+        if damaged {
+            self.clock.interrupt();
+        }
         if let Some(params) = picture.params {
             out.events.push_back(Event::Params { pid: self.pid, params: Params::Video(params) });
         }
@@ -321,10 +325,12 @@ impl<R: Rules> Assembler<R> {
             out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), self.place);
             return;
         };
+        let after = next.and_then(|code| self.stamps.peek(code)).map(|times| times.dts);
         out.sample(Sample {
             pid: self.pid,
             pts,
             dts,
+            duration: self.clock.duration(dts, after, picture.nominal),
             stamped: stamp.is_some(),
             random_access: picture.random_access,
             idr: picture.idr,

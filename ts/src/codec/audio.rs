@@ -15,6 +15,9 @@ use crate::event::{AudioParams, Event, Params, Sample};
 const BLOCK: std::ops::RangeInclusive<usize> = 2 << 10..=64 << 10;
 /// Longest gap, in frames, that is bridged by an estimate; the continuity counter cannot tell of more.
 const MAX_GAP: u64 = 64;
+/// What is kept of a broken frame: no codec here has longer ones, but for E-AC-3 with several substreams. A
+/// longer stretch without a frame is told piece by piece.
+const MAX_SCRAP: usize = 8 << 10;
 
 /// What the start of some bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,11 @@ pub(crate) trait Format: Default + std::fmt::Debug + Send + Sync {
     /// Looks for a frame at the start of `bytes`. `ended`: no more bytes will come soon.
     fn sync(&self, bytes: &[u8], ended: bool) -> Head;
 
+    /// How many bytes of a broken frame are the header that samples come without.
+    fn header_len(&self, _: &[u8]) -> usize {
+        0
+    }
+
     /// Takes a whole frame apart. `None`: its content is broken.
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>>;
 }
@@ -65,11 +73,18 @@ pub(crate) struct Framer<F> {
     /// The buffer begins where a frame is due: its header is trusted. Else the header of the next frame has
     /// to stand where this one says.
     synced: bool,
-    /// Bytes passed over since the last frame.
+    /// Bytes passed over since the last frame, and the first of them.
     skipped: u64,
-    /// Bytes that did not come since the last frame, as far as the continuity counter tells.
+    scrap: BytesMut,
+    /// Input offset of the packet in which the first of them stood.
+    scrap_offset: u64,
+    /// Bytes that did not come since the last frame, as far as the continuity counter tells; of those, the ones
+    /// behind the last stamp.
     missing: u64,
-    /// Length of the last whole frame.
+    missing_behind_stamp: u64,
+    /// Every stamp so far came where a frame begins: this multiplexer keeps frames within PES packets.
+    aligned: bool,
+    /// Length of the last whole frames, on average.
     frame_len: u64,
     /// When the next frame is presented if it has no stamp.
     next: Option<Ticks>,
@@ -94,7 +109,11 @@ impl<F: Format> Framer<F> {
             position: 0,
             synced: false,
             skipped: 0,
+            scrap: BytesMut::new(),
+            scrap_offset: 0,
             missing: 0,
+            missing_behind_stamp: 0,
+            aligned: true,
             frame_len: 0,
             next: None,
             params: None,
@@ -111,6 +130,7 @@ impl<F: Format> Elementary for Framer<F> {
         }
         if let Some(times) = times {
             self.stamps.push(self.position + self.buffer.len() as u64, times);
+            self.missing_behind_stamp = 0;
         }
     }
 
@@ -130,6 +150,7 @@ impl<F: Format> Elementary for Framer<F> {
     /// ends, nothing was missing (some multiplexers count wrongly); if not, the search passes over it.
     fn lost(&mut self, bytes: u64) {
         self.missing += bytes;
+        self.missing_behind_stamp += bytes;
         self.synced = false;
     }
 
@@ -138,10 +159,21 @@ impl<F: Format> Elementary for Framer<F> {
         self.drain(true, place, out);
     }
 
+    /// A frame that the end of the input cut comes out as far as it goes.
     fn finish(&mut self, place: Place, out: &mut Output) {
         self.drain(true, place, out);
-        self.skip(self.buffer.len());
+        let rest = self.buffer.split().freeze();
+        let cut = matches!(self.format.sync(&rest, true), Head::Frame(length) if length > rest.len());
+        if cut && self.synced && rest.len() > self.format.header_len(&rest) {
+            self.tell_skipped(place, out);
+            if !self.open(&rest, true, place, out) {
+                self.pass_over(&rest);
+            }
+        } else {
+            self.pass_over(&rest);
+        }
         self.tell_skipped(place, out);
+        self.synced = false;
     }
 
     fn damaged(&mut self) {
@@ -182,12 +214,14 @@ impl<F: Format> Framer<F> {
             if self.buffer.len() < length {
                 return;
             }
-            self.tell_skipped(place, out);
             self.synced = true;
             let frame = self.buffer.split_to(length).freeze();
-            let start = self.position;
-            self.position += length as u64;
-            self.open(frame, start, place, out);
+            if !self.open(&frame, false, place, out) {
+                self.pass_over(&frame);
+            }
+            if self.skipped > MAX_SCRAP as u64 {
+                self.tell_skipped(place, out);
+            }
             self.offset = place.offset;
         }
     }
@@ -196,15 +230,22 @@ impl<F: Format> Framer<F> {
     fn seek(&mut self) {
         self.synced = false;
         let next = memchr::memchr(F::SYNC, &self.buffer[1..]).map_or(self.buffer.len(), |at| at + 1);
-        self.skip(next);
+        let passed = self.buffer.split_to(next);
+        self.pass_over(&passed);
     }
 
-    fn skip(&mut self, bytes: usize) {
-        let _ = self.buffer.split_to(bytes);
-        self.position += bytes as u64;
-        self.skipped += bytes as u64;
+    fn pass_over(&mut self, bytes: &[u8]) {
+        if self.skipped == 0 {
+            self.scrap_offset = self.offset;
+        }
+        let room = MAX_SCRAP - self.scrap.len();
+        self.scrap.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.position += bytes.len() as u64;
+        self.skipped += bytes.len() as u64;
     }
 
+    /// Reports what was passed over before the frame at `position`, and puts the clock to that frame. What is
+    /// left of broken frames comes out as one damaged sample.
     fn tell_skipped(&mut self, place: Place, out: &mut Output) {
         let bytes = std::mem::take(&mut self.skipped);
         let missing = std::mem::take(&mut self.missing);
@@ -212,26 +253,59 @@ impl<F: Format> Framer<F> {
             return; // nothing was missing after all
         }
         out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), place);
+        let data = self.scrap.split().freeze();
+        let Some(params) = self.params.clone() else { return };
+        let frame_len = self.frame_len.max(1);
+        let frames =
+            |bytes: u64, least: u64| (bytes + frame_len / 2).div_euclid(frame_len).max(least).min(MAX_GAP);
+        let later = |from: Ticks, frames: u64| {
+            (0..frames).fold(from, |at, _| Self::after(at, params.frame_len, params.sample_rate))
+        };
+        let start = self.position - bytes;
+        let stamp = self.stamps.take(start);
+        let Some(pts) = stamp.map(|times| times.pts).or(self.next) else { return };
         // Until the next stamp, what was lost counts by its length: audio frames hardly differ in theirs.
-        let (Some(next), Some(params)) = (self.next, &self.params) else { return };
-        let half = self.frame_len / 2;
-        let frames = ((bytes + missing + half) / self.frame_len.max(1)).min(MAX_GAP);
-        self.next =
-            Some((0..frames).fold(next, |at, _| Self::after(at, params.frame_len, params.sample_rate)));
+        let mut next = later(pts, frames(bytes + missing, 1));
+        // A stamp among what was lost is the first lost frame's behind it, if frames begin where stamps are.
+        if self.aligned
+            && let Some((from, times)) = self.stamps.take_before(self.position)
+        {
+            next = later(times.pts, frames(self.position - from + self.missing_behind_stamp, 1));
+        }
+        self.next = Some(next);
+        let header = self.format.header_len(&data).min(data.len());
+        out.sample(Sample {
+            pid: self.pid,
+            pts,
+            dts: pts,
+            duration: (next - pts).max(Ticks(0)),
+            stamped: stamp.is_some(),
+            random_access: true,
+            idr: true,
+            damaged: true,
+            data: data.slice(header..),
+            elementary_len: bytes,
+            offset: self.scrap_offset,
+        });
     }
 
-    fn open(&mut self, frame: Bytes, start: u64, place: Place, out: &mut Output) {
-        let elementary_len = frame.len() as u64;
-        self.frame_len = elementary_len;
-        let stamp = self.stamps.take(start);
+    /// Yields the units of `frame`, which the input may have cut. Returns `false` where its content is broken.
+    fn open(&mut self, frame: &Bytes, cut: bool, place: Place, out: &mut Output) -> bool {
         let mut units = std::mem::take(&mut self.units);
-        let params = self.format.open(frame, &mut units);
+        let params = self.format.open(frame.clone(), &mut units);
         let Some(params) = params else {
-            out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
             units.clear();
             self.units = units;
-            return;
+            return false;
         };
+        self.tell_skipped(place, out);
+        let start = self.position;
+        let elementary_len = frame.len() as u64;
+        self.position += elementary_len;
+        self.frame_len =
+            if self.frame_len == 0 { elementary_len } else { (3 * self.frame_len + elementary_len) / 4 };
+        self.aligned &= self.stamps.is_at(start);
+        let stamp = self.stamps.take(start);
         let rate = params.sample_rate;
         if self.params.as_ref() != Some(&params) {
             self.params = Some(Arc::clone(&params));
@@ -246,16 +320,18 @@ impl<F: Format> Framer<F> {
                 out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
                 break;
             };
-            self.next = Some(Self::after(pts, samples, rate));
+            let end = Self::after(pts, samples, rate);
+            self.next = Some(end);
             out.sample(Sample {
                 pid: self.pid,
                 pts,
                 dts: pts,
+                duration: end - pts,
                 stamped,
                 random_access: true,
                 idr: true,
                 // What was lost lies before the frame; the frame itself is whole.
-                damaged: false,
+                damaged: cut,
                 data,
                 elementary_len: length,
                 offset: self.offset,
@@ -264,5 +340,6 @@ impl<F: Format> Framer<F> {
             length = 0;
         }
         self.units = units;
+        true
     }
 }

@@ -77,6 +77,11 @@ impl Stamps {
         self.waiting.push_back((position, times));
     }
 
+    /// The stamp that [`Self::take`] would return for an access unit that commences at `position`.
+    pub(crate) fn peek(&self, position: u64) -> Option<Times> {
+        self.waiting.iter().take_while(|(from, _)| *from <= position).last().map(|&(_, times)| times)
+    }
+
     /// The stamp for an access unit that commences at `position`.
     pub(crate) fn take(&mut self, position: u64) -> Option<Times> {
         let mut found = None;
@@ -87,6 +92,22 @@ impl Stamps {
             self.waiting.pop_front();
         }
         found
+    }
+
+    /// The last stamp before `position`, with the position from which it applies.
+    pub(crate) fn take_before(&mut self, position: u64) -> Option<(u64, Times)> {
+        let mut found = None;
+        while let Some(&first) = self.waiting.front()
+            && first.0 < position
+        {
+            found = self.waiting.pop_front();
+        }
+        found
+    }
+
+    /// Every stamp up to `position` applies from there, not from before.
+    pub(crate) fn is_at(&self, position: u64) -> bool {
+        self.waiting.front().is_none_or(|&(from, _)| from >= position)
     }
 }
 

@@ -90,6 +90,10 @@ impl Format for Opus {
         }
     }
 
+    fn header_len(&self, bytes: &[u8]) -> usize {
+        control_header(bytes).map_or(0, |(header, _)| header)
+    }
+
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
         let (header, _) = control_header(&frame).ok()?;
         let data = frame.slice(header.min(frame.len())..);

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Elementary, Output, Place, Times};
+use crate::Ticks;
 use crate::error::DamageKind;
 use crate::event::Sample;
 
@@ -42,6 +43,7 @@ impl Whole {
             pid: self.pid,
             pts,
             dts,
+            duration: Ticks(0),
             stamped: true,
             random_access: true,
             idr: true,
@@ -114,7 +116,6 @@ impl Elementary for Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ticks;
     use crate::event::Event;
 
     #[test]
