@@ -65,8 +65,9 @@ pub(crate) trait Rules: Default + std::fmt::Debug + Send + Sync {
     /// How many bytes of a NAL unit `role` wants to see, if it has so many.
     const HEADER: usize;
 
-    /// Called once for each NAL unit, with its first bytes.
-    fn role(&mut self, header: &[u8]) -> Role;
+    /// Called once for each NAL unit, with its first bytes. `stamped`: if the access unit in work has no slice
+    /// yet, those were lost, and this NAL unit begins the next.
+    fn role(&mut self, header: &[u8], stamped: bool) -> Role;
 
     /// Called with each whole NAL unit, after `role`.
     fn take(&mut self, nal: &[u8]) -> Keep;
@@ -204,7 +205,8 @@ impl<R: Rules> Elementary for Assembler<R> {
         }
     }
 
-    fn finish(&mut self, _: Place, out: &mut Output) {
+    fn finish(&mut self, short: bool, _: Place, out: &mut Output) {
+        self.damaged |= short;
         self.flush(out);
     }
 }
@@ -216,6 +218,7 @@ impl<R: Rules> Assembler<R> {
         self.preceding = None;
         let unit = self.buffer.split();
         self.emit(unit.freeze(), self.position, None, out);
+        self.start = Start::default();
         self.zeros = 0;
     }
 
@@ -283,7 +286,8 @@ impl<R: Rules> Assembler<R> {
         let body = nal.start.at + LENGTH;
         let header = &self.buffer[body..self.buffer.len().min(body + R::HEADER)];
         let start = nal.start;
-        match self.rules.role(header) {
+        let stamped = self.damaged && self.stamps.is_between(self.start.code, start.code);
+        match self.rules.role(header, stamped) {
             Role::Precedes => {
                 self.preceding.get_or_insert(start);
             }
@@ -306,7 +310,9 @@ impl<R: Rules> Assembler<R> {
         let picture = self.rules.end();
         self.told = false;
         let damaged = std::mem::take(&mut self.damaged);
-        if !picture.coded {
+        // The slices of an access unit with a stamp of its own were lost.
+        let stripped = damaged && self.start.code > 0 && self.stamps.peek(self.start.code).is_some();
+        if !picture.coded && !stripped {
             // Parameter sets or delimiters alone: they count for the next access unit.
             self.damaged = damaged;
             return;
@@ -319,8 +325,8 @@ impl<R: Rules> Assembler<R> {
         if let Some(params) = picture.params {
             out.events.push_back(Event::Params { pid: self.pid, params: Params::Video(params) });
         }
-        let Some(Times { pts, dts }) = times else {
-            // Pictures before the first stamp of the stream cannot be placed.
+        let Some(Times { pts, dts }) = times.filter(|_| picture.coded || !data.is_empty()) else {
+            // Nothing is left of the picture, or it stands before the first stamp of the stream.
             let bytes = end.saturating_sub(self.start.position);
             out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), self.place);
             return;

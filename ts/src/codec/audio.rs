@@ -36,6 +36,14 @@ pub(crate) struct Unit {
     pub(crate) data: Bytes,
     /// Audio samples in it.
     pub(crate) samples: u32,
+    /// It is not whole.
+    pub(crate) broken: bool,
+}
+
+impl Unit {
+    pub(crate) fn new(data: Bytes, samples: u32) -> Self {
+        Self { data, samples, broken: false }
+    }
 }
 
 /// The rules of a codec.
@@ -49,6 +57,11 @@ pub(crate) trait Format: Default + std::fmt::Debug + Send + Sync {
 
     /// Looks for a frame at the start of `bytes`. `ended`: no more bytes will come soon.
     fn sync(&self, bytes: &[u8], ended: bool) -> Head;
+
+    /// Whether a frame header says what that of the last frame said, in so many bits that no chance does it.
+    fn is_familiar(&self, _: &[u8]) -> bool {
+        false
+    }
 
     /// How many bytes of a broken frame are the header that samples come without.
     fn header_len(&self, _: &[u8]) -> usize {
@@ -82,6 +95,8 @@ pub(crate) struct Framer<F> {
     /// behind the last stamp.
     missing: u64,
     missing_behind_stamp: u64,
+    /// Where the first of them is missing.
+    hole: u64,
     /// Every stamp so far came where a frame begins: this multiplexer keeps frames within PES packets.
     aligned: bool,
     /// Length of the last whole frames, on average.
@@ -113,6 +128,7 @@ impl<F: Format> Framer<F> {
             scrap_offset: 0,
             missing: 0,
             missing_behind_stamp: 0,
+            hole: 0,
             aligned: true,
             frame_len: 0,
             next: None,
@@ -149,6 +165,9 @@ impl<F: Format> Elementary for Framer<F> {
     /// Bytes may be missing here. What is there of a frame is kept: if the next header stands where the frame
     /// ends, nothing was missing (some multiplexers count wrongly); if not, the search passes over it.
     fn lost(&mut self, bytes: u64) {
+        if self.missing == 0 {
+            self.hole = self.position + self.buffer.len() as u64;
+        }
         self.missing += bytes;
         self.missing_behind_stamp += bytes;
         self.synced = false;
@@ -160,7 +179,7 @@ impl<F: Format> Elementary for Framer<F> {
     }
 
     /// A frame that the end of the input cut comes out as far as it goes.
-    fn finish(&mut self, place: Place, out: &mut Output) {
+    fn finish(&mut self, _: bool, place: Place, out: &mut Output) {
         self.drain(true, place, out);
         let rest = self.buffer.split().freeze();
         let cut = matches!(self.format.sync(&rest, true), Head::Frame(length) if length > rest.len());
@@ -200,7 +219,7 @@ impl<F: Format> Framer<F> {
                     continue;
                 }
             };
-            if !self.synced && !ended {
+            if !self.synced && !ended && !self.format.is_familiar(&self.buffer) {
                 // A sync word within a frame's own data is common: look where the next one would be.
                 match self.buffer.get(length..).map(|next| self.format.sync(next, true)) {
                     Some(Head::Frame(_)) => {}
@@ -245,7 +264,7 @@ impl<F: Format> Framer<F> {
     }
 
     /// Reports what was passed over before the frame at `position`, and puts the clock to that frame. What is
-    /// left of broken frames comes out as one damaged sample.
+    /// left of broken frames comes out as damaged samples.
     fn tell_skipped(&mut self, place: Place, out: &mut Output) {
         let bytes = std::mem::take(&mut self.skipped);
         let missing = std::mem::take(&mut self.missing);
@@ -274,7 +293,7 @@ impl<F: Format> Framer<F> {
         }
         self.next = Some(next);
         let header = self.format.header_len(&data).min(data.len());
-        out.sample(Sample {
+        let mut sample = Sample {
             pid: self.pid,
             pts,
             dts: pts,
@@ -286,7 +305,22 @@ impl<F: Format> Framer<F> {
             data: data.slice(header..),
             elementary_len: bytes,
             offset: self.scrap_offset,
-        });
+        };
+        // The head of one frame and the tail of a later one.
+        let first = self.hole.saturating_sub(start);
+        let middle = later(pts, 1);
+        if missing > 0 && (header as u64..bytes).contains(&first) && first > 0 && middle < next {
+            let mut tail = Sample { pts: next - (middle - pts), stamped: false, ..sample.clone() };
+            (tail.dts, tail.duration) = (tail.pts, next - tail.pts);
+            tail.data = data.slice((first as usize).min(data.len())..);
+            tail.elementary_len = bytes - first;
+            sample.data.truncate(first as usize - header);
+            sample.elementary_len = first;
+            sample.duration = tail.pts - pts;
+            out.sample(sample);
+            sample = tail;
+        }
+        out.sample(sample);
     }
 
     /// Yields the units of `frame`, which the input may have cut. Returns `false` where its content is broken.
@@ -314,7 +348,7 @@ impl<F: Format> Framer<F> {
         let mut stamped = stamp.is_some();
         self.next = stamp.map(|times| times.pts).or(self.next);
         let mut length = elementary_len;
-        for Unit { data, samples } in units.drain(..) {
+        for Unit { data, samples, broken } in units.drain(..) {
             let Some(pts) = self.next else {
                 // Frames before the first stamp of the stream cannot be placed.
                 out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
@@ -331,7 +365,7 @@ impl<F: Format> Framer<F> {
                 random_access: true,
                 idr: true,
                 // What was lost lies before the frame; the frame itself is whole.
-                damaged: cut,
+                damaged: cut || broken,
                 data,
                 elementary_len: length,
                 offset: self.offset,

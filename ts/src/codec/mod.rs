@@ -105,6 +105,11 @@ impl Stamps {
         found
     }
 
+    /// A stamp applies from between two positions, the latter included.
+    pub(crate) fn is_between(&self, from: u64, to: u64) -> bool {
+        self.waiting.iter().any(|&(at, _)| at > from && at <= to)
+    }
+
     /// Every stamp up to `position` applies from there, not from before.
     pub(crate) fn is_at(&self, position: u64) -> bool {
         self.waiting.front().is_none_or(|&(from, _)| from >= position)
@@ -131,8 +136,8 @@ pub(crate) trait Elementary: std::fmt::Debug + Send + Sync {
     /// A segment ended; `short`: inside a PES packet whose length is known, so that it goes on in the next.
     fn end_segment(&mut self, short: bool, place: Place, out: &mut Output);
 
-    /// Nothing more comes.
-    fn finish(&mut self, place: Place, out: &mut Output);
+    /// Nothing more comes; `short` as above.
+    fn finish(&mut self, short: bool, place: Place, out: &mut Output);
 }
 
 /// The parser for a stream; `None` for what is listed and left alone.

@@ -108,7 +108,8 @@ impl Elementary for Whole {
         }
     }
 
-    fn finish(&mut self, place: Place, out: &mut Output) {
+    fn finish(&mut self, short: bool, place: Place, out: &mut Output) {
+        self.damaged |= short;
         self.emit(place, out);
     }
 }
@@ -130,7 +131,7 @@ mod tests {
             parser.end(place, &mut out);
         }
         parser.data(b"stuffing", place, &mut out);
-        parser.finish(place, &mut out);
+        parser.finish(false, place, &mut out);
         let found: Vec<_> = out
             .events
             .iter()
