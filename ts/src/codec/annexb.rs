@@ -69,6 +69,9 @@ pub(crate) trait Rules: Default + std::fmt::Debug + Send + Sync {
     /// yet, those were lost, and this NAL unit begins the next.
     fn role(&mut self, header: &[u8], stamped: bool) -> Role;
 
+    /// Whether nothing but the first NAL unit of an access unit begins so.
+    fn is_delimiter(header: &[u8]) -> bool;
+
     /// Called with each whole NAL unit, after `role`.
     fn take(&mut self, nal: &[u8]) -> Keep;
 
@@ -199,6 +202,12 @@ impl<R: Rules> Elementary for Assembler<R> {
         self.damaged = true;
     }
 
+    /// Multiplexers begin PES packets with access units; in the one before, the header would be garbage.
+    fn interrupted(&mut self, out: &mut Output) {
+        self.flush(out);
+        self.damaged = true;
+    }
+
     fn end_segment(&mut self, short: bool, _: Place, out: &mut Output) {
         if !short {
             self.flush(out);
@@ -286,7 +295,8 @@ impl<R: Rules> Assembler<R> {
         let body = nal.start.at + LENGTH;
         let header = &self.buffer[body..self.buffer.len().min(body + R::HEADER)];
         let start = nal.start;
-        let stamped = self.damaged && self.stamps.is_between(self.start.code, start.code);
+        let lost = self.damaged || R::is_delimiter(header);
+        let stamped = lost && self.stamps.is_between(self.start.code, start.code);
         match self.rules.role(header, stamped) {
             Role::Precedes => {
                 self.preceding.get_or_insert(start);
@@ -311,10 +321,13 @@ impl<R: Rules> Assembler<R> {
         self.told = false;
         let damaged = std::mem::take(&mut self.damaged);
         // The slices of an access unit with a stamp of its own were lost.
-        let stripped = damaged && self.start.code > 0 && self.stamps.peek(self.start.code).is_some();
+        let told = self.start.code > 0 && self.stamps.peek(self.start.code).is_some();
+        let stripped =
+            told && (damaged || next.is_some_and(|it| self.stamps.is_between(self.start.code, it)));
         if !picture.coded && !stripped {
-            // Parameter sets or delimiters alone: they count for the next access unit.
-            self.damaged = damaged;
+            // Parameter sets or delimiters alone: they count for the next access unit. What was broken before
+            // the first NAL unit does not.
+            self.damaged = damaged && (next.is_none() || self.start.code > 0);
             return;
         }
         let stamp = self.stamps.take(self.start.code);
@@ -340,7 +353,7 @@ impl<R: Rules> Assembler<R> {
             stamped: stamp.is_some(),
             random_access: picture.random_access,
             idr: picture.idr,
-            damaged,
+            damaged: damaged || !picture.coded,
             data,
             elementary_len: end.saturating_sub(self.start.position),
             offset: self.start.offset,

@@ -1,5 +1,6 @@
 //! Audio streams of frames that begin with a sync word, whatever the codec.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -104,8 +105,8 @@ pub(crate) struct Framer<F> {
     /// When the next frame is presented if it has no stamp.
     next: Option<Ticks>,
     params: Option<Arc<AudioParams>>,
-    /// Input offset of the packet in which the buffer's first byte stood, and of the last one.
-    offset: u64,
+    /// The packets that the buffer came in: position of the first byte, and input offset.
+    packets: VecDeque<(u64, u64)>,
     units: Vec<Unit>,
 }
 
@@ -133,7 +134,7 @@ impl<F: Format> Framer<F> {
             frame_len: 0,
             next: None,
             params: None,
-            offset: 0,
+            packets: VecDeque::new(),
             units: Vec::new(),
         }
     }
@@ -151,9 +152,7 @@ impl<F: Format> Elementary for Framer<F> {
     }
 
     fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
-        if self.buffer.is_empty() {
-            self.offset = place.offset;
-        }
+        self.packets.push_back((self.position + self.buffer.len() as u64, place.offset));
         if self.buffer.capacity() - self.buffer.len() < bytes.len() {
             self.buffer.reserve(self.block.max(bytes.len()));
             self.block = (2 * self.block).min(*BLOCK.end());
@@ -198,6 +197,10 @@ impl<F: Format> Elementary for Framer<F> {
     fn damaged(&mut self) {
         self.synced = false;
     }
+
+    fn interrupted(&mut self, _: &mut Output) {
+        self.synced = false;
+    }
 }
 
 impl<F: Format> Framer<F> {
@@ -207,6 +210,14 @@ impl<F: Format> Framer<F> {
         } else {
             after_frame(pts, samples, rate)
         }
+    }
+
+    /// Input offset of the packet that has the byte at `position`.
+    fn offset(&mut self) -> u64 {
+        while self.packets.get(1).is_some_and(|&(from, _)| from <= self.position) {
+            self.packets.pop_front();
+        }
+        self.packets.front().map_or(0, |&(_, offset)| offset)
     }
 
     fn drain(&mut self, ended: bool, place: Place, out: &mut Output) {
@@ -219,7 +230,13 @@ impl<F: Format> Framer<F> {
                     continue;
                 }
             };
-            if !self.synced && !ended && !self.format.is_familiar(&self.buffer) {
+            let end = self.position + length as u64;
+            let gapped = self.missing > 0 && (self.position + 1..end).contains(&self.hole);
+            // Nor is a length believed that reaches beyond a PES packet that should begin with a frame.
+            let reaches =
+                self.aligned && self.params.is_some() && self.stamps.is_between(self.position, end - 1);
+            let familiar = self.synced || !gapped && self.format.is_familiar(&self.buffer);
+            if !ended && (reaches || !familiar) {
                 // A sync word within a frame's own data is common: look where the next one would be.
                 match self.buffer.get(length..).map(|next| self.format.sync(next, true)) {
                     Some(Head::Frame(_)) => {}
@@ -241,7 +258,6 @@ impl<F: Format> Framer<F> {
             if self.skipped > MAX_SCRAP as u64 {
                 self.tell_skipped(place, out);
             }
-            self.offset = place.offset;
         }
     }
 
@@ -255,7 +271,7 @@ impl<F: Format> Framer<F> {
 
     fn pass_over(&mut self, bytes: &[u8]) {
         if self.skipped == 0 {
-            self.scrap_offset = self.offset;
+            self.scrap_offset = self.offset();
         }
         let room = MAX_SCRAP - self.scrap.len();
         self.scrap.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -333,7 +349,7 @@ impl<F: Format> Framer<F> {
             return false;
         };
         self.tell_skipped(place, out);
-        let start = self.position;
+        let (start, offset) = (self.position, self.offset());
         let elementary_len = frame.len() as u64;
         self.position += elementary_len;
         self.frame_len =
@@ -368,7 +384,7 @@ impl<F: Format> Framer<F> {
                 damaged: cut || broken,
                 data,
                 elementary_len: length,
-                offset: self.offset,
+                offset,
             });
             stamped = false;
             length = 0;

@@ -133,6 +133,9 @@ pub(crate) trait Elementary: std::fmt::Debug + Send + Sync {
     /// The bytes that come may be wrong, or end early, but their place is right.
     fn damaged(&mut self);
 
+    /// A PES packet with a broken header begins with the next byte.
+    fn interrupted(&mut self, out: &mut Output);
+
     /// A segment ended; `short`: inside a PES packet whose length is known, so that it goes on in the next.
     fn end_segment(&mut self, short: bool, place: Place, out: &mut Output);
 

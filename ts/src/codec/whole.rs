@@ -102,6 +102,10 @@ impl Elementary for Whole {
         self.damaged = true;
     }
 
+    fn interrupted(&mut self, _: &mut Output) {
+        self.damaged = true;
+    }
+
     fn end_segment(&mut self, short: bool, place: Place, out: &mut Output) {
         if !short {
             self.emit(place, out);

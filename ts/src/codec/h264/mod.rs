@@ -85,6 +85,10 @@ impl Rules for Avc {
         role
     }
 
+    fn is_delimiter(header: &[u8]) -> bool {
+        header.first().is_some_and(|byte| byte & 0x1F == nal::DELIMITER)
+    }
+
     fn take(&mut self, unit: &[u8]) -> Keep {
         let Some(&first) = unit.first() else { return Keep::Drop };
         match first & 0x1F {

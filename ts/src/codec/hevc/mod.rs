@@ -91,6 +91,10 @@ impl Rules for Hevc {
         }
     }
 
+    fn is_delimiter(header: &[u8]) -> bool {
+        header.first().is_some_and(|byte| byte >> 1 & 0x3F == nal::DELIMITER)
+    }
+
     fn take(&mut self, unit: &[u8]) -> Keep {
         let &[b0, b1, ..] = unit else { return Keep::Drop };
         if (b0 & 1) << 5 | b1 >> 3 > 0 {
