@@ -40,11 +40,9 @@ impl TrackInfo {
         }
     }
 
-    /// Presentation time = media time + `shift`, in the track's timescale: the delay of the edit list less
-    /// the media time at which it begins.
+    /// Presentation time = media time + `shift`: [`TrackConfig::shift`].
     pub fn shift(&self) -> i64 {
-        let signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
-        self.config.edit.map_or(0, |edit| signed(edit.delay).saturating_sub(signed(edit.media_time)))
+        self.config.shift()
     }
 
     pub(crate) fn is_known(&self) -> bool {
