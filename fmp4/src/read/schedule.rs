@@ -10,8 +10,8 @@ use super::plain::{Cursor, SampleMeta, SampleTable};
 
 /// A piece ends after this many bytes of samples: what a caller holds at a time.
 const PIECE_BYTES: u64 = 1 << 20;
-/// A piece ends after this many samples.
-const PIECE_SAMPLES: usize = 4_096;
+/// A piece ends after this many samples: some ten seconds of sound, so that tracks come out together.
+const PIECE_SAMPLES: usize = 512;
 /// A sample beyond this is not read: four times the largest picture that H.264 level 6.2 allows.
 pub(super) const MAX_SAMPLE: u32 = 256 << 20;
 /// A sample costs the input the four bytes in which a table says its size, or, where one size stands for
