@@ -121,27 +121,21 @@ impl Pes {
             self.header.extend_from_slice(&payload[taken..taken + take]);
             taken += take;
         }
-        self.open(&payload[taken..], step);
-        if step.bad_header {
+        if self.open(&payload[taken..], step).is_none() {
+            step.bad_header = true;
             self.state = State::Payload { left: None };
             step.data = payload;
         }
     }
 
-    /// The header is whole.
-    fn open<'a>(&mut self, rest: &'a [u8], step: &mut Step<'a>) {
+    /// The header is whole. `None`: it cannot be parsed.
+    fn open<'a>(&mut self, rest: &'a [u8], step: &mut Step<'a>) -> Option<()> {
         self.state = State::Idle;
-        let Some(header) = PesHeader::from_bytes(&self.header) else {
-            step.bad_header = true;
-            return;
-        };
+        let header = PesHeader::from_bytes(&self.header)?;
         let stamp = match header.contents() {
             // padding_stream, private_stream_2 and the like carry no elementary stream of ours.
-            PesContents::Payload(_) => return,
-            PesContents::Parsed(None) => {
-                step.bad_header = true;
-                return;
-            }
+            PesContents::Payload(_) => return Some(()),
+            PesContents::Parsed(None) => return None,
             PesContents::Parsed(Some(parsed)) => match parsed.pts_dts() {
                 Ok(PtsDts::PtsOnly(Ok(pts))) => Some(Stamp { pts: pts.value(), dts: pts.value() }),
                 Ok(PtsDts::Both { pts: Ok(pts), dts: Ok(dts) }) => {
@@ -152,7 +146,7 @@ impl Pes {
         };
         if self.header[6] & 0x30 != 0 {
             step.scrambled = true;
-            return;
+            return Some(());
         }
         let left = match header.pes_packet_length() {
             PesLength::Unbounded => None,
@@ -169,6 +163,7 @@ impl Pes {
         step.ended = left.is_some_and(|left| left as usize == data.len());
         step.begun = Some(stamp);
         step.data = data;
+        Some(())
     }
 }
 

@@ -244,6 +244,11 @@ impl<F: Format> Framer<F> {
                 }
             }
             if self.buffer.len() < length {
+                if ended && !familiar {
+                    // Hardly a frame that the end cut; what is behind it may be whole.
+                    self.seek();
+                    continue;
+                }
                 return;
             }
             self.synced = true;
