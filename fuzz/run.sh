@@ -14,7 +14,7 @@ one() {
   local target=$1 dictionary longest log=artifacts/$1/log
   case $target in
     ts_demux) dictionary=ts longest=32768 ;;
-    ts_*) dictionary=ts longest=8192 ;;
+    ts_*) dictionary=ts longest=4096 ;;
     fmp4_read) dictionary=mp4 longest=24576 ;;
     playlist) dictionary=m3u8 longest=16384 ;;
     rtmp_server) dictionary=rtmp longest=8192 ;;
