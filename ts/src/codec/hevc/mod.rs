@@ -68,7 +68,8 @@ impl Rules for Hevc {
     /// The start of a slice segment header up to the order count.
     const HEADER: usize = 24;
 
-    fn role(&mut self, header: &[u8]) -> Role {
+    fn role(&mut self, header: &[u8], stamped: bool) -> Role {
+        self.unit.ended |= stamped && !self.unit.coded;
         let &[b0, b1, ..] = header else { return Role::Continues };
         let kind = b0 >> 1 & 0x3F;
         let layer = (b0 & 1) << 5 | b1 >> 3;
@@ -91,6 +92,10 @@ impl Rules for Hevc {
         } else {
             Role::Continues
         }
+    }
+
+    fn is_delimiter(header: &[u8]) -> bool {
+        header.first().is_some_and(|byte| byte >> 1 & 0x3F == nal::DELIMITER)
     }
 
     fn take(&mut self, unit: &[u8]) -> Keep {
