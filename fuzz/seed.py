@@ -14,7 +14,7 @@ from pathlib import Path
 PACKET = 188
 # A transport stream: its tables and the first pictures; a movie: its moov and its first fragment.
 TS_BYTES = 64 * 1024
-ELEMENTARY_BYTES = 8 * 1024
+ELEMENTARY_BYTES = 4 * 1024 - 16
 MP4_BYTES = 24 * 1024
 PLAYLIST_BYTES = 16 * 1024
 # The control bytes of the codec targets: unbounded PES packets of 1 KB with PTS and DTS, nothing lost.
