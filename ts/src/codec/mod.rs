@@ -6,6 +6,7 @@ pub mod adts;
 mod annexb;
 mod audio;
 mod bits;
+pub mod elementary;
 mod h264;
 mod hevc;
 mod latm;

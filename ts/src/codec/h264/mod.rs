@@ -10,10 +10,9 @@ use super::annexb::{Keep, Picture, Role, Rules, frame_ticks, kept};
 use super::order::OrderCount;
 use super::sets::ParameterSets;
 use crate::event::VideoParams;
-use avcc::AvcSets;
 use slice::{Seen, Slice};
 
-pub(super) use avcc::put_set;
+pub(super) use avcc::{AvcSets, put_set};
 
 type AvcParameterSets = ParameterSets<AvcSets>;
 
