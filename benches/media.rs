@@ -4,7 +4,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use overdub::demo::clip;
-use overdub::demux::SegmentDemuxer;
+use overdub::demux::{Demuxer, Input};
 use overdub::media::{AudioTrack, Flicks, Moment, Origin, VideoTrack, mp4};
 
 fn main() {
@@ -29,8 +29,11 @@ fn origin() -> Origin {
 fn ts_to_samples(bencher: Bencher<'_, '_>) {
     let segments = segments();
     bencher.counter(bytes(&segments)).bench(|| {
-        let mut demuxer = SegmentDemuxer::new();
-        segments.iter().map(|data| demuxer.demux(data.clone(), false, &origin()).len()).sum::<usize>()
+        let mut demuxer = Demuxer::new();
+        segments
+            .iter()
+            .map(|data| demuxer.handle_segment(&Input::main(data.clone(), false), &origin()).len())
+            .sum::<usize>()
     });
 }
 
@@ -45,10 +48,10 @@ fn samples_to_fmp4(bencher: Bencher<'_, '_>) {
 }
 
 fn tracks(segments: &[Bytes]) -> (VideoTrack, AudioTrack) {
-    let mut demuxer = SegmentDemuxer::new();
+    let mut demuxer = Demuxer::new();
     let pieces: Vec<_> = segments
         .iter()
-        .flat_map(|data| demuxer.demux(data.clone(), false, &origin()))
+        .flat_map(|data| demuxer.handle_segment(&Input::main(data.clone(), false), &origin()))
         .filter_map(|piece| piece.video.zip(piece.audio))
         .collect();
     let ((video, _), (audio, _)) = pieces.first().cloned().expect("both tracks");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::audio::{Format, Head, Unit};
+use super::bits::Bits;
 use super::sets::{Coding, ParameterSets};
 use super::{ac3, adts, h264, hevc, mpa};
 use crate::event::{AudioParams, Codec, VideoParams};
@@ -212,6 +213,32 @@ impl VideoSets {
     }
 }
 
+/// Whether decoding can begin at the access unit that consists of these NAL units (without start codes or
+/// lengths): an IDR or IRAP picture, or one of H.264 with a recovery point. `flagged`: the container says so,
+/// which is believed of an I picture of H.264 and of nothing else, because some packagers flag every sample.
+/// Looks no further than the first slice.
+pub fn is_random_access<'a>(codec: Codec, nals: impl IntoIterator<Item = &'a [u8]>, flagged: bool) -> bool {
+    let mut recovery_point = false;
+    for nal in nals {
+        let Some((&first, payload)) = nal.split_first() else { continue };
+        match (codec, first & 0x1F, first >> 1 & 0x3F) {
+            (Codec::H264, 5, _) => return true,
+            (Codec::H264, 6, _) => recovery_point |= h264::has_recovery_point(payload),
+            (Codec::H264, 1 | 2, _) => return recovery_point || flagged && is_intra(payload),
+            // ISO/IEC 23008-2 7.4.2.2: 16 to 23 are IRAP pictures, what is below 32 is a slice.
+            (Codec::Hevc, _, kind) if kind < 32 => return (16..24).contains(&kind),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// slice_type is I for the whole picture, or may be (ISO/IEC 14496-10 7.4.3).
+fn is_intra(slice: &[u8]) -> bool {
+    let bits = &mut Bits::new(slice);
+    bits.ue().is_some() && matches!(bits.ue(), Some(2 | 7))
+}
+
 fn params<C: Coding>(sets: &mut ParameterSets<C>) -> Option<Arc<VideoParams>> {
     // pic_parameter_set_id: up to 255 (ISO/IEC 14496-10 7.4.2.2).
     let first = (0..=u8::MAX).find(|id| sets.pps(*id).is_some())?;
@@ -264,6 +291,17 @@ mod tests {
         }
         assert_eq!(sets.params(), None);
         assert!(VideoSets::new(Codec::Opus).is_none());
+    }
+
+    #[test]
+    fn a_flag_is_believed_of_an_intra_picture_only() {
+        let avc = |nals: &[&[u8]], flagged| is_random_access(Codec::H264, nals.iter().copied(), flagged);
+        let (intra, predicted) = (hex!("41 88").to_vec(), hex!("41 E0").to_vec()); // slice_type 7; 0
+        assert!(avc(&[&[0x09, 0xF0], &[0x65, 0x88]], false));
+        assert!(avc(&[&intra], true) && !avc(&[&intra], false) && !avc(&[&predicted], true));
+        assert!(avc(&[&hex!("06 06 01 C0 80"), &predicted], false), "recovery point");
+        let hevc = |kind: u8| is_random_access(Codec::Hevc, [&[kind << 1, 1][..]], true);
+        assert!(hevc(19) && hevc(21) && !hevc(1) && !hevc(35));
     }
 
     proptest! {

@@ -168,7 +168,7 @@ impl Avc {
 }
 
 /// Whether a SEI NAL unit has a recovery point message (D.1.8, payloadType 6).
-fn has_recovery_point(rbsp: &[u8]) -> bool {
+pub(super) fn has_recovery_point(rbsp: &[u8]) -> bool {
     const RECOVERY_POINT: u32 = 6;
     // Only types and sizes are read, and a payload's own bytes are stepped over, so emulation prevention
     // matters for the sizes alone: undone for the start, where the message stands in practice.
