@@ -151,7 +151,7 @@ fn expected(truth: &Value, kind: &str) -> Option<Expected> {
 const TICK: Flicks = Flicks::from_ticks(1);
 
 /// Compares what came of one segment with its truth; `Err` says what differs.
-fn compare(tracks: Tracks, truth: &Value, packed: bool) -> Result<usize, String> {
+fn compare(tracks: &Tracks, truth: &Value, packed: bool) -> Result<usize, String> {
     let mut samples = 0;
     for kind in ["video", "audio"] {
         let (expected, found) = (expected(truth, kind), tracks.get(kind));
@@ -170,7 +170,7 @@ fn compare(tracks: Tracks, truth: &Value, packed: bool) -> Result<usize, String>
         let mut times = [least, most, found.dts[0], *found.dts.last().expect("it is not empty")];
         if packed {
             // FFmpeg counts packed audio from zero; the stamp is looked at across the segments.
-            times.iter_mut().for_each(|time| *time = *time - least);
+            times.iter_mut().for_each(|time| *time -= least);
         }
         for (ours, theirs) in times.iter().zip(&expected.times) {
             if (*ours - *theirs).abs() > TICK {
@@ -227,7 +227,7 @@ fn each_segment_gives_the_packets_times_and_bytes_of_its_truth() {
             let Some(truth) = truth else { continue };
             segments_seen += 1;
             let packed = truth["kind"] == "audio";
-            match compare(tracks, &truth, packed) {
+            match compare(&tracks, &truth, packed) {
                 Ok(count) => samples += count,
                 Err(what) => wrong.push(format!("{name} {index}: {what}")),
             }

@@ -308,7 +308,15 @@ impl Joiner {
         let Some(Pictures { sequence, start, end, mut piece, .. }) = self.pictures.pop_front() else {
             return;
         };
-        if self.enter(Stretch { sequence, period: piece.period, blind: false }) {
+        let stretch = Stretch { sequence, period: piece.period, blind: false };
+        if self.current.stretch.is_some_and(|open| open.sequence == sequence && open != stretch) {
+            // Nothing was said of a discontinuity: what sounds before these pictures ends the period before them.
+            let origin = self.blind_origin(piece.origin.segment);
+            for (params, frames) in self.take_sound(sequence, start, start) {
+                self.push_sound(origin.clone(), params, frames, out);
+            }
+        }
+        if self.enter(stretch) {
             self.current.floor = Some(start - PRELUDE);
         }
         piece.origin.captured_at = piece.origin.captured_at.max(self.captured_at);
@@ -383,9 +391,14 @@ impl Joiner {
         if frames.is_empty() {
             return;
         }
-        let segment = self.current.segment.unwrap_or(sound.segment);
-        let origin = Origin { segment, captured_at: self.captured_at, program_date_time: None };
+        let origin = self.blind_origin(sound.segment);
         self.push_sound(origin, sound.params, frames, out);
+    }
+
+    /// The origin of sound without pictures: the last segment that had some, so that numbers go on.
+    fn blind_origin(&self, otherwise: u64) -> Origin {
+        let segment = self.current.segment.unwrap_or(otherwise);
+        Origin { segment, captured_at: self.captured_at, program_date_time: None }
     }
 
     fn push_sound(

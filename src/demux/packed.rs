@@ -51,7 +51,7 @@ impl Packed {
         for frame in frames.by_ref() {
             any = true;
             if frame.params.sample_rate != rate {
-                base = base + Flicks::from_samples(samples, rate);
+                base += Flicks::from_samples(samples, rate);
                 (samples, rate) = (0, frame.params.sample_rate);
             }
             self.announce(&frame.params, sink);

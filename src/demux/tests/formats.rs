@@ -18,7 +18,7 @@ fn fragments_give_pictures_with_the_size_and_profile_of_their_sets() {
     let (pieces, error) = one(&main_input(&init, video_segment(1_000, 3_000), false, 0));
     assert_eq!((shape(&pieces), error), (vec![(0, 50, 0)], None));
     let (params, samples) = pieces[0].video.as_ref().unwrap();
-    assert_eq!((params.width, params.height, params.codec_string.as_str()), (320, 180, "avc1.64000d"));
+    assert_eq!((params.width, params.height, params.codec_string.as_str()), (320, 180, "avc1.64000c"));
     assert_eq!(params.config, avcc(SPS_320), "the record as it came");
     assert_eq!(*samples, pictures(1_000, 3_000));
 }
@@ -63,7 +63,7 @@ fn an_ad_with_another_resolution_rate_and_clock_is_a_period_between_two() {
 fn sets_in_the_samples_make_and_change_the_configuration() {
     // An init segment without sets, as of `avc3`.
     let mut bare = video(SPS_320, 320, 180);
-    bare.config = Bytes::from_static(&hex!("01 64000D FF E0 00"));
+    bare.config = Bytes::from_static(&hex!("01 64000C FF E0 00"));
     let init = video_init(&bare);
     let unit = |nal: &[u8]| [&(nal.len() as u32).to_be_bytes()[..], nal].concat();
     let key = |sps| Bytes::from([unit(sps), unit(PPS), unit(&[0x65, 0x88])].concat());
@@ -112,12 +112,11 @@ fn what_cannot_be_read_is_refused_with_its_reason_and_costs_one_segment() {
 fn encrypted_samples_are_refused_as_such() {
     // The writer refuses to write what it does not know, so the entry's type is changed afterwards.
     let mut init = video_init(&video(SPS_320, 320, 180)).to_vec();
-    let at = init.windows(4).position(|kind| kind == b"avc1").unwrap();
+    // The first one is a brand.
     let entry = init.windows(4).rposition(|kind| kind == b"avc1").unwrap();
-    init[entry.max(at)..entry.max(at) + 4].copy_from_slice(b"encv");
+    init[entry..entry + 4].copy_from_slice(b"encv");
     let (pieces, error) = one(&main_input(&init.into(), video_segment(0, 1_000), false, 0));
     assert_eq!((pieces.len(), error), (0, Some(SegmentError::Encrypted { entry: *b"encv" })));
-    assert!(!encrypted().is_video());
 }
 
 #[test]

@@ -95,7 +95,11 @@ fn pictures_that_stay_away_do_not_silence_the_sound_for_long() {
     }
     assert!(frames > frame_at(36_000));
     let pieces = demuxer.handle_segment(&case.video(58_000, 60_000, 0), &origin(2));
-    assert!(shape(&pieces).iter().all(|&(period, ..)| period == 0), "{:?}", shape(&pieces));
+    // A step of more than ten seconds is a period, as within one playlist; the sound before it ends the old one.
+    assert!(
+        pieces.first().is_some_and(|piece| piece.period == 0)
+            && pieces.last().is_some_and(|piece| piece.period == 1)
+    );
     assert_eq!(frames + frame_times(&pieces).len() as u64, frame_at(60_000));
 }
 
@@ -231,7 +235,7 @@ fn a_main_playlist_without_pictures_does_not_hold_the_sound() {
     let mut demuxer = Case::separate();
     let mut frames = 0;
     for second in (0..10).step_by(2) {
-        demuxer.handle_segment(&muxed(second), &origin(0));
+        frames += frame_times(&demuxer.handle_segment(&muxed(second), &origin(0))).len();
         let audio = case.audio(second * 1_000, second * 1_000 + 2_000, 0);
         frames += frame_times(&demuxer.handle_segment(&audio, &origin(1))).len();
     }

@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hex_literal::hex;
-use overdub_fmp4::Codec;
 
 use super::{Demuxer, Input, Rendition};
 use crate::media::{
     AudioCodec, AudioParams, Flicks, Moment, Origin, Piece, VideoCodec, VideoParams, VideoSample, mp4,
 };
 
-/// x264, 320x180 High 1.3 and 640x360 Main 3.0, as FFmpeg's H.264 encoder wrote them.
-const SPS_320: &[u8] = &hex!("6764000DACD941416FE4F0110000030001000003003C0F142996");
-const SPS_640: &[u8] = &hex!("674D401EECA05017FCB80880000003008000001E078B16CB");
+/// x264's for 320x180 and 640x360:
+/// `ffmpeg -f lavfi -i testsrc2=size=320x180:rate=25 -frames:v 1 -c:v libx264 -f h264 OUT`.
+const SPS_320: &[u8] = &hex!("6764000CACD941419F9F011000000300100000030320F1429960");
+const SPS_640: &[u8] = &hex!("6764001EACD940A02FF97011000003000100000300320F162D96");
 const PPS: &[u8] = &hex!("68EBE3CB22C0");
 
 fn origin(segment: u64) -> Origin {
@@ -132,9 +132,4 @@ fn shape(pieces: &[Piece]) -> Vec<(u64, usize, usize)> {
 fn demux_all(demuxer: &mut Demuxer, inputs: &[Input]) -> Vec<Piece> {
     let each = inputs.iter().enumerate();
     each.flat_map(|(index, input)| demuxer.handle_segment(input, &origin(index as u64))).collect()
-}
-
-/// The codec of an entry that cannot be read without a key.
-fn encrypted() -> Codec {
-    Codec::Other { fourcc: *b"encv", entry: Bytes::from_static(&[0; 78]) }
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::media::CueKind;
 
 #[test]
 fn the_sound_of_the_main_playlist_is_left_out_beside_a_separate_one() {
@@ -46,13 +45,4 @@ fn a_refused_segment_of_the_sound_is_a_hole_in_the_sound_alone() {
     }
     assert_eq!(shape(&pieces), [(0, 50, 94), (0, 50, 0), (0, 50, 94), (0, 50, 93)]);
     assert_eq!((demuxer.damage().refused, demuxer.damage().late), (1, 0));
-}
-
-#[test]
-fn cues_of_a_transport_stream_come_out_with_their_segment() {
-    // No stream here has any: nothing is invented, and the list is handed out once.
-    let mut demuxer = Demuxer::new();
-    let data = Bytes::from_static(include_bytes!("../../../tests/data/ts/bframes_48k.ts"));
-    demuxer.handle_segment(&Input::main(data, false), &origin(0));
-    assert!(demuxer.take_cues().iter().all(|cue| cue.kind != CueKind::Id3));
 }
