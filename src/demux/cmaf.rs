@@ -71,6 +71,12 @@ impl Cmaf {
             }),
             Step::Samples { track, samples } => {
                 for sample in samples {
+                    // HLS has one configuration in each init segment (EXT-X-MAP changes with it).
+                    if sample.entry != 0 {
+                        sink.damage.dropped += 1;
+                        sink.damage.event(&"a sample of another sample entry than the track's first");
+                        continue;
+                    }
                     let timescale = reader.tracks().get(track).map_or(1, |info| info.config.timescale);
                     let pts = Flicks::from_units(sample.pts(), timescale);
                     media_start = Some(media_start.map_or(pts, |start| start.min(pts)));

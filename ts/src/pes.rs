@@ -22,7 +22,8 @@ pub(crate) struct Step<'a> {
     pub(crate) short: Option<u32>,
     /// A header was completed here; `data` is behind it.
     pub(crate) begun: Option<Option<Stamp>>,
-    /// A header that cannot be parsed; its PES packet is left out.
+    /// A header that cannot be parsed. What came with it is `data` all the same: elementary streams have marks
+    /// of their own by which their units are found again.
     pub(crate) bad_header: bool,
     /// Its payload is scrambled (PES_scrambling_control) and left out.
     pub(crate) scrambled: bool,
@@ -121,6 +122,10 @@ impl Pes {
             taken += take;
         }
         self.open(&payload[taken..], step);
+        if step.bad_header {
+            self.state = State::Payload { left: None };
+            step.data = payload;
+        }
     }
 
     /// The header is whole.
@@ -211,9 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_start_code_is_told_and_skipped() {
+    fn behind_a_wrong_start_code_payload_goes_on() {
         let mut pes = Pes::default();
-        assert!(pes.push(&hex!("000002E0 0000 800000 11"), true).bad_header);
-        assert_eq!(pes.push(&[1, 2, 3], false), Step::default());
+        let step = pes.push(&hex!("000002E0 0000 800000 11"), true);
+        assert!(step.bad_header && step.begun.is_none());
+        assert_eq!(step.data, hex!("000002E0 0000 800000 11"));
+        assert_eq!(pes.push(&[1, 2, 3], false).data, [1, 2, 3]);
     }
 }
