@@ -31,7 +31,7 @@ use tracing::Instrument;
 use crate::batch::{self, Batcher};
 use crate::clock::Clock;
 use crate::config::{RtmpUrl, StreamSettings};
-use crate::demux::SegmentDemuxer;
+use crate::demux::Demuxer;
 use crate::playout::Playout;
 use crate::preview::{self, Preview};
 use crate::remux::{Fitter, Interleaver, Sound};
@@ -257,7 +257,7 @@ impl Stream {
         Ingest {
             clock: self.shared.clock,
             processing_budget,
-            demuxer: SegmentDemuxer::new(),
+            demuxer: Demuxer::new(),
             batcher: Batcher::new(batching, self.first.batch),
             writer: self.writer.clone(),
             board: Arc::clone(&self.board),
