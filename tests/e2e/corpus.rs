@@ -189,6 +189,22 @@ async fn check(dir: &Workdir, number: usize, sample: &Sample) -> Result<(), Stri
     Ok(())
 }
 
+/// One line of the table by file that lies in target/tmp afterwards.
+fn row(file: &str, sample: &Sample, agreed: bool) -> String {
+    let streams: Vec<_> = sample
+        .streams
+        .iter()
+        .map(|stream| format!("{} {} {}", stream.pid, stream.codec, stream.packets - stream.headless))
+        .collect();
+    let bytes = sample.streams.iter().all(|stream| stream.md5.is_some());
+    let agreed = match (agreed, bytes) {
+        (true, true) => "samples, times, decoded frames, elementary bytes",
+        (true, false) => "samples, times, decoded frames",
+        (false, _) => "no",
+    };
+    format!("| {file} | {} | {agreed} |\n", streams.join(", "))
+}
+
 /// Files judged at a time: most of it is starting processes.
 const AT_ONCE: usize = 4;
 
@@ -196,17 +212,23 @@ async fn check_all(name: &str, folder: &Path) {
     let dir = Workdir::new(name);
     let samples = samples(folder);
     assert!(!samples.is_empty(), "{}: no file", folder.display());
-    let mut faults = Vec::new();
+    let (mut faults, mut rows) = (Vec::new(), Vec::new());
     let checks = samples.iter().enumerate().map(|(number, sample)| {
         let dir = &dir;
         async move { (sample, check(dir, number, sample).await) }
     });
     let mut checks = futures_util::stream::iter(checks).buffer_unordered(AT_ONCE);
     while let Some((sample, checked)) = checks.next().await {
+        let file = sample.file.file_name().unwrap_or_default().display();
+        rows.push(row(&file.to_string(), sample, checked.is_ok()));
         if let Err(fault) = checked {
-            faults.push(format!("{}: {fault}", sample.file.file_name().unwrap_or_default().display()));
+            faults.push(format!("{file}: {fault}"));
         }
     }
+    rows.sort();
+    let table = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.md", name.replace(' ', "-")));
+    let header = "| file | streams: PID, codec, samples | as in the truth |\n|---|---|---|\n";
+    std::fs::write(&table, format!("{header}{}", rows.concat())).expect("a table in target/tmp");
     say(&format!(
         "{name}: {} of {} files are as FFmpeg sees them",
         samples.len() - faults.len(),
