@@ -47,8 +47,12 @@ pub struct Stream {
     pub pid: u16,
     /// ISO/IEC 13818-1 table 2-34.
     pub stream_type: u8,
-    /// `None`: not one that this crate knows; it is listed and left alone.
+    /// `None`: not one that this crate knows; it is listed and left alone. Where the map does not say it, or
+    /// says it wrongly, the content does: the program is told anew then, before the stream's first sample.
     pub codec: Option<Codec>,
+    /// By its stream_type, the samples are encrypted (SAMPLE-AES, "MPEG-2 Stream Encryption Format for HTTP Live
+    /// Streaming"): it has no `codec`, is listed and left alone.
+    pub encrypted: bool,
     /// ISO 639 code of the first language descriptor, for example `eng`.
     pub language: Option<String>,
     /// Opus: channel_config_code of its extension descriptor, the number of channels from 1 to 8.

@@ -134,6 +134,14 @@ impl Header {
     }
 }
 
+/// Which of the two the frame at the start of `bytes` is.
+pub(super) fn codec_at(bytes: &[u8]) -> Codec {
+    match Header::parse(bytes) {
+        Some(header) if header.kind != Kind::Plain => Codec::Eac3,
+        _ => Codec::Ac3,
+    }
+}
+
 /// Channel locations that the dependent substreams in `rest` add, as `dec3` has them (F.6.2.13), and how
 /// many there are.
 fn dependents(rest: &[u8]) -> (u8, u16) {

@@ -14,6 +14,7 @@ mod latm;
 mod mpa;
 mod opus;
 mod order;
+pub(crate) mod recognise;
 mod sets;
 mod timing;
 mod vui;
