@@ -65,6 +65,9 @@ pub(crate) trait Format: Default + std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Called with a frame and all that there is behind it, before [`Self::open`].
+    fn look_ahead(&mut self, _: &[u8]) {}
+
     /// How many bytes of a broken frame are the header that samples come without.
     fn header_len(&self, _: &[u8]) -> usize {
         0
@@ -252,6 +255,7 @@ impl<F: Format> Framer<F> {
                 return;
             }
             self.synced = true;
+            self.format.look_ahead(&self.buffer);
             let frame = self.buffer.split_to(length).freeze();
             if !self.open(&frame, false, place, out) {
                 self.pass_over(&frame);
