@@ -176,14 +176,18 @@ pub struct AudioParams {
     pub codec: Codec,
     /// AAC: the AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1). AC-3, E-AC-3, Opus: the payload of `dac3`,
     /// `dec3`, `dOps`. MPEG audio: empty.
+    ///
+    /// HE-AAC in ADTS is signalled implicitly (1.6.5.2): an ADTS header can only tell of the core, so that this is
+    /// AAC LC at the core's rate, and decoders find spectral band replication and parametric stereo in the frames.
+    /// In LATM, the configuration of the stream is taken over as it is: hierarchical signalling stays explicit.
     pub config: Bytes,
     /// RFC 6381, for example `mp4a.40.2`.
     pub codec_string: String,
-    /// In Hz; for HE-AAC the core's.
+    /// In Hz; for HE-AAC the core's, which is half of what a decoder puts out.
     pub sample_rate: u32,
     /// Channels that the header announces; 0 where it does not say.
     pub channels: u16,
-    /// Audio samples in one frame, at `sample_rate`.
+    /// Audio samples in one frame, at `sample_rate`: of HE-AAC 1024 (960) at the core's.
     pub frame_len: u32,
 }
 
