@@ -109,6 +109,17 @@ fn private_data_that_is_none_of_ours_is_listed_and_its_bytes_come_raw() {
 }
 
 #[test]
+fn without_tables_private_data_is_recognised_too() {
+    let mut mux = Mux::default();
+    for n in 0..24 {
+        mux.pes(AUDIO, 0xBD, Some((1920 * n, 1920 * n)), true, &adts(n as u8, 200));
+    }
+    let out = demux(&mux.bytes);
+    let last = programs(&out).last().map(|program| program.streams[0].codec);
+    assert_eq!((last, samples(&out).len()), (Some(Some(Codec::AacAdts)), 24));
+}
+
+#[test]
 fn streams_that_are_encrypted_by_their_type_are_listed_and_left_alone() {
     for stream_type in [0xCF, 0xC1, 0xC2, 0xDB] {
         let out = demux(&sound(stream_type, |_| true));

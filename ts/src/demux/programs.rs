@@ -292,7 +292,8 @@ impl Core {
             if let Choice::First = self.programs.choice {
                 self.programs.first = Some(0);
             }
-            self.install(NULL_PID, Map { program: 0, pcr_pid: NULL_PID, streams, unclear: Vec::new() });
+            let unclear = streams.iter().filter(|it| it.codec.is_none()).map(|it| it.pid).collect();
+            self.install(NULL_PID, Map { program: 0, pcr_pid: NULL_PID, streams, unclear });
         }
         self.release();
     }
