@@ -47,8 +47,12 @@ pub struct Stream {
     pub pid: u16,
     /// ISO/IEC 13818-1 table 2-34.
     pub stream_type: u8,
-    /// `None`: not one that this crate knows; it is listed and left alone.
+    /// `None`: not one that this crate knows; it is listed and left alone. Where the map does not say it, or
+    /// says it wrongly, the content does: the program is told anew then, before the stream's first sample.
     pub codec: Option<Codec>,
+    /// By its stream_type, the samples are encrypted (SAMPLE-AES, "MPEG-2 Stream Encryption Format for HTTP Live
+    /// Streaming"): it has no `codec`, is listed and left alone.
+    pub encrypted: bool,
     /// ISO 639 code of the first language descriptor, for example `eng`.
     pub language: Option<String>,
     /// Opus: channel_config_code of its extension descriptor, the number of channels from 1 to 8.
@@ -172,14 +176,18 @@ pub struct AudioParams {
     pub codec: Codec,
     /// AAC: the AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1). AC-3, E-AC-3, Opus: the payload of `dac3`,
     /// `dec3`, `dOps`. MPEG audio: empty.
+    ///
+    /// HE-AAC in ADTS is signalled implicitly (1.6.5.2): an ADTS header can only tell of the core, so that this is
+    /// AAC LC at the core's rate, and decoders find spectral band replication and parametric stereo in the frames.
+    /// In LATM, the configuration of the stream is taken over as it is: hierarchical signalling stays explicit.
     pub config: Bytes,
     /// RFC 6381, for example `mp4a.40.2`.
     pub codec_string: String,
-    /// In Hz; for HE-AAC the core's.
+    /// In Hz; for HE-AAC the core's, which is half of what a decoder puts out.
     pub sample_rate: u32,
     /// Channels that the header announces; 0 where it does not say.
     pub channels: u16,
-    /// Audio samples in one frame, at `sample_rate`.
+    /// Audio samples in one frame, at `sample_rate`: of HE-AAC 1024 (960) at the core's.
     pub frame_len: u32,
 }
 

@@ -4,8 +4,10 @@
 //! programs, decoder configurations, samples with times on one unwrapped 90 kHz axis, and damage with its
 //! place. H.264 and HEVC come out length-prefixed with their `avcC` and `hvcC`; AAC (from ADTS and LATM), MPEG
 //! audio, AC-3, E-AC-3 and Opus as frames with what their boxes in MP4 hold; ID3 tags as samples; SCTE 35 as
-//! sections. Anything else is listed and left alone. [`adts`] serves ADTS files by itself,
-//! [`elementary`] other containers.
+//! sections. Where the tables leave open what a stream is (private data without a descriptor, stream types for
+//! users to define) or are often wrong (MPEG audio and AAC mixed up), its content decides, and the program is
+//! told anew. Anything else is listed and left alone. [`adts`] serves ADTS files by itself, [`elementary`] other
+//! containers.
 //!
 //! What there is of a stream comes out: samples before the first [`Event::Params`] of their stream (a join in
 //! the middle) cannot be decoded, and those that are marked as damaged hardly can; what to do about that is

@@ -104,6 +104,8 @@ pub(crate) struct Map {
     pub(crate) program: u16,
     pub(crate) pcr_pid: u16,
     pub(crate) streams: Vec<Stream>,
+    /// PIDs of those whose content has to say what it is, or whether it is what the map says.
+    pub(crate) unclear: Vec<u16>,
 }
 
 /// Reads a PAT or PMT section; `None` where its CRC or its content is wrong.
@@ -132,18 +134,25 @@ pub(crate) fn read(section: &[u8]) -> Option<Table> {
     let map = PmtSection::from_bytes(body).ok()?;
     let hdmv =
         map.descriptors::<Raw<'_>>().flatten().any(|it| it.tag == REGISTRATION && it.is_format(b"HDMV"));
+    let mut unclear = Vec::new();
     let streams = map.streams().map(|stream| {
         let descriptors: Vec<Raw<'_>> = stream.descriptors().flatten().collect();
         let stream_type = stream.stream_type().0;
+        let pid = stream.elementary_pid().into();
+        if is_unclear(stream_type, hdmv, &descriptors) {
+            unclear.push(pid);
+        }
         Stream {
-            pid: stream.elementary_pid().into(),
+            pid,
             stream_type,
             codec: codec(stream_type, hdmv, &descriptors),
+            encrypted: is_encrypted(stream_type),
             language: language(&descriptors),
             channel_config: opus_channels(&descriptors),
         }
     });
-    Some(Table::Pmt(Map { program: extension, pcr_pid: map.pcr_pid().into(), streams: streams.collect() }))
+    let streams = streams.collect();
+    Some(Table::Pmt(Map { program: extension, pcr_pid: map.pcr_pid().into(), streams, unclear }))
 }
 
 /// Whether the CRC over a section is right: with the CRC included it is zero.
@@ -156,6 +165,13 @@ const LANGUAGE: u8 = 0x0A;
 /// Descriptors of ETSI EN 300 468 that say what private data is.
 const DVB_AC3: u8 = 0x6A;
 const DVB_EAC3: u8 = 0x7A;
+const DVB_VBI_DATA: u8 = 0x45;
+const DVB_TELETEXT: u8 = 0x56;
+const DVB_SUBTITLES: u8 = 0x59;
+const DVB_DTS: u8 = 0x7B;
+const DVB_EXTENSION: u8 = 0x7F;
+/// stream_type from here on is for users to give a meaning (ISO/IEC 13818-1 table 2-34).
+const FIRST_USER: u8 = 0x80;
 
 /// A descriptor of any kind.
 struct Raw<'a> {
@@ -192,16 +208,45 @@ fn codec(stream_type: u8, hdmv: bool, descriptors: &[Raw<'_>]) -> Option<Codec> 
         0x03 | 0x04 => Some(Codec::MpegAudio),
         0x81 => Some(Codec::Ac3),
         0x87 => Some(Codec::Eac3),
-        0x84 if hdmv => Some(Codec::Eac3),
+        // In a Blu-ray stream, 0xA1 is secondary audio.
+        0x84 | 0xA1 if hdmv => Some(Codec::Eac3),
         // In a Blu-ray stream 0x86 is DTS-HD.
         0x86 if !hdmv => Some(Codec::Scte35),
         0x15 if registered(b"ID3 ") || described_id3(descriptors) => Some(Codec::TimedId3),
-        0x06 if registered(b"Opus") => Some(Codec::Opus),
-        0x06 if registered(b"HEVC") => Some(Codec::Hevc),
-        0x06 if registered(b"EAC3") || described(DVB_EAC3) => Some(Codec::Eac3),
-        0x06 if registered(b"AC-3") || described(DVB_AC3) => Some(Codec::Ac3),
-        0x06 if registered(b"ID3 ") => Some(Codec::TimedId3),
+        0x06 | FIRST_USER.. if !is_encrypted(stream_type) => {
+            let private = stream_type == 0x06;
+            match () {
+                () if registered(b"Opus") => Some(Codec::Opus),
+                () if registered(b"HEVC") => Some(Codec::Hevc),
+                () if registered(b"EAC3") || private && described(DVB_EAC3) => Some(Codec::Eac3),
+                () if registered(b"AC-3") || private && described(DVB_AC3) => Some(Codec::Ac3),
+                () if registered(b"ID3 ") => Some(Codec::TimedId3),
+                () => None,
+            }
+        }
         _ => None,
+    }
+}
+
+/// SAMPLE-AES: H.264, AAC, AC-3 and E-AC-3.
+fn is_encrypted(stream_type: u8) -> bool {
+    matches!(stream_type, 0xDB | 0xCF | 0xC1 | 0xC2)
+}
+
+/// Whether the map leaves open what a stream is, or says what is often not so.
+fn is_unclear(stream_type: u8, hdmv: bool, descriptors: &[Raw<'_>]) -> bool {
+    if codec(stream_type, hdmv, descriptors).is_some() {
+        // The types of MPEG audio and AAC are mixed up by some multiplexers.
+        return matches!(stream_type, 0x03 | 0x04 | 0x0F | 0x11);
+    }
+    // Registered formats and DVB's subtitles, teletext, data and DTS say that they are none of ours.
+    let told = descriptors.iter().any(|it| {
+        matches!(it.tag, REGISTRATION | DVB_VBI_DATA..=DVB_TELETEXT | DVB_SUBTITLES | DVB_DTS | DVB_EXTENSION)
+    });
+    match stream_type {
+        0x06 => !told,
+        FIRST_USER.. => !told && !hdmv && !is_encrypted(stream_type),
+        _ => false,
     }
 }
 
@@ -214,10 +259,9 @@ fn described_id3(descriptors: &[Raw<'_>]) -> bool {
 
 /// channel_config_code of an Opus stream, in a DVB extension descriptor with its own tag.
 fn opus_channels(descriptors: &[Raw<'_>]) -> Option<u8> {
-    const EXTENSION: u8 = 0x7F;
     const OPUS: u8 = 0x80;
     descriptors.iter().find_map(|it| match (it.tag, it.payload) {
-        (EXTENSION, &[OPUS, code, ..]) => Some(code),
+        (DVB_EXTENSION, &[OPUS, code, ..]) => Some(code),
         _ => None,
     })
 }

@@ -112,15 +112,43 @@ impl Header {
     /// What a decoder must know of the frame whose first raw data block is `block`; `None` where the channels
     /// are not described.
     pub fn params(&self, block: &[u8]) -> Option<AudioParams> {
-        let (config, channels) = self.config(block)?;
-        Some(AudioParams {
+        self.config(block).map(|(config, channels)| self.params_of(config, channels))
+    }
+
+    /// The same where channel_configuration is 0 and no program_config_element stands at the start of `block`:
+    /// the stream was joined behind the only one, or is dual mono as ARIB STD-B32 has it. By the first element
+    /// these are two single channels, or a pair.
+    fn assumed(&self, block: &[u8]) -> Option<AudioParams> {
+        let pair = match block.first()? >> 5 {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        let mut config = BitWriter::default();
+        let object_type = u32::from(self.object_type);
+        let rate_index = u32::from(self.rate_index);
+        let head = [(object_type, 5), (rate_index, 4), (0, 4), (0, 3)];
+        // program_config_element (ISO/IEC 14496-3 4.4.1.1): tag, object type, rate; how many front, side, back,
+        // LFE, associated and coupling elements; no mixdowns; the front elements: whether a pair, and the tag.
+        let element = [(0, 4), (object_type.wrapping_sub(1) & 3, 2), (rate_index, 4)];
+        let counts = [(if pair { 1 } else { 2 }, 4), (0, 4), (0, 4), (0, 2), (0, 3), (0, 4), (0, 3)];
+        let fronts: &[(u32, u32)] = if pair { &[(1, 1), (0, 4)] } else { &[(0, 1), (0, 4), (0, 1), (1, 4)] };
+        let fields = head.iter().chain(&element).chain(&counts).chain(fronts);
+        fields.for_each(|&(value, count)| config.put(value, count));
+        config.align();
+        config.put(0, 8); // no comment
+        Some(self.params_of(config.bytes, 2))
+    }
+
+    fn params_of(&self, config: Vec<u8>, channels: u16) -> AudioParams {
+        AudioParams {
             codec: Codec::AacAdts,
             config: config.into(),
             codec_string: format!("mp4a.40.{}", self.object_type),
             sample_rate: self.sample_rate,
             channels,
             frame_len: BLOCK_SAMPLES,
-        })
+        }
     }
 }
 
@@ -192,6 +220,8 @@ impl Frames {
 pub(crate) struct Adts {
     /// The last frame's header, as far as it describes the stream, and what came of it.
     last: Option<([u8; 3], Arc<AudioParams>)>,
+    /// What came of it is [`Header::assumed`].
+    assumed: bool,
 }
 
 impl Format for Adts {
@@ -217,12 +247,17 @@ impl Format for Adts {
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
         let header = Header::parse(&frame).ok()?;
         let fixed = fixed_header(&frame);
-        let params = match &self.last {
-            Some((last, params)) if *last == fixed => Arc::clone(params),
-            _ => {
-                let block = &frame[header.header_len..];
-                // A stream sends its program_config_element now and then; it is in force in between.
-                let params = Arc::new(header.params(block)?);
+        let block = &frame[header.header_len..];
+        let described = if self.assumed { header.params(block) } else { None };
+        let params = match (&self.last, described) {
+            // A stream sends its program_config_element now and then; it is in force in between.
+            (Some((last, params)), None) if *last == fixed => Arc::clone(params),
+            (last, described) => {
+                let first = last.is_none();
+                let described = described.or_else(|| header.params(block));
+                let assumed = described.is_none();
+                let params = Arc::new(described.or_else(|| header.assumed(block).filter(|_| first))?);
+                self.assumed = assumed;
                 self.last = Some((fixed, Arc::clone(&params)));
                 params
             }
@@ -325,6 +360,22 @@ mod tests {
         let frame = header(hex!("FFF150800000FD"), 20);
         Adts::default().open(frame.into(), &mut units).expect("parameters");
         assert_eq!((units.len(), units[0].samples), (1, 2048));
+    }
+
+    #[test]
+    fn without_a_program_config_element_two_channels_are_assumed_until_one_comes() {
+        let mut adts = Adts::default();
+        let mut params = |block: &[u8]| {
+            let mut frame = header(hex!("FFF150000000FC"), 7 + block.len());
+            frame[7..].copy_from_slice(block);
+            adts.open(frame.into(), &mut Vec::new()).map(|params| params.channels)
+        };
+        assert_eq!(params(&[0; 8]), Some(2));
+        assert_eq!(params(&[0; 8]), Some(2));
+        // The element of the next test, with three channels.
+        assert_eq!(params(&hex!("A0A0802004000000")), Some(3));
+        assert_eq!(params(&[0; 8]), Some(3));
+        assert_eq!(Adts::default().open(header(hex!("FFF150000000FC"), 7).into(), &mut Vec::new()), None);
     }
 
     #[test]

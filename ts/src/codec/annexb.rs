@@ -6,6 +6,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::blocks::Blocks;
+use super::early::Early;
 use super::sets::BadSet;
 use super::timing::PictureClock;
 use super::{Elementary, Output, Place, Stamps, Times};
@@ -99,6 +100,8 @@ pub(crate) struct Assembler<R> {
     rules: R,
     stamps: Stamps,
     clock: PictureClock,
+    /// Pictures before the first stamp: their order count, and whether they begin a sequence.
+    early: Early<(Option<i64>, bool)>,
     /// The access unit in work, then the NAL unit in work.
     buffer: BytesMut,
     blocks: Blocks,
@@ -145,6 +148,7 @@ impl<R: Rules> Assembler<R> {
             rules: R::default(),
             stamps: Stamps::default(),
             clock: PictureClock::default(),
+            early: Early::default(),
             buffer: BytesMut::new(),
             blocks: Blocks::new(*BLOCK.start(), *BLOCK.end()),
             nal: None,
@@ -214,9 +218,10 @@ impl<R: Rules> Elementary for Assembler<R> {
         }
     }
 
-    fn finish(&mut self, short: bool, _: Place, out: &mut Output) {
+    fn finish(&mut self, short: bool, place: Place, out: &mut Output) {
         self.damaged |= short;
         self.flush(out);
+        self.early.give_up(place, out);
     }
 }
 
@@ -333,14 +338,15 @@ impl<R: Rules> Assembler<R> {
         if let Some(params) = picture.params {
             out.events.push_back(Event::Params { pid: self.pid, params: Params::Video(params) });
         }
-        let Some(Times { pts, dts }) = times.filter(|_| picture.coded || !data.is_empty()) else {
-            // Nothing is left of the picture, or it stands before the first stamp of the stream.
-            let bytes = end.saturating_sub(self.start.position);
-            out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), self.place);
+        let elementary_len = end.saturating_sub(self.start.position);
+        if !picture.coded && (data.is_empty() || times.is_none()) {
+            // Nothing is left of the picture.
+            out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), self.place);
             return;
-        };
+        }
+        let Times { pts, dts } = times.unwrap_or(Times { pts: Ticks(0), dts: Ticks(0) });
         let after = next.and_then(|code| self.stamps.peek(code)).map(|times| times.dts);
-        out.sample(Sample {
+        let sample = Sample {
             pid: self.pid,
             pts,
             dts,
@@ -350,9 +356,29 @@ impl<R: Rules> Assembler<R> {
             idr: picture.idr,
             damaged: damaged || !picture.coded,
             data,
-            elementary_len: end.saturating_sub(self.start.position),
+            elementary_len,
             offset: self.start.offset,
-        });
+        };
+        let order = (picture.order, picture.first);
+        if times.is_none() {
+            self.early.push(sample, order, self.place, out);
+            return;
+        }
+        if !self.early.is_empty() {
+            self.date_early(&sample, order, out);
+        }
+        out.sample(sample);
+    }
+
+    /// The first stamp came: the pictures before it are dated from it.
+    fn date_early(&mut self, first: &Sample, order: (Option<i64>, bool), out: &mut Output) {
+        let early = self.early.take();
+        let orders: Vec<_> = early.iter().map(|(_, order)| *order).chain([order]).collect();
+        let stamp = Times { pts: first.pts, dts: first.dts };
+        let times = PictureClock::before(stamp, &orders, first.duration);
+        for ((sample, _), Times { pts, dts }) in early.into_iter().zip(times) {
+            out.sample(Sample { pts, dts, duration: first.duration, ..sample });
+        }
     }
 
     fn drop_unit(&mut self, out: &mut Output) {

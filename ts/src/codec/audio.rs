@@ -1,4 +1,4 @@
-//! Audio streams of frames that begin with a sync word, whatever the codec.
+//! Audio streams of frames that begin with a sync word, whatever the codec ([`Format`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::blocks::Blocks;
+use super::early::Early;
+pub(crate) use super::format::{Format, Head, Unit};
 use super::timing::after_frame;
 use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
@@ -20,59 +22,6 @@ const MAX_GAP: u64 = 64;
 /// What is kept of a broken frame: no codec here has longer ones, but for E-AC-3 with several substreams. A
 /// longer stretch without a frame is told piece by piece.
 const MAX_SCRAP: usize = 8 << 10;
-
-/// What the start of some bytes is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Head {
-    /// A frame of so many bytes, header included.
-    Frame(usize),
-    /// It takes more bytes to tell.
-    More,
-    /// No frame.
-    None,
-}
-
-/// One or more access units out of a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unit {
-    pub(crate) data: Bytes,
-    /// Audio samples in it.
-    pub(crate) samples: u32,
-    /// It is not whole.
-    pub(crate) broken: bool,
-}
-
-impl Unit {
-    pub(crate) fn new(data: Bytes, samples: u32) -> Self {
-        Self { data, samples, broken: false }
-    }
-}
-
-/// The rules of a codec.
-pub(crate) trait Format: Default + std::fmt::Debug + Send + Sync {
-    /// First byte of the sync word.
-    const SYNC: u8;
-    /// Frames without stamps follow each other by whole ticks, rounded down, instead of on the exact grid of
-    /// [`after_frame`]. Either is right to the frame, and each stamp begins anew; FFmpeg does the one for AAC
-    /// and the other for the rest, and equal stamps are worth more than a tick.
-    const WHOLE_TICKS: bool = true;
-
-    /// Looks for a frame at the start of `bytes`. `ended`: no more bytes will come soon.
-    fn sync(&self, bytes: &[u8], ended: bool) -> Head;
-
-    /// Whether a frame header says what that of the last frame said, in so many bits that no chance does it.
-    fn is_familiar(&self, _: &[u8]) -> bool {
-        false
-    }
-
-    /// How many bytes of a broken frame are the header that samples come without.
-    fn header_len(&self, _: &[u8]) -> usize {
-        0
-    }
-
-    /// Takes a whole frame apart. `None`: its content is broken.
-    fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>>;
-}
 
 /// Finds the frames of one stream.
 #[derive(Debug)]
@@ -104,6 +53,9 @@ pub(crate) struct Framer<F> {
     frame_len: u64,
     /// When the next frame is presented if it has no stamp.
     next: Option<Ticks>,
+    /// Frames before the first stamp, with times from 0, and the time behind them.
+    early: Early<()>,
+    early_end: Ticks,
     params: Option<Arc<AudioParams>>,
     /// The packets that the buffer came in: position of the first byte, and input offset.
     packets: VecDeque<(u64, u64)>,
@@ -133,6 +85,8 @@ impl<F: Format> Framer<F> {
             aligned: true,
             frame_len: 0,
             next: None,
+            early: Early::default(),
+            early_end: Ticks(0),
             params: None,
             packets: VecDeque::new(),
             units: Vec::new(),
@@ -178,15 +132,20 @@ impl<F: Format> Elementary for Framer<F> {
         self.drain(true, place, out);
         let rest = self.buffer.split().freeze();
         let cut = matches!(self.format.sync(&rest, true), Head::Frame(length) if length > rest.len());
-        if cut && self.synced && rest.len() > self.format.header_len(&rest) {
+        if cut && F::CUT_IS_OF_USE && self.synced && rest.len() > self.format.header_len(&rest) {
             self.tell_skipped(place, out);
             if !self.open(&rest, true, place, out) {
                 self.pass_over(&rest);
             }
+        } else if cut && !F::CUT_IS_OF_USE {
+            self.tell_skipped(place, out);
+            out.damage(DamageKind::NoFrame { bytes: rest.len() as u64 }, Some(self.pid), place);
+            self.position += rest.len() as u64;
         } else {
             self.pass_over(&rest);
         }
         self.tell_skipped(place, out);
+        self.early.give_up(place, out);
         self.synced = false;
     }
 
@@ -252,6 +211,7 @@ impl<F: Format> Framer<F> {
                 return;
             }
             self.synced = true;
+            self.format.look_ahead(&self.buffer);
             let frame = self.buffer.split_to(length).freeze();
             if !self.open(&frame, false, place, out) {
                 self.pass_over(&frame);
@@ -340,6 +300,16 @@ impl<F: Format> Framer<F> {
         out.sample(sample);
     }
 
+    /// The first stamp came: frames follow each other, so it dates those before it too.
+    fn date_early(&mut self, first: Ticks, out: &mut Output) {
+        let shift = first - std::mem::take(&mut self.early_end);
+        for (mut sample, ()) in self.early.take() {
+            sample.pts = sample.pts + shift;
+            sample.dts = sample.pts;
+            out.sample(sample);
+        }
+    }
+
     /// Yields the units of `frame`, which the input may have cut. Returns `false` where its content is broken.
     fn open(&mut self, frame: &Bytes, cut: bool, place: Place, out: &mut Output) -> bool {
         let mut units = std::mem::take(&mut self.units);
@@ -363,17 +333,15 @@ impl<F: Format> Framer<F> {
             out.events.push_back(Event::Params { pid: self.pid, params: Params::Audio(params) });
         }
         let mut stamped = stamp.is_some();
-        self.next = stamp.map(|times| times.pts).or(self.next);
+        if let Some(times) = stamp {
+            self.date_early(times.pts, out);
+            self.next = Some(times.pts);
+        }
         let mut length = elementary_len;
         for Unit { data, samples, broken } in units.drain(..) {
-            let Some(pts) = self.next else {
-                // Frames before the first stamp of the stream cannot be placed.
-                out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
-                break;
-            };
+            let pts = self.next.unwrap_or(self.early_end);
             let end = Self::after(pts, samples, rate);
-            self.next = Some(end);
-            out.sample(Sample {
+            let sample = Sample {
                 pid: self.pid,
                 pts,
                 dts: pts,
@@ -386,7 +354,14 @@ impl<F: Format> Framer<F> {
                 data,
                 elementary_len: length,
                 offset,
-            });
+            };
+            if self.next.is_some() {
+                self.next = Some(end);
+                out.sample(sample);
+            } else {
+                self.early_end = end;
+                self.early.push(sample, (), place, out);
+            }
             stamped = false;
             length = 0;
         }

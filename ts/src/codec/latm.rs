@@ -14,6 +14,12 @@ const HEADER: usize = 3;
 /// Largest AudioSpecificConfig that is believed, in bits: a program_config_element with the longest comment.
 const MAX_CONFIG: u32 = 8 * 512;
 
+/// How far ahead a configuration is looked for where a stream is joined between two: half a second at 1 Mbit/s,
+/// several at the usual rates.
+const MAX_AHEAD: usize = 64 << 10;
+/// The same in frames, so that one look at a run of tiny frames costs little: over five seconds.
+const MAX_FRAMES_AHEAD: usize = 256;
+
 /// The last StreamMuxConfig (1.7.3).
 #[derive(Clone, Debug)]
 struct Mux {
@@ -31,14 +37,24 @@ impl Format for Latm {
     const SYNC: u8 = 0x56;
     const WHOLE_TICKS: bool = false;
 
-    fn sync(&self, bytes: &[u8], _: bool) -> Head {
-        match *bytes {
-            [first, ..] if first != Self::SYNC => Head::None,
-            [_, second, ..] if second & 0xE0 != 0xE0 => Head::None,
-            [_, second, third, ..] => {
-                Head::Frame(HEADER + (usize::from(second & 0x1F) << 8 | usize::from(third)))
-            }
-            _ => Head::More,
+    fn sync(&self, bytes: &[u8], ended: bool) -> Head {
+        let head = frame_at(bytes);
+        match head {
+            Head::Frame(_) if self.mux.is_none() && !ended && bytes.len() < MAX_AHEAD => match ahead(bytes) {
+                Ahead::NotYet => Head::More,
+                Ahead::Found(_) | Ahead::Broken => head,
+            },
+            _ => head,
+        }
+    }
+
+    /// Frames before the first configuration are of the one that comes with a later frame.
+    fn look_ahead(&mut self, bytes: &[u8]) {
+        if self.mux.is_none()
+            && let Ahead::Found(frame) = ahead(bytes)
+        {
+            let bits = &mut Bits::new(frame);
+            self.mux = bits.bit().and_then(|_| read_mux(bits, None));
         }
     }
 
@@ -66,6 +82,49 @@ impl Format for Latm {
         }
         Some(Arc::clone(&mux.params))
     }
+}
+
+/// AudioSyncStream at the start of `bytes`.
+fn frame_at(bytes: &[u8]) -> Head {
+    match *bytes {
+        [first, ..] if first != Latm::SYNC => Head::None,
+        [_, second, ..] if second & 0xE0 != 0xE0 => Head::None,
+        [_, second, third, ..] => {
+            Head::Frame(HEADER + (usize::from(second & 0x1F) << 8 | usize::from(third)))
+        }
+        _ => Head::More,
+    }
+}
+
+/// Where the next configuration is.
+enum Ahead<'a> {
+    /// In this AudioMuxElement.
+    Found(&'a [u8]),
+    NotYet,
+    /// Frames do not follow each other.
+    Broken,
+}
+
+fn ahead(bytes: &[u8]) -> Ahead<'_> {
+    let mut rest = bytes;
+    for _ in 0..MAX_FRAMES_AHEAD {
+        match frame_at(rest) {
+            Head::Frame(length) => match rest.get(HEADER) {
+                // useSameStreamMux is the first bit (1.7.3, table 1.41).
+                Some(first) if first & 0x80 == 0 && length > HEADER => match rest.get(HEADER..length) {
+                    Some(element) => return Ahead::Found(element),
+                    None => return Ahead::NotYet,
+                },
+                _ => rest = rest.get(length..).unwrap_or_default(),
+            },
+            Head::More => return Ahead::NotYet,
+            Head::None => return Ahead::Broken,
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    Ahead::NotYet
 }
 
 /// The next `length` bytes, which need not stand on byte borders.
@@ -184,6 +243,23 @@ mod tests {
             let data: Vec<_> = units.iter().map(|unit| &unit.data[..]).collect();
             assert_eq!(data, [&[1, 2, 3][..], &long]);
         }
+    }
+
+    #[test]
+    fn frames_before_the_first_configuration_wait_for_it() {
+        let mut latm = Latm::default();
+        let stream =
+            [element(false, 1, &[&[1; 9]]), element(false, 1, &[&[2; 5]]), element(true, 1, &[&[3]])];
+        let first = stream[0].len();
+        let all = stream.concat();
+        assert_eq!(latm.sync(&all[..first], false), Head::More);
+        assert_eq!(latm.sync(&all[..all.len() - 1], false), Head::More);
+        assert_eq!(latm.sync(&all[..first], true), Head::Frame(first));
+        assert_eq!(latm.sync(&all, false), Head::Frame(first));
+        latm.look_ahead(&all);
+        let mut units = Vec::new();
+        assert!(latm.open(stream[0].clone(), &mut units).is_some());
+        assert_eq!(units[0].data, [1; 9][..]);
     }
 
     #[test]

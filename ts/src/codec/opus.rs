@@ -82,6 +82,8 @@ fn samples(packet: &[u8]) -> Option<u32> {
 
 impl Format for Opus {
     const SYNC: u8 = 0x7F;
+    /// A packet without its end is another packet (RFC 6716 3.2): lengths of frames are counted from it.
+    const CUT_IS_OF_USE: bool = false;
 
     fn sync(&self, bytes: &[u8], _: bool) -> Head {
         match control_header(bytes) {

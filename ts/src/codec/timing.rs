@@ -84,6 +84,27 @@ impl PictureClock {
         Some(Times { pts: pts.max(dts), dts })
     }
 
+    /// The times of `pictures` (order count, and whether it begins a sequence) that stand before the first stamp,
+    /// which is that of the last of them, at a distance of `step`.
+    pub(crate) fn before(stamp: Times, pictures: &[(Option<i64>, bool)], step: Ticks) -> Vec<Times> {
+        let count = pictures.len().saturating_sub(1) as i64;
+        let start = stamp.dts - Ticks(step.0.saturating_mul(count));
+        let mut clock = Self::default();
+        let mut guessed: Vec<Times> = pictures
+            .iter()
+            .enumerate()
+            .filter_map(|(n, &(order, first))| {
+                let given = (n == 0).then_some(Times { pts: start + (stamp.pts - stamp.dts), dts: start });
+                clock.next(given, order, first || n == 0, Some(step))
+            })
+            .collect();
+        let shift = guessed.last().map_or(Ticks(0), |last| stamp.pts - last.pts);
+        for times in &mut guessed {
+            times.pts = (times.pts + shift).max(times.dts);
+        }
+        guessed
+    }
+
     /// Pictures may be missing behind the last one: the distance to the next says nothing.
     pub(crate) fn interrupt(&mut self) {
         self.follows_stamp = false;
@@ -132,6 +153,17 @@ mod tests {
         let exact = 132_005.0 + f64::from(frames) * 1024.0 * 90_000.0 / 44_100.0;
         assert!((end.0 as f64 - exact).abs() < 1.0, "{end:?} {exact}");
         assert_eq!(after_frame(Ticks(126_000), 1024, 48_000), Ticks(127_920));
+    }
+
+    #[test]
+    fn pictures_before_the_first_stamp_are_dated_from_it() {
+        // In decoding order I P B B, of which the last has a stamp.
+        let pictures = [(Some(0), true), (Some(6), false), (Some(2), false), (Some(4), false)];
+        let stamp = Times { pts: Ticks(90_000), dts: Ticks(86_400) };
+        let times = PictureClock::before(stamp, &pictures, Ticks(3_600));
+        let expected = [(82_800, 75_600), (93_600, 79_200), (86_400, 82_800), (90_000, 86_400)];
+        let expected = expected.map(|(pts, dts)| Times { pts: Ticks(pts), dts: Ticks(dts) });
+        assert_eq!(times, expected);
     }
 
     #[test]

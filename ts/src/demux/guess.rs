@@ -46,7 +46,7 @@ pub(super) fn streams<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET]
     }
     let stream = |(pid, codec): (u16, Option<Codec>)| {
         let stream_type = codec.map_or(PRIVATE, stream_type);
-        Stream { pid, stream_type, codec, language: None, channel_config: None }
+        Stream { pid, stream_type, codec, encrypted: false, language: None, channel_config: None }
     };
     found.into_iter().map(stream).collect()
 }

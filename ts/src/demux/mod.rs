@@ -1,6 +1,7 @@
 //! The demuxer: packets to their PIDs, tables to programs, payloads to parsers.
 
 mod guess;
+mod probe;
 mod programs;
 mod slot;
 
@@ -196,16 +197,14 @@ impl Core {
             if lost.is_some() || matches!(slot.carries, Carries::Tables(_) | Carries::Sections { .. }) {
                 return;
             }
-            if let Carries::Stream { parser: Some(parser), .. } = &mut slot.carries {
-                parser.damaged();
-            }
+            slot.damaged(self.place);
         }
         slot.counter = Some(found);
         slot.tail.copy_from_slice(&data[PACKET - TAIL..]);
         if let Some(expected) = lost {
             self.out.stats.continuity_errors += 1;
             self.out.damage(DamageKind::Continuity { expected, found }, Some(pid), self.place);
-            slot.lost(found.wrapping_sub(expected) & 0x0F);
+            slot.lost(self.place, found.wrapping_sub(expected) & 0x0F);
         }
         let Some(payload) = payload else {
             if data[4] > 183 {
@@ -220,7 +219,7 @@ impl Core {
             self.out.stats.scrambled += 1;
             if !std::mem::replace(&mut slot.scrambled, true) {
                 self.out.damage(DamageKind::Scrambled, Some(pid), self.place);
-                slot.lost(0);
+                slot.lost(self.place, 0);
             }
             return;
         }
@@ -230,6 +229,7 @@ impl Core {
             Carries::Tables(_) => self.tables(index, payload, start),
             Carries::Sections { .. } => self.sections(index, payload, start),
             Carries::Stream { .. } => self.stream(index, payload, start, owner),
+            Carries::Probe(_) => self.probe(index, payload, start),
         }
     }
 
@@ -325,6 +325,7 @@ impl Core {
         if self.held.is_some() {
             self.do_without_tables();
         }
+        self.settle_all();
         for slot in &mut self.slots {
             slot.counter = None;
             slot.scrambled = false;

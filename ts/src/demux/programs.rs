@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::probe::Probe;
 use super::slot::Carries;
 use super::{Core, NULL_PID, PAT_PID};
 use crate::clock::Unwrapper;
@@ -95,6 +96,27 @@ impl Programs {
     }
 }
 
+fn program(pmt_pid: u16, map: &Map, selected: bool) -> Event {
+    Event::Program(Arc::new(Program {
+        number: map.program,
+        pmt_pid,
+        pcr_pid: map.pcr_pid,
+        selected,
+        streams: map.streams.clone(),
+    }))
+}
+
+/// What the content of streams showed stays known when their map comes again.
+fn keep_shown(known: &Map, map: &mut Map) {
+    let unclear = map.streams.iter_mut().filter(|stream| map.unclear.contains(&stream.pid));
+    for stream in unclear {
+        let same = |it: &&Stream| (it.pid, it.stream_type) == (stream.pid, stream.stream_type);
+        if let Some(before) = known.streams.iter().find(same) {
+            stream.codec = before.codec;
+        }
+    }
+}
+
 fn is_usable(map: &Map) -> bool {
     map.streams.iter().any(|stream| stream.codec.is_some_and(Codec::is_media))
 }
@@ -158,9 +180,12 @@ impl Core {
         }
     }
 
-    fn take_map(&mut self, pmt_pid: u16, map: Map) {
+    fn take_map(&mut self, pmt_pid: u16, mut map: Map) {
         let number = map.program;
         let entry = self.programs.list.iter().find(|it| it.number == number && it.pmt_pid == pmt_pid);
+        if let Some(known) = entry.and_then(|entry| entry.map.as_ref()) {
+            keep_shown(known, &mut map);
+        }
         // A map may change under its old version number, and come again under a new one unchanged.
         if entry.is_some_and(|entry| entry.map.as_ref() != Some(&map)) {
             self.install(pmt_pid, map);
@@ -194,13 +219,7 @@ impl Core {
         let Some(entry) = self.programs.list.iter_mut().find(|it| it.number == number) else { return };
         let old = entry.map.take().filter(|_| entry.clock.is_some());
         entry.clock = clock;
-        self.out.events.push_back(Event::Program(Arc::new(Program {
-            number,
-            pmt_pid,
-            pcr_pid: map.pcr_pid,
-            selected,
-            streams: map.streams.clone(),
-        })));
+        self.out.events.push_back(program(pmt_pid, &map, selected));
         let same =
             |a: &Stream, b: &Stream| a.pid == b.pid && a.stream_type == b.stream_type && a.codec == b.codec;
         let old_streams = old.map(|map| map.streams).unwrap_or_default();
@@ -216,17 +235,38 @@ impl Core {
                     self.assign(new.pid, Carries::Sections { clock, sections: Sections::default() });
                     continue;
                 }
-                let parser = codec::parser(new);
-                // Sections of private tables and carousels are no PES packets.
-                let tapped = self.config.raw && !is_sections(new.stream_type);
-                if parser.is_none() && !tapped {
-                    continue;
-                }
-                self.assign(new.pid, Carries::Stream { clock, pes: Pes::default(), parser });
+                let unclear = map.unclear.contains(&new.pid);
+                let carries = match self.use_of(new, clock) {
+                    _ if unclear => Carries::Probe(Probe::new(new, clock)),
+                    Carries::Free => continue,
+                    carries => carries,
+                };
+                self.assign(new.pid, carries);
             }
         }
         if let Some(entry) = self.programs.list.iter_mut().find(|it| it.number == number) {
             entry.map = Some(map);
+        }
+    }
+
+    /// What is done with the PES packets of a stream.
+    pub(super) fn use_of(&self, stream: &Stream, clock: usize) -> Carries {
+        let parser = codec::parser(stream);
+        // Sections of private tables and carousels are no PES packets.
+        let tapped = self.config.raw && !is_sections(stream.stream_type);
+        if parser.is_none() && !tapped {
+            return Carries::Free;
+        }
+        Carries::Stream { clock, pes: Pes::default(), parser }
+    }
+
+    /// The content of a stream showed another codec than its map has: the program is told anew.
+    pub(super) fn relist(&mut self, stream: &Stream) {
+        let entries = self.programs.list.iter_mut().filter(|entry| entry.clock.is_some());
+        for (entry, map) in entries.filter_map(|entry| Some((entry.pmt_pid, entry.map.as_mut()?))) {
+            let Some(listed) = map.streams.iter_mut().find(|it| it.pid == stream.pid) else { continue };
+            listed.codec = stream.codec;
+            self.out.events.push_back(program(entry, map, true));
         }
     }
 
@@ -252,7 +292,8 @@ impl Core {
             if let Choice::First = self.programs.choice {
                 self.programs.first = Some(0);
             }
-            self.install(NULL_PID, Map { program: 0, pcr_pid: NULL_PID, streams });
+            let unclear = streams.iter().filter(|it| it.codec.is_none()).map(|it| it.pid).collect();
+            self.install(NULL_PID, Map { program: 0, pcr_pid: NULL_PID, streams, unclear });
         }
         self.release();
     }

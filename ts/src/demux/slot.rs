@@ -1,5 +1,6 @@
 //! What a PID is used for, and the state of its packets.
 
+use super::probe::Probe;
 use crate::codec::{Elementary, Output, Place};
 use crate::error::DamageKind;
 use crate::pes::Pes;
@@ -36,6 +37,8 @@ pub(super) enum Carries {
         pes: Pes,
         parser: Option<Box<dyn Elementary>>,
     },
+    /// A stream whose content is to show what it is.
+    Probe(Probe),
     /// Nothing any more.
     Free,
 }
@@ -46,7 +49,7 @@ impl Slot {
     }
 
     /// So many packets, or 16 more, are missing.
-    pub(super) fn lost(&mut self, packets: u8) {
+    pub(super) fn lost(&mut self, place: Place, packets: u8) {
         match &mut self.carries {
             Carries::Tables(sections) | Carries::Sections { sections, .. } => sections.reset(),
             Carries::Stream { pes, parser, .. } => {
@@ -55,7 +58,17 @@ impl Slot {
                     parser.lost(u64::from(packets) * PAYLOAD);
                 }
             }
+            Carries::Probe(probe) => probe.lost(place, packets),
             Carries::Free => {}
+        }
+    }
+
+    /// The next payload may have wrong bits.
+    pub(super) fn damaged(&mut self, place: Place) {
+        match &mut self.carries {
+            Carries::Stream { parser: Some(parser), .. } => parser.damaged(),
+            Carries::Probe(probe) => probe.damaged(place),
+            _ => {}
         }
     }
 
