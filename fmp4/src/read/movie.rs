@@ -49,9 +49,10 @@ impl TrackInfo {
         !matches!(self.config.codec, Codec::Other { .. })
     }
 
-    /// Sound in a codec of which every frame can be decoded from, whatever the flags say.
+    /// Sound, text, data: of which every sample can be decoded from, whatever the flags say.
     pub(crate) fn all_sync(&self) -> bool {
-        self.config.codec.is_audio()
+        let pictures = self.config.codec.is_video() || matches!(&self.handler, b"vide" | b"\0\0\0\0");
+        self.config.codec.is_audio() || !pictures
     }
 }
 

@@ -9,6 +9,7 @@ use super::error::{Damage, Place, Problem, ReadError};
 use super::event::Event;
 use super::fragmented::parse_moof;
 use super::movie::{MovieBox, TrackInfo};
+use super::picture::is_random_access;
 use super::schedule::{Bounds, MAX_SAMPLE, Plan, Schedule};
 use super::window::Windows;
 use super::{Origin, TimedSample};
@@ -339,6 +340,7 @@ impl Reader {
             self.damage.push(plan.error(Problem::UnknownSampleEntry(plan.entry)));
         }
         let shift = info.map_or(0, TrackInfo::shift);
+        let codec = info.and_then(|info| info.codec_of(plan.entry));
         let mut samples = Vec::with_capacity(plan.metas.len());
         let (mut at, mut dts) = (0_usize, plan.dts);
         for meta in &plan.metas {
@@ -352,7 +354,7 @@ impl Reader {
                 dts: dts.saturating_add(shift),
                 composition_offset: meta.composition_offset,
                 duration: meta.duration,
-                sync: meta.sync,
+                sync: bytes.get(at..end).and_then(|b| is_random_access(codec, b)).unwrap_or(meta.sync),
                 origin: plan.origin(),
                 entry: plan.entry,
                 data: bytes.slice(at..end),

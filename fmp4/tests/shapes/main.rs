@@ -1,0 +1,43 @@
+//! MP4 files of every shape that FFmpeg writes, and some that it does not, read as ffprobe reads them.
+#![expect(clippy::disallowed_methods, reason = "tests write files and run a judge")]
+
+mod boxes;
+mod judge;
+mod patches;
+mod table;
+
+use std::fmt::Write as _;
+use std::fs;
+
+use judge::{differences, ffmpeg};
+use table::{Judge, PATCHED, SHAPES, SOURCES};
+
+#[test]
+fn every_shape_is_read_as_ffprobe_reads_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    fs::write(folder.join("subs.srt"), "1\n00:00:00,500 --> 00:00:01,000\nHi\n\n").expect("subtitles");
+    for (name, args) in SOURCES {
+        ffmpeg(folder, args, name);
+    }
+    let (mut failures, mut files, mut samples) = (String::new(), 0, 0);
+    let mut check = |name: &str, judged: &str| {
+        let (count, wrong) = differences(&folder.join(name), &folder.join(judged));
+        files += 1;
+        samples += count;
+        for difference in wrong {
+            let _ = writeln!(failures, "{name}: {difference}");
+        }
+    };
+    for (name, args) in SHAPES {
+        ffmpeg(folder, args, name);
+        check(name, name);
+    }
+    for (name, from, judge, patch) in PATCHED {
+        let file = fs::read(folder.join(from)).expect("a shape");
+        fs::write(folder.join(name), patch(&file)).expect("a file");
+        check(name, if *judge == Judge::Original { from } else { name });
+    }
+    println!("{files} files, {samples} samples");
+    assert!(failures.is_empty(), "{failures}");
+}
