@@ -107,3 +107,27 @@ pub(crate) fn differences(file: &Path, judged: &Path) -> (usize, Vec<String>) {
     }
     (count, wrong)
 }
+
+/// Of a file that was cut off: which of the samples that ffprobe still finds whole we have lost, and what we
+/// found that is not in the whole file.
+pub(crate) fn lost_by_a_cut(whole: &Path, part: &Path) -> Vec<String> {
+    let read = |file: &Path| parse(&Bytes::from(std::fs::read(file).expect("a file")));
+    let (judged, judged_part) = (ffprobe(whole), ffprobe(part));
+    let movie = read(whole).expect("a whole file");
+    let found = read(part).map(|movie| movie.tracks).unwrap_or_default();
+    let mut wrong = Vec::new();
+    for (i, track) in movie.tracks.iter().enumerate() {
+        let samples = found.get(i).map(ours).unwrap_or_default();
+        if !ours(track).starts_with(&samples) {
+            wrong.push(format!("track {i}: samples that the whole file has not"));
+        }
+        let (all, left) = (theirs(&judged["packets"], i), theirs(&judged_part["packets"], i));
+        // By their bytes: the last one may be cut, and its time may be a guess.
+        let hash = |line: &String| line.rsplit(' ').next().map(str::to_owned);
+        let intact = left.iter().zip(&all).take_while(|(a, b)| hash(a) == hash(b)).count();
+        if samples.len() < intact {
+            wrong.push(format!("track {i}: {} samples, {intact} packets", samples.len()));
+        }
+    }
+    wrong
+}

@@ -9,8 +9,8 @@ mod table;
 use std::fmt::Write as _;
 use std::fs;
 
-use judge::{differences, ffmpeg};
-use table::{Judge, PATCHED, SHAPES, SOURCES};
+use judge::{differences, ffmpeg, lost_by_a_cut};
+use table::{CUT, Judge, PATCHED, SHAPES, SOURCES};
 
 #[test]
 fn every_shape_is_read_as_ffprobe_reads_it() {
@@ -37,6 +37,16 @@ fn every_shape_is_read_as_ffprobe_reads_it() {
         let file = fs::read(folder.join(from)).expect("a shape");
         fs::write(folder.join(name), patch(&file)).expect("a file");
         check(name, if *judge == Judge::Original { from } else { name });
+    }
+    for name in CUT {
+        let file = fs::read(folder.join(name)).expect("a shape");
+        for place in 1..12 {
+            let part = folder.join(format!("cut-{name}"));
+            fs::write(&part, &file[..file.len() * place / 12 + place]).expect("a file");
+            for difference in lost_by_a_cut(&folder.join(name), &part) {
+                let _ = writeln!(failures, "{name}, cut at {place}/12: {difference}");
+            }
+        }
     }
     println!("{files} files, {samples} samples");
     assert!(failures.is_empty(), "{failures}");

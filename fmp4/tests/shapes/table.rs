@@ -141,3 +141,7 @@ pub(crate) const PATCHED: &[(&str, &str, Judge, Patch)] = &[
     ("p_mdats.mp4", "default_base.mp4", Patched, patches::mdat_for_each_run),
     ("p_mdats_of_cmaf.mp4", "cmaf.mp4", Patched, patches::mdat_for_each_run),
 ];
+
+/// Shapes that are read cut off, too.
+pub(crate) const CUT: &[&str] =
+    &["faststart.mp4", "half_fragmented.mp4", "separate.mp4", "dash.mp4", "p_strangers.mp4"];
