@@ -49,6 +49,9 @@ pub enum Step {
 /// within a fragment, and in a plain file, they go wherever the tracks lie, which come out together: always
 /// the one next whose next sample is decoded first. So the source must be able to seek.
 ///
+/// Samples of an unknown codec that all have the same one, two or three bytes, uncompressed sound in other
+/// words, are left alone.
+///
 /// A piece is about 1 MiB of samples, unless one box (`moov`: at most 256 MiB, `moof`: 16 MiB) or sample
 /// (256 MiB) is larger. Between the steps the reader holds the `moov`'s tables, one `moof`, and the four
 /// last buffers that were larger than what it had asked for. A range is a claim of the file: fetch it

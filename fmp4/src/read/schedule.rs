@@ -79,7 +79,8 @@ impl Schedule {
             let few = track.table.count() <= FEW_SAMPLES as usize;
             match sample_cost(track.table.fixed_size(), track.info.is_known() || few) {
                 _ if track.table.is_empty() => {}
-                Ok(_) => pending.cursor = Some(Cursor::default()),
+                Ok(Some(_)) => pending.cursor = Some(Cursor::default()),
+                Ok(None) => {}
                 Err(problem) => damage.push(SamplePlace::of(track).error(problem)),
             }
         }
@@ -138,11 +139,12 @@ impl Schedule {
             let few = run.count() <= FEW_SAMPLES;
             let problem = match sample_cost(run.fixed_size(), known || few) {
                 _ if run.is_done() => None,
+                Ok(None) => None,
                 Err(problem) => Some(problem),
                 Ok(_) if bounds.end.is_some_and(|end| run.offset > end) => {
                     Some(Problem::OutsideOfInput { offset: i64::try_from(run.offset).unwrap_or(i64::MAX) })
                 }
-                Ok(sample_cost) => {
+                Ok(Some(sample_cost)) => {
                     let place = SamplePlace::Run(run.place);
                     let mut plan = Plan::new(track, place, run.offset, run.dts, sample_cost, run.description);
                     plan.gather(bounds, &mut Source::Run(run));
@@ -169,7 +171,8 @@ impl Schedule {
             if track.table.enter_chunk(cursor) {
                 let place = SamplePlace::of(track);
                 // What costs too little got no cursor.
-                let cost = sample_cost(track.table.fixed_size(), true).unwrap_or(MIN_SAMPLE_COST.into());
+                let cost = sample_cost(track.table.fixed_size(), true).ok().flatten();
+                let cost = cost.unwrap_or(MIN_SAMPLE_COST.into());
                 let mut plan = Plan::new(index, place, cursor.offset, cursor.dts, cost, cursor.description);
                 plan.gather(bounds, &mut Source::Table(&track.table, cursor));
                 if !plan.metas.is_empty() {
@@ -206,19 +209,20 @@ impl Schedule {
     }
 }
 
-/// What each sample costs the input at the least, where all have the size `fixed`, or each its own.
-fn sample_cost(fixed: Option<u32>, tiny_is_allowed: bool) -> Result<u64, Problem> {
+/// What each sample costs the input at the least, where all have the size `fixed`, or each its own. `None`:
+/// uncompressed sound, as it seems, which is left alone.
+fn sample_cost(fixed: Option<u32>, tiny_is_allowed: bool) -> Result<Option<u64>, Problem> {
     match fixed {
-        Some(0) => Err(Problem::TinySamples(0)),
-        Some(size) if size < MIN_SAMPLE_COST && !tiny_is_allowed => Err(Problem::TinySamples(size)),
-        Some(size) => Ok(size.min(MIN_SAMPLE_COST).into()),
-        None => Ok(MIN_SAMPLE_COST.into()),
+        Some(0) => Err(Problem::EmptySamples),
+        Some(size) if size < MIN_SAMPLE_COST && !tiny_is_allowed => Ok(None),
+        Some(size) => Ok(Some(size.min(MIN_SAMPLE_COST).into())),
+        None => Ok(Some(MIN_SAMPLE_COST.into())),
     }
 }
 
 impl SamplePlace {
     fn of(track: &MovieTrack) -> Self {
-        Self::Table { trak: track.trak, offset: track.table_offset }
+        Self::Table { trak: track.info.trak, offset: track.table_offset }
     }
 
     fn error(self, problem: Problem) -> ReadError {

@@ -9,6 +9,8 @@ mod table;
 use std::fmt::Write as _;
 use std::fs;
 
+use overdub_fmp4::parse;
+
 use judge::{differences, ffmpeg, lost_by_a_cut};
 use table::{CUT, Judge, PATCHED, SHAPES, SOURCES};
 
@@ -50,4 +52,16 @@ fn every_shape_is_read_as_ffprobe_reads_it() {
     }
     println!("{files} files, {samples} samples");
     assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn uncompressed_sound_is_listed_and_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sound = "-f lavfi -i testsrc2=s=64x64:d=1 -f lavfi -i sine=d=1 -c:v mjpeg -c:a pcm_u8";
+    ffmpeg(folder.path(), sound, "pcm.mov");
+    let file = fs::read(folder.path().join("pcm.mov")).expect("a file");
+    let movie = parse(&file.into()).expect("a movie");
+    assert!(movie.damage.is_empty(), "{:?}", movie.damage);
+    assert_eq!(movie.tracks.iter().map(|track| track.samples.len()).collect::<Vec<_>>(), [25, 0]);
+    assert_eq!(&movie.tracks[1].info.sample_entry, b"raw ");
 }
