@@ -1,6 +1,5 @@
 //! What stands before a fragment, and the flags of its samples: field by field as the standard lays them out,
 //! and accepted by ffprobe.
-#![expect(clippy::disallowed_methods, reason = "tests write files and run a judge")]
 
 use std::fs;
 use std::process::Command;
