@@ -211,7 +211,7 @@ fn inherited(count: u32, size: u32) -> Vec<u8> {
 fn four_billion_samples_of_no_bytes_are_refused() {
     let movie = parse_segment(&init(), &inherited(u32::MAX, 0).into()).expect("a movie");
     assert_eq!(movie.tracks[0].samples.len(), 0);
-    assert!(matches!(movie.damage.errors()[0].problem, Problem::TinySamples(0)));
+    assert!(matches!(movie.damage.errors()[0].problem, Problem::EmptySamples));
 }
 
 #[test]

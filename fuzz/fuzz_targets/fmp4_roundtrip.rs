@@ -43,7 +43,11 @@ fuzz_target!(|data: &[u8]| {
                 (ours.composition_offset, ours.duration),
                 (theirs.composition_offset, theirs.duration)
             );
-            assert_eq!((ours.sync, &ours.data), (theirs.sync || config.codec.is_audio(), &theirs.data));
+            assert_eq!(ours.data, theirs.data);
+            // Of H.264 the picture counts, and these are none.
+            if !matches!(config.codec, Codec::Avc { .. }) {
+                assert_eq!(ours.sync, theirs.sync || config.codec.is_audio());
+            }
         }
     }
     let whole = Bytes::from([init.as_ref(), &media].concat());

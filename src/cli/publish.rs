@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use overdub_fmp4::{Codec, TrackConfig};
+use overdub_fmp4::{Codec, TrackInfo};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
@@ -142,20 +142,29 @@ fn describe(report: &Report) -> String {
 
 /// The first video and the first audio track as packets in DTS order, the earliest at zero.
 struct Packets {
-    tracks: Vec<(TrackReader, PacketKind)>,
+    tracks: Vec<Source>,
     first: Flicks,
+}
+
+/// A track, and of what its packets are.
+struct Source {
+    track: TrackReader,
+    kind: PacketKind,
+    /// The sample entry that `kind` has the parameters of.
+    entry: u16,
 }
 
 impl Packets {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let mut tracks = Vec::new();
-        for (what, wanted) in [("video", Codec::is_video as fn(&Codec) -> bool), ("audio", Codec::is_audio)] {
+        for wanted in [Codec::is_video as fn(&Codec) -> bool, Codec::is_audio] {
             if let Some(mut track) = TrackReader::find(path, |info| wanted(&info.config.codec))? {
-                let kind = match what {
-                    "video" => video_kind(&track)?,
-                    _ => PacketKind::Audio { params: Arc::new(audio_params(&mut track)?) },
+                // The last sample may be shorter, and the first is as long as a frame.
+                let Some((entry, duration)) = track.first()?.map(|first| (first.entry, first.duration))
+                else {
+                    continue;
                 };
-                tracks.push((track, kind));
+                tracks.push(Source { kind: kind(track.info(), entry, duration)?, track, entry });
             }
         }
         let mut packets = Self { tracks, first: Flicks::ZERO };
@@ -169,7 +178,7 @@ impl Packets {
     /// The decoding time of the next sample, and the index of its track.
     fn earliest(&mut self) -> anyhow::Result<Option<(Flicks, usize)>> {
         let mut earliest = None;
-        for (index, (track, _)) in self.tracks.iter_mut().enumerate() {
+        for (index, Source { track, .. }) in self.tracks.iter_mut().enumerate() {
             let timescale = track.info().config.timescale;
             let Some(next) = track.first()? else { continue };
             let at = (Flicks::from_samples(next.dts, timescale), index);
@@ -180,15 +189,19 @@ impl Packets {
 
     fn next(&mut self) -> anyhow::Result<Option<Packet>> {
         let Some((_, index)) = self.earliest()? else { return Ok(None) };
-        let Some((track, kind)) = self.tracks.get_mut(index) else { return Ok(None) };
-        let Some(sample) = track.next()? else { return Ok(None) };
-        let time = |ticks| Flicks::from_samples(ticks, track.info().config.timescale);
-        let kind = match kind {
-            PacketKind::Video { params, .. } => {
-                PacketKind::Video { params: Arc::clone(params), random_access: sample.sync }
-            }
-            PacketKind::Audio { params } => PacketKind::Audio { params: Arc::clone(params) },
-        };
+        let Some(source) = self.tracks.get_mut(index) else { return Ok(None) };
+        let Some(sample) = source.track.next()? else { return Ok(None) };
+        if sample.entry != source.entry {
+            // The publisher sends a sequence header where the parameters differ.
+            source.kind = kind(source.track.info(), sample.entry, sample.duration)?;
+            source.entry = sample.entry;
+        }
+        let timescale = source.track.info().config.timescale;
+        let time = |ticks| Flicks::from_samples(ticks, timescale);
+        let mut kind = source.kind.clone();
+        if let PacketKind::Video { random_access, .. } = &mut kind {
+            *random_access = sample.sync;
+        }
         Ok(Some(Packet {
             kind,
             dts: time(sample.dts) - self.first,
@@ -200,9 +213,15 @@ impl Packets {
     }
 }
 
-fn video_kind(track: &TrackReader) -> anyhow::Result<PacketKind> {
-    let params = Arc::new(video_params(&track.info().config.codec)?);
-    Ok(PacketKind::Video { params, random_access: false })
+/// What the packets of a sample entry are; `duration` is that of a sample, in the track's timescale.
+fn kind(info: &TrackInfo, entry: u16, duration: u32) -> anyhow::Result<PacketKind> {
+    let codec = info.codec_of(entry).with_context(|| format!("the track has no sample entry {entry}"))?;
+    if codec.is_video() {
+        let params = Arc::new(video_params(codec)?);
+        return Ok(PacketKind::Video { params, random_access: false });
+    }
+    let params = Arc::new(audio_params(codec, info.config.timescale, duration)?);
+    Ok(PacketKind::Audio { params })
 }
 
 fn video_params(codec: &Codec) -> anyhow::Result<VideoParams> {
@@ -225,10 +244,7 @@ fn video_params(codec: &Codec) -> anyhow::Result<VideoParams> {
     Ok(VideoParams { codec: kind, config: config.clone(), width, height, codec_string })
 }
 
-fn audio_params(track: &mut TrackReader) -> anyhow::Result<AudioParams> {
-    // The last sample may be shorter, and the first is as long as a frame.
-    let first = track.first()?.map_or(0, |sample| sample.duration);
-    let TrackConfig { codec, timescale, .. } = &track.info().config;
+fn audio_params(codec: &Codec, timescale: u32, duration: u32) -> anyhow::Result<AudioParams> {
     let (codec, config, sample_rate, channels, codec_string) = match codec {
         Codec::Aac { asc, sample_rate, channels } => {
             // audioObjectType, ISO/IEC 14496-3 1.6.2.1.
@@ -240,7 +256,7 @@ fn audio_params(track: &mut TrackReader) -> anyhow::Result<AudioParams> {
         }
         _ => bail!("the sound is neither AAC nor MPEG audio"),
     };
-    let frame_len = Flicks::from_samples(first.into(), *timescale).to_samples(*sample_rate);
+    let frame_len = Flicks::from_samples(duration.into(), timescale).to_samples(*sample_rate);
     Ok(AudioParams {
         codec,
         config,

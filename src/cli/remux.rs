@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
-use overdub_fmp4::{Edit, Fragment, Sample, TimedSample, TrackConfig, TrackRun, init_segment};
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use overdub_fmp4::{Codec, Edit, Fragment, Sample, TimedSample, TrackConfig, TrackRun, init_segment};
 use serde::Serialize;
 
 use super::output_file::OutputFile;
 use super::print;
+use super::track_file::{joined, parameter_sets};
 use super::track_reader::TrackReader;
 use crate::media::mp4::{AUDIO_TRACK, VIDEO_TRACK};
 
@@ -66,6 +68,8 @@ struct Half {
     /// Added to all times: media times cannot be negative, but an edit list can hide what lies before zero
     /// (ISO/IEC 14496-12 8.6.6), priming above all.
     shift: i64,
+    /// The configuration that the output's decoder has.
+    codec: Codec,
     run: Vec<TimedSample>,
     bytes: usize,
     taken: usize,
@@ -79,15 +83,18 @@ impl Half {
         let mut source = source.with_context(|| {
             format!("{}: no {} track with samples", path.display(), handler.escape_ascii())
         })?;
-        let first = source.first()?.map_or(0, |first| first.dts);
-        let shift = first.saturating_neg().max(0);
-        Ok(Self { source, id, shift, run: Vec::new(), bytes: 0, taken: 0 })
+        let (dts, entry) = source.first()?.map_or((0, 0), |first| (first.dts, first.entry));
+        let shift = dts.saturating_neg().max(0);
+        let codec = source.info().codec_of(entry).cloned();
+        let codec = codec.with_context(|| format!("{}: there is no sample entry {entry}", path.display()))?;
+        Ok(Self { source, id, shift, codec, run: Vec::new(), bytes: 0, taken: 0 })
     }
 
     fn config(&self) -> anyhow::Result<TrackConfig> {
         let media_time = u64::try_from(self.shift)?;
         let edit = (media_time > 0).then(|| Edit { media_time, ..Edit::default() });
-        Ok(TrackConfig { id: self.id, edit, ..self.source.info().config.clone() })
+        let codec = self.codec.clone();
+        Ok(TrackConfig { id: self.id, edit, codec, ..self.source.info().config.clone() })
     }
 
     fn secs(&self, time: i64) -> f64 {
@@ -96,7 +103,7 @@ impl Half {
 
     /// Takes the next sample if `wanted`; returns its time in seconds if it is left.
     fn take(&mut self, wanted: impl FnOnce(&Self, &TimedSample) -> bool) -> anyhow::Result<Result<(), f64>> {
-        let Some(next) = self.source.first()?.cloned() else { return Ok(Err(f64::INFINITY)) };
+        let Some(mut next) = self.source.first()?.cloned() else { return Ok(Err(f64::INFINITY)) };
         // Decoding times only go on within a run; where the source's jump back, another fragment begins.
         let on =
             self.run.last().map_or(Some(0), |last| u32::try_from(next.dts.saturating_sub(last.dts)).ok());
@@ -106,11 +113,39 @@ impl Half {
         if let Some(last) = self.run.last_mut() {
             last.duration = distance;
         }
+        if let Some(sets) = self.change(next.entry)? {
+            next.data = joined(&sets, &next.data);
+        }
         self.bytes += next.data.len();
         self.taken += 1;
         self.run.push(next);
         self.source.next()?;
         Ok(Ok(()))
+    }
+
+    /// Goes on with the configuration of sample entry `entry`: the parameter sets that have to stand before
+    /// the next sample, if it is another one. The output has one sample entry, and only H.264's parameter
+    /// sets can stand in the samples too.
+    fn change(&mut self, entry: u16) -> anyhow::Result<Option<Bytes>> {
+        let codec = self.source.info().codec_of(entry);
+        let codec = codec.with_context(|| format!("there is no sample entry {entry}"))?;
+        if *codec == self.codec {
+            return Ok(None);
+        }
+        let sets = match (&self.codec, codec) {
+            (Codec::Avc { avcc: before, .. }, Codec::Avc { avcc, .. })
+                // Lengths of 4 bytes, as the sets get.
+                if [before, avcc].iter().all(|avcc| avcc.get(4).is_some_and(|byte| byte & 3 == 3)) =>
+            {
+                parameter_sets(avcc)
+            }
+            _ => None,
+        };
+        let Some(sets) = sets else {
+            bail!("the configuration changes after {} samples, and the output can hold one", self.taken);
+        };
+        self.codec = codec.clone();
+        Ok(Some(sets))
     }
 
     /// Takes pictures up to where a fragment ends; returns that time in seconds.

@@ -103,10 +103,7 @@ impl TrackFile {
             }
         }
         if let Some(sets) = self.in_band.take() {
-            let mut data = BytesMut::with_capacity(sets.len() + sample.data.len());
-            data.put(sets);
-            data.put_slice(&sample.data);
-            sample.data = data.freeze();
+            sample.data = joined(&sets, &sample.data);
         }
         self.count(&sample);
         self.bytes += sample.data.len();
@@ -165,8 +162,16 @@ impl TrackFile {
     }
 }
 
+/// A sample with parameter sets before it.
+pub(super) fn joined(sets: &[u8], sample: &[u8]) -> Bytes {
+    let mut data = BytesMut::with_capacity(sets.len() + sample.len());
+    data.put_slice(sets);
+    data.put_slice(sample);
+    data.freeze()
+}
+
 /// The parameter sets of an `avcC` (ISO/IEC 14496-15 5.3.3.1.2), each behind its length in 4 bytes.
-fn parameter_sets(avcc: &Bytes) -> Option<Bytes> {
+pub(super) fn parameter_sets(avcc: &Bytes) -> Option<Bytes> {
     let mut rest = avcc.get(5..)?;
     let mut out = BytesMut::with_capacity(avcc.len() * 2);
     for mask in [0x1f, 0xff] {

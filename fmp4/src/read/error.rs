@@ -60,10 +60,9 @@ pub enum Problem {
     /// Samples claim more bytes, or are more in number, than the input can hold without overlap.
     #[error("samples claim more than the input can hold")]
     Overcommitted,
-    /// Samples that all have no bytes, or, in a codec that is not known, all the same few, such as
-    /// uncompressed sound: the track is listed, and these samples are left alone.
-    #[error("samples of fixed size {0} are not read")]
-    TinySamples(u32),
+    /// Samples that all have no bytes: they are not read.
+    #[error("all samples are empty")]
+    EmptySamples,
     /// A decoding time beyond 63 bits.
     #[error("decoding time does not fit 63 bits")]
     TimeTooLarge,

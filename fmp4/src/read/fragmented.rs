@@ -127,6 +127,11 @@ impl Run {
         (self.fields.flags & Fields::SIZE == 0).then_some(self.fields.defaults.size)
     }
 
+    /// How many samples the run says that it has.
+    pub(crate) fn count(&self) -> u32 {
+        self.fields.count
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.at >= self.fields.count
     }
@@ -188,6 +193,14 @@ pub(crate) fn parse_moof(
     runs
 }
 
+/// FFmpeg writes times below zero as such, though the field has no sign, where it is told to keep them in
+/// fragments (`frag_discont`).
+fn decode_time_of(field: u64) -> Option<i64> {
+    /// Nearly a year at the finest timescale in use (10 MHz): beyond it, it is not a time below zero.
+    const EARLIEST: i64 = -(1 << 48);
+    Some(field.cast_signed()).filter(|time| *time >= EARLIEST)
+}
+
 struct TrackFragment<'a> {
     moof: u64,
     number: usize,
@@ -232,8 +245,8 @@ impl TrackFragment<'_> {
             flags: tfhd.default_sample_flags.unwrap_or(known.defaults.flags),
         };
         if let Some(tfdt) = decode_time {
-            let time = i64::try_from(tfdt.base_media_decode_time);
-            *next_dts = time.map_err(|_| place.error(Problem::TimeTooLarge))?;
+            let time = decode_time_of(tfdt.base_media_decode_time);
+            *next_dts = time.ok_or_else(|| place.error(Problem::TimeTooLarge))?;
         }
         let base = match tfhd.base_data_offset {
             Some(base) => base,

@@ -6,6 +6,7 @@ mod error;
 mod event;
 mod fragmented;
 mod movie;
+mod picture;
 mod plain;
 mod reader;
 mod sample_entry;
@@ -40,7 +41,7 @@ pub struct TimedSample {
     /// Presentation time less decoding time.
     pub composition_offset: i32,
     pub duration: u32,
-    /// Decoding can begin here.
+    /// Decoding can begin here: as the file says, unless the picture itself (H.264) says otherwise.
     pub sync: bool,
     pub origin: Origin,
     /// The sample entry that it needs, from 0: see [`TrackInfo::codec_of`].

@@ -19,6 +19,8 @@ const MAX_TRACKS: usize = 256;
 pub struct TrackInfo {
     /// Id, timescale, codec, language and edit, as they would be written again.
     pub config: TrackConfig,
+    /// Number of its `trak` in the `moov`, from 0, by which errors name it: `moov/trak[1]`.
+    pub trak: usize,
     /// The type of the sample entry: `avc1` or `avc3`, `hvc1` or `hev1`, ...
     pub sample_entry: [u8; 4],
     /// The handler: `vide`, `soun`, `text`, ...
@@ -49,9 +51,10 @@ impl TrackInfo {
         !matches!(self.config.codec, Codec::Other { .. })
     }
 
-    /// Sound in a codec of which every frame can be decoded from, whatever the flags say.
+    /// Sound, text, data: of which every sample can be decoded from, whatever the flags say.
     pub(crate) fn all_sync(&self) -> bool {
-        self.config.codec.is_audio()
+        let pictures = self.config.codec.is_video() || matches!(&self.handler, b"vide" | b"\0\0\0\0");
+        self.config.codec.is_audio() || !pictures
     }
 }
 
@@ -69,8 +72,6 @@ pub(crate) struct MovieTrack {
     pub(crate) info: TrackInfo,
     pub(crate) defaults: Defaults,
     pub(crate) table: SampleTable,
-    /// Number of the `trak` in the `moov`.
-    pub(crate) trak: usize,
     /// Where the `stbl` begins.
     pub(crate) table_offset: u64,
 }
@@ -112,7 +113,7 @@ impl MovieBox {
                     damage.push(trak_place.error(Problem::DuplicateTrack(track.info.config.id)));
                 }
                 Ok(mut track) => {
-                    track.trak = i;
+                    track.info.trak = i;
                     track.info.gapless = track.info.gapless.or(gapless);
                     if let Some(trex) =
                         trexes.iter().find(|trex: &&Trex| trex.track_id == track.info.config.id)
@@ -203,6 +204,7 @@ fn parse_trak(
     let config = TrackConfig { id, timescale, codec: entries.first, language: media.language, edit };
     let info = TrackInfo {
         config,
+        trak: 0,
         sample_entry: entries.kind,
         handler: media.handler,
         gapless,
@@ -210,7 +212,7 @@ fn parse_trak(
         more_codecs: entries.more,
     };
     let defaults = Defaults::default();
-    Ok(MovieTrack { info, defaults, table, trak: 0, table_offset: media.table_offset })
+    Ok(MovieTrack { info, defaults, table, table_offset: media.table_offset })
 }
 
 struct Media {

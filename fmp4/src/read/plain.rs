@@ -1,6 +1,6 @@
 //! Sample tables of a plain MP4 (ISO/IEC 14496-12 8.6 and 8.7), read where they lie.
 
-use super::boxes::{BoxRef, Table, u32_at};
+use super::boxes::{BoxRef, Table, kind_at, u32_at};
 use super::error::{Damage, Place, Problem, ReadError};
 
 /// How a sample differs from its neighbours, without its bytes.
@@ -38,6 +38,12 @@ pub(crate) struct SampleTable {
     composition: Table,
     /// Numbers of the sync samples, from 1; `None`: all are.
     sync: Option<Table>,
+    /// Numbers of QuickTime's partial sync samples (`stps`): decoding can begin there, as at the I picture
+    /// of an open group of pictures, whose leading pictures are then dropped.
+    partial_sync: Table,
+    /// (count, group): random access points of the same kind as ISO has them, in the sample group `rap `
+    /// (10.4); group 0 is none of them.
+    random_access: Table,
     /// (first chunk, samples in each, sample entry)
     chunks: Table,
     /// `stco` or `co64`
@@ -64,6 +70,8 @@ pub(crate) struct Cursor {
     duration_run: RunCursor,
     composition_run: RunCursor,
     sync_at: usize,
+    partial_sync_at: usize,
+    random_access_run: RunCursor,
 }
 
 /// Position in a run-length table.
@@ -75,6 +83,10 @@ struct RunCursor {
 
 impl RunCursor {
     /// The value of the next sample; the last one again when the table has ended.
+    fn next_or_last(&mut self, table: &Table) -> Option<u32> {
+        self.next(table).or_else(|| table.u32(table.len().checked_sub(1)?, 1))
+    }
+
     fn next(&mut self, table: &Table) -> Option<u32> {
         while let Some(count) = table.u32(self.entry, 0) {
             if self.used < count {
@@ -84,8 +96,16 @@ impl RunCursor {
             self.entry += 1;
             self.used = 0;
         }
-        table.u32(table.len().checked_sub(1)?, 1)
+        None
     }
+}
+
+/// Is sample `number` in a list of ascending numbers, of which those before `at` are smaller?
+fn is_listed(list: &Table, at: &mut usize, number: usize) -> bool {
+    while list.u32(*at, 0).is_some_and(|listed| (listed as usize) < number) {
+        *at += 1;
+    }
+    list.u32(*at, 0).is_some_and(|listed| listed as usize == number)
 }
 
 impl SampleTable {
@@ -110,6 +130,11 @@ impl SampleTable {
             b"stts" => self.durations = entries(0, 8)?,
             b"ctts" => self.composition = entries(0, 8)?,
             b"stss" => self.sync = Some(entries(0, 4)?),
+            b"stps" => self.partial_sync = entries(0, 4)?,
+            b"sbgp" if kind_at(&child.body, 4) == Some(*b"rap ") => {
+                // Version 1 has a parameter before the entries (8.9.2).
+                self.random_access = entries(if child.body.first() == Some(&0) { 4 } else { 8 }, 8)?;
+            }
             b"stsc" => self.chunks = entries(0, 12)?,
             b"stco" => (self.offsets, self.offsets_64) = (entries(0, 4)?, false),
             b"co64" => (self.offsets, self.offsets_64) = (entries(0, 8)?, true),
@@ -155,7 +180,7 @@ impl SampleTable {
     }
 
     /// How many samples the size table has.
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         match &self.sizes {
             None => 0,
             Some(Sizes::Same { count, .. }) => *count as usize,
@@ -218,21 +243,20 @@ impl SampleTable {
         }
         let size = self.size(cursor.sample)?;
         // More than 31 bits is a negative difference in disguise, written by broken muxers.
-        let duration = cursor.duration_run.next(&self.durations).unwrap_or(0);
+        let duration = cursor.duration_run.next_or_last(&self.durations).unwrap_or(0);
         let duration = if i32::try_from(duration).is_ok() { duration } else { 1 };
         // Version 0 is unsigned (8.6.1.3), but values beyond 31 bits are negative ones of careless writers.
-        let composition_offset = cursor.composition_run.next(&self.composition).unwrap_or(0).cast_signed();
-        let sync = self.sync.as_ref().is_none_or(|sync| {
-            let number = cursor.sample + 1;
-            while sync.u32(cursor.sync_at, 0).is_some_and(|n| (n as usize) < number) {
-                cursor.sync_at += 1;
-            }
-            sync.u32(cursor.sync_at, 0).is_some_and(|n| n as usize == number)
-        });
+        let composition_offset =
+            cursor.composition_run.next_or_last(&self.composition).unwrap_or(0).cast_signed();
+        let number = cursor.sample.saturating_add(1);
+        let sync = self.sync.as_ref().is_none_or(|sync| is_listed(sync, &mut cursor.sync_at, number));
+        let partial = is_listed(&self.partial_sync, &mut cursor.partial_sync_at, number);
+        let random_access = cursor.random_access_run.next(&self.random_access).is_some_and(|group| group > 0);
         cursor.sample += 1;
         cursor.left -= 1;
         cursor.dts = cursor.dts.saturating_add(duration.into());
         cursor.offset = cursor.offset.saturating_add(size.into());
+        let sync = sync || partial || random_access;
         Some(SampleMeta { size, duration, composition_offset, sync })
     }
 }

@@ -9,6 +9,7 @@ use super::error::{Damage, Place, Problem, ReadError};
 use super::event::Event;
 use super::fragmented::parse_moof;
 use super::movie::{MovieBox, TrackInfo};
+use super::picture::is_random_access;
 use super::schedule::{Bounds, MAX_SAMPLE, Plan, Schedule};
 use super::window::Windows;
 use super::{Origin, TimedSample};
@@ -47,6 +48,9 @@ pub enum Step {
 /// everything else as it comes, until [`Step::End`]. Wanted offsets go forward from fragment to fragment;
 /// within a fragment, and in a plain file, they go wherever the tracks lie, which come out together: always
 /// the one next whose next sample is decoded first. So the source must be able to seek.
+///
+/// Samples of an unknown codec that all have the same one, two or three bytes, uncompressed sound in other
+/// words, are left alone.
 ///
 /// A piece is about 1 MiB of samples, unless one box (`moov`: at most 256 MiB, `moof`: 16 MiB) or sample
 /// (256 MiB) is larger. Between the steps the reader holds the `moov`'s tables, one `moof`, and the four
@@ -339,6 +343,7 @@ impl Reader {
             self.damage.push(plan.error(Problem::UnknownSampleEntry(plan.entry)));
         }
         let shift = info.map_or(0, TrackInfo::shift);
+        let codec = info.and_then(|info| info.codec_of(plan.entry));
         let mut samples = Vec::with_capacity(plan.metas.len());
         let (mut at, mut dts) = (0_usize, plan.dts);
         for meta in &plan.metas {
@@ -352,7 +357,7 @@ impl Reader {
                 dts: dts.saturating_add(shift),
                 composition_offset: meta.composition_offset,
                 duration: meta.duration,
-                sync: meta.sync,
+                sync: bytes.get(at..end).and_then(|b| is_random_access(codec, b)).unwrap_or(meta.sync),
                 origin: plan.origin(),
                 entry: plan.entry,
                 data: bytes.slice(at..end),

@@ -84,10 +84,12 @@ fn parse_entry(entry: &BoxRef, parent: &Place<'_>, assumed: &mut bool) -> Result
             match &entry.kind {
                 b"mp4a" => parse_mp4a(entry, &sound, place, assumed)?,
                 b"ac-3" => {
-                    Some(Codec::Ac3 { dac3: require(entry, len, *b"dac3", place)?, sample_rate, channels })
+                    let dac3 = record(find_sound(entry, len, *b"dac3", place), *b"dac3", place)?;
+                    Some(Codec::Ac3 { dac3, sample_rate, channels })
                 }
                 b"ec-3" => {
-                    Some(Codec::Eac3 { dec3: require(entry, len, *b"dec3", place)?, sample_rate, channels })
+                    let dec3 = record(find_sound(entry, len, *b"dec3", place), *b"dec3", place)?;
+                    Some(Codec::Eac3 { dec3, sample_rate, channels })
                 }
                 b"Opus" => Some(Codec::Opus { dops: require(entry, len, *b"dOps", place)?, channels }),
                 _ => Some(Codec::MpegAudio { sample_rate, channels }),
@@ -110,8 +112,21 @@ fn find(entry: &Bytes, entry_offset: u64, at: usize, kind: [u8; 4], place: &Plac
     children(&rest, entry_offset + at as u64, place).map_while(Result::ok).find(|b| b.kind == kind)
 }
 
+/// The same of a sound description, whose boxes QuickTime hides in `wave`.
+fn find_sound(entry: &BoxRef, at: usize, kind: [u8; 4], place: &Place<'_>) -> Option<BoxRef> {
+    let (body, offset) = (&entry.body, entry.body_offset);
+    find(body, offset, at, kind, place).or_else(|| {
+        let wave = find(body, offset, at, *b"wave", place)?;
+        find(&wave.body, wave.body_offset, 0, kind, place)
+    })
+}
+
 fn require(entry: &BoxRef, at: usize, kind: [u8; 4], place: &Place<'_>) -> Result<Bytes, ReadError> {
-    find(&entry.body, entry.body_offset, at, kind, place)
+    record(find(&entry.body, entry.body_offset, at, kind, place), kind, place)
+}
+
+fn record(found: Option<BoxRef>, kind: [u8; 4], place: &Place<'_>) -> Result<Bytes, ReadError> {
+    found
         .map(|found| found.body)
         .filter(|record| !record.is_empty())
         .ok_or_else(|| place.error(Problem::Missing(kind)))
@@ -161,12 +176,7 @@ fn parse_mp4a(
     place: &Place<'_>,
     assumed: &mut bool,
 ) -> Result<Option<Codec>, ReadError> {
-    let (body, offset) = (&entry.body, entry.body_offset);
-    // QuickTime hides `esds` in `wave`.
-    let esds = find(body, offset, sound.len, *b"esds", place).or_else(|| {
-        let wave = find(body, offset, sound.len, *b"wave", place)?;
-        find(&wave.body, wave.body_offset, 0, *b"esds", place)
-    });
+    let esds = find_sound(entry, sound.len, *b"esds", place);
     let esds = esds.ok_or_else(|| place.error(Problem::Missing(*b"esds")))?;
     let esds_place = esds.place(place);
     let (object_type, config) = parse_esds(&esds.body).map_err(|problem| esds_place.error(problem))?;

@@ -19,6 +19,9 @@ pub(super) const MAX_SAMPLE: u32 = 256 << 20;
 /// a byte or three for each frame; only sound without any compression makes more of it than that, and it
 /// is left alone.
 const MIN_SAMPLE_COST: u32 = 4;
+/// So few tiny samples of an unknown codec are read: a subtitle track's empty cues have two bytes each.
+/// They take less memory than a few sample tables.
+const FEW_SAMPLES: u32 = 16;
 
 /// Samples of one track that lie behind one another.
 #[derive(Clone, Debug)]
@@ -73,9 +76,11 @@ impl Schedule {
     pub(super) fn new(movie: &MovieBox, damage: &mut Damage) -> Self {
         let mut tracks = vec![Pending::default(); movie.tracks.len()];
         for (track, pending) in movie.tracks.iter().zip(&mut tracks) {
-            match sample_cost(track.table.fixed_size(), track.info.is_known()) {
+            let few = track.table.count() <= FEW_SAMPLES as usize;
+            match sample_cost(track.table.fixed_size(), track.info.is_known() || few) {
                 _ if track.table.is_empty() => {}
-                Ok(_) => pending.cursor = Some(Cursor::default()),
+                Ok(Some(_)) => pending.cursor = Some(Cursor::default()),
+                Ok(None) => {}
                 Err(problem) => damage.push(SamplePlace::of(track).error(problem)),
             }
         }
@@ -131,13 +136,15 @@ impl Schedule {
             let runs = &mut self.tracks.get_mut(track)?.runs;
             let run = runs.front_mut()?;
             let known = movie.tracks.get(track).is_some_and(|track| track.info.is_known());
-            let problem = match sample_cost(run.fixed_size(), known) {
+            let few = run.count() <= FEW_SAMPLES;
+            let problem = match sample_cost(run.fixed_size(), known || few) {
                 _ if run.is_done() => None,
+                Ok(None) => None,
                 Err(problem) => Some(problem),
                 Ok(_) if bounds.end.is_some_and(|end| run.offset > end) => {
                     Some(Problem::OutsideOfInput { offset: i64::try_from(run.offset).unwrap_or(i64::MAX) })
                 }
-                Ok(sample_cost) => {
+                Ok(Some(sample_cost)) => {
                     let place = SamplePlace::Run(run.place);
                     let mut plan = Plan::new(track, place, run.offset, run.dts, sample_cost, run.description);
                     plan.gather(bounds, &mut Source::Run(run));
@@ -164,7 +171,8 @@ impl Schedule {
             if track.table.enter_chunk(cursor) {
                 let place = SamplePlace::of(track);
                 // What costs too little got no cursor.
-                let cost = sample_cost(track.table.fixed_size(), true).unwrap_or(MIN_SAMPLE_COST.into());
+                let cost = sample_cost(track.table.fixed_size(), true).ok().flatten();
+                let cost = cost.unwrap_or(MIN_SAMPLE_COST.into());
                 let mut plan = Plan::new(index, place, cursor.offset, cursor.dts, cost, cursor.description);
                 plan.gather(bounds, &mut Source::Table(&track.table, cursor));
                 if !plan.metas.is_empty() {
@@ -201,19 +209,20 @@ impl Schedule {
     }
 }
 
-/// What each sample costs the input at the least, where all have the size `fixed`, or each its own.
-fn sample_cost(fixed: Option<u32>, known_codec: bool) -> Result<u64, Problem> {
+/// What each sample costs the input at the least, where all have the size `fixed`, or each its own. `None`:
+/// uncompressed sound, as it seems, which is left alone.
+fn sample_cost(fixed: Option<u32>, tiny_is_allowed: bool) -> Result<Option<u64>, Problem> {
     match fixed {
-        Some(0) => Err(Problem::TinySamples(0)),
-        Some(size) if size < MIN_SAMPLE_COST && !known_codec => Err(Problem::TinySamples(size)),
-        Some(size) => Ok(size.min(MIN_SAMPLE_COST).into()),
-        None => Ok(MIN_SAMPLE_COST.into()),
+        Some(0) => Err(Problem::EmptySamples),
+        Some(size) if size < MIN_SAMPLE_COST && !tiny_is_allowed => Ok(None),
+        Some(size) => Ok(Some(size.min(MIN_SAMPLE_COST).into())),
+        None => Ok(Some(MIN_SAMPLE_COST.into())),
     }
 }
 
 impl SamplePlace {
     fn of(track: &MovieTrack) -> Self {
-        Self::Table { trak: track.trak, offset: track.table_offset }
+        Self::Table { trak: track.info.trak, offset: track.table_offset }
     }
 
     fn error(self, problem: Problem) -> ReadError {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::Codec;
 
 fn boxed(kind: &[u8; 4], parts: &[Vec<u8>]) -> Vec<u8> {
     let body = parts.concat();
@@ -228,4 +229,57 @@ fn first_sample_flags_count_even_where_each_sample_has_its_own() {
     let segment = [moof(&[traf(offset)]), boxed(b"mdat", &[b"aaaabbbb".to_vec()])].concat();
     let movie = parse_segment(&init(), &segment.into()).unwrap();
     assert_eq!(samples(&movie).iter().map(|s| s.2).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn each_sample_says_which_sample_entry_it_needs() {
+    let entry = |kind: &[u8; 4]| boxed(kind, &[vec![0; 8]]);
+    let stsd = boxed(b"stsd", &[words(&[0, 2]), entry(b"xxxx"), entry(b"yyyy")]);
+    let tables = [
+        table(b"stts", &[1, 3, 10]),
+        table(b"stsc", &[2, 1, 2, 1, 2, 1, 2]),
+        table(b"stsz", &[0, 3, 2, 3, 1]),
+        table(b"stco", &[2, 8, 13]),
+    ];
+    let stbl = boxed(b"stbl", &[stsd, tables.concat()]);
+    let mdhd = table(b"mdhd", &[0, 0, 1_000, 0, 0x55C4_0000]);
+    let trak = boxed(b"trak", &[tkhd(1), boxed(b"mdia", &[mdhd, boxed(b"minf", &[stbl])])]);
+    let movie = [boxed(b"mdat", &[b"AABBBC".to_vec()]), moov(&[trak])].concat();
+    let movie = parse(&movie.into()).unwrap();
+    assert_eq!(movie.damage, Damage::default());
+    let track = &movie.tracks[0];
+    assert_eq!(track.samples.iter().map(|s| s.entry).collect::<Vec<_>>(), [0, 0, 1]);
+    let fourcc = |entry| match track.info.codec_of(entry) {
+        Some(Codec::Other { fourcc, .. }) => Some(*fourcc),
+        _ => None,
+    };
+    assert_eq!([0, 1, 2].map(fourcc), [Some(*b"xxxx"), Some(*b"yyyy"), None]);
+}
+
+#[test]
+fn sound_without_an_audio_specific_config_is_assumed_to_be_aac_lc() {
+    // A DecoderConfigDescriptor of MPEG-4 audio with nothing in it, as FFmpeg writes it before it has seen a
+    // frame.
+    let esds =
+        boxed(b"esds", &[words(&[0]), vec![3, 21, 0, 1, 0, 4, 13, 0x40, 0x15], vec![0; 11], vec![6, 1, 2]]);
+    let entry = |channels: u16, rate: u32| {
+        let fields =
+            [vec![0; 6], vec![0, 1], vec![0; 8], channels.to_be_bytes().to_vec(), vec![0, 16, 0, 0, 0, 0]];
+        boxed(b"mp4a", &[fields.concat(), words(&[rate << 16]), esds.clone()])
+    };
+    let read = |channels, rate| {
+        let stsd = boxed(b"stsd", &[words(&[0, 1]), entry(channels, rate)]);
+        let mdhd = table(b"mdhd", &[0, 0, 48_000, 0, 0x55C4_0000]);
+        let stbl = boxed(b"minf", &[boxed(b"stbl", &[stsd])]);
+        let trak = boxed(b"trak", &[tkhd(1), boxed(b"mdia", &[mdhd, stbl])]);
+        parse(&moov(&[trak]).into()).unwrap()
+    };
+    let movie = read(2, 48_000);
+    let info = &movie.tracks[0].info;
+    assert!(info.assumed_config);
+    assert!(matches!(&info.config.codec, Codec::Aac { asc, .. } if asc.as_ref() == [0x11, 0x90]), "{info:?}");
+    // No configuration of one word says this.
+    let movie = read(2, 47_999);
+    assert!(!movie.tracks[0].info.assumed_config && movie.damage.total() == 1);
+    assert!(matches!(movie.tracks[0].info.config.codec, Codec::Other { .. }));
 }

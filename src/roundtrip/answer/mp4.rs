@@ -33,7 +33,13 @@ pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, A
     if track.samples.len() > MAX_FRAMES {
         return Err(AnswerError::TooLong);
     }
-    let codec = &track.info.config.codec;
+    let codec = track.info.codec_of(first.entry).ok_or(AnswerError::BadConfig)?;
+    let changed = |sample: &TimedSample| {
+        sample.entry != first.entry && track.info.codec_of(sample.entry) != Some(codec)
+    };
+    if let Some(frame) = track.samples.iter().position(changed) {
+        return Err(AnswerError::ConfigurationChange { frame });
+    }
     if !codec.is_audio() {
         let entry = track.info.sample_entry.escape_ascii();
         return Err(AnswerError::Unsupported(format!("sample entry {entry}")));

@@ -164,6 +164,49 @@ fn mp4_without_usable_sound_says_why() {
     );
 }
 
+/// `aac.mp4` with its last eight frames in a chunk of their own, which uses a second sample entry: the same
+/// as the first, after `change`.
+fn with_second_entry(change: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut data = fixture!("aac.mp4").to_vec();
+    let find = |data: &[u8], kind: &[u8]| data.windows(4).position(|w| w == kind).expect("the box");
+    let word = |data: &[u8], at: usize| u32::from_be_bytes(data[at..at + 4].try_into().expect("a word"));
+    // The `moov` is behind the samples, whose offsets stay what they are.
+    let append = |data: &mut Vec<u8>, kind: &[u8; 4], more: &[u8]| {
+        for parent in [b"moov", b"trak", b"mdia", b"minf", b"stbl", kind] {
+            let at = find(data, parent) - 4;
+            let grown = word(data, at) + more.len() as u32;
+            data[at..at + 4].copy_from_slice(&grown.to_be_bytes());
+        }
+        let at = find(data, kind);
+        let end = at - 4 + word(data, at - 4) as usize - more.len();
+        data.splice(end..end, more.iter().copied());
+        data[at + 11] += 1; // the number of entries, behind version and flags
+    };
+    let stsd = find(&data, b"stsd");
+    let mut entry = data[stsd + 12..stsd - 4 + word(&data, stsd - 4) as usize].to_vec();
+    change(&mut entry);
+    append(&mut data, b"stsd", &entry);
+    let stsc = find(&data, b"stsc");
+    data[stsc + 16..stsc + 20].copy_from_slice(&8_u32.to_be_bytes());
+    append(&mut data, b"stsc", &[0, 0, 0, 2, 0, 0, 0, 8, 0, 0, 0, 2]);
+    let (stsz, stco) = (find(&data, b"stsz") + 16, find(&data, b"stco") + 12);
+    let second = word(&data, stco) + (0..8).map(|n| word(&data, stsz + 4 * n)).sum::<u32>();
+    append(&mut data, b"stco", &second.to_be_bytes());
+    data.into()
+}
+
+#[test]
+fn frames_of_another_sample_entry_are_taken_only_if_it_says_the_same() {
+    let same = read(&with_second_entry(|_| {}), 0).unwrap();
+    assert_eq!(same.frames, read(&fixture!("aac.mp4"), 0).unwrap().frames);
+    // A mono AudioSpecificConfig instead of stereo.
+    let mono = with_second_entry(|entry| {
+        let asc = entry.windows(2).position(|w| w == [0x11, 0x90]).expect("the configuration");
+        entry[asc + 1] = 0x88;
+    });
+    assert_eq!(read(&mono, 0), Err(AnswerError::ConfigurationChange { frame: 8 }));
+}
+
 #[test]
 fn mp4_cut_at_any_byte_never_passes_for_whole() {
     // Behind the last sample of a fragmented file may come an index that nobody needs.
