@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::variant::Policy;
+
 /// How one source is read.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -11,6 +13,10 @@ pub struct Settings {
     pub url: Url,
     /// Segments from the end at which a live source is begun (RFC 8216 6.3.3 asks for 3 target durations).
     pub live_start_segments: usize,
+    /// Where to begin instead: seconds from the beginning of the playlist, or, negative, from its end.
+    pub start_offset: Option<f64>,
+    /// What is read of a master playlist.
+    pub variant: Policy,
     pub timeouts: Timeouts,
     /// A larger playlist is refused: a day of 2 s segments with long addresses is about 8 MB.
     pub max_playlist_bytes: usize,
@@ -42,6 +48,8 @@ impl Settings {
         Self {
             url,
             live_start_segments: 3,
+            start_offset: None,
+            variant: Policy::default(),
             timeouts: Timeouts {
                 // Two lost SYN packets (1 s + 2 s) are survived.
                 connect: Duration::from_secs(4),

@@ -1,38 +1,42 @@
 //! The task that reads one source.
 //!
-//! The playlist is read on time whether or not a segment is on its way, so that nothing leaves the window
-//! unseen; one segment at a time is fetched, and only when the receiver has room for it.
+//! Playlists are read on time whether or not segments are on their way, so that nothing leaves the window
+//! unseen; segments are fetched only as far as the receiver has room for them.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
-use url::Url;
+use tracing::{info, warn};
 
-use super::attempt::{Attempts, Limits, Verdict};
-use super::cursor::{Cursor, Listed, Missed, Next};
+use super::cursor::{Cursor, Start};
+use super::failover::FAILURES;
 use super::fetch::Http;
-use super::load::{Loader, unsupported};
+use super::join::{Join, Side, Turn};
+use super::load::{Loader, Opened, open};
 use super::playlist::Media;
+use super::presentation::Presentation;
+use super::reader::{Given, Reader};
 use super::retry::backoff;
-use super::{Error, Event, Segment, Settings, SourceKind, Status};
+use super::work::{Client, Done, Fetched, Work, unsupported};
+use super::{Error, Event, Settings, SourceKind, Status, report, variant};
 use crate::clock::Clock;
-use crate::media::Moment;
+use crate::media::{Moment, Rendition};
 use crate::redact;
 
 /// A playlist that is not there so often in a row, before it ever was, will not come.
 const STARTUP_REFUSALS: u32 = 3;
 
-/// The size of a TS packet (ISO/IEC 13818-1 2.4.3.2).
-const TS_PACKET: usize = 188;
+/// A media playlist of a master that refuses so often in a row has probably lost its token: the master is
+/// read again for a new address.
+const REFUSALS_BEFORE_MASTER: u32 = 3;
 
-type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// How long the end of the sound is waited for after that of the picture, in target durations: its playlist is
+/// read once more within one.
+const LAST_SOUND: u32 = 2;
 
 /// Reads the source until it ends (after [`Event::Ended`]), `stop` is cancelled or the receiver is gone.
 /// Segments are numbered from `first_number`. While `out` is full nothing more is fetched.
@@ -53,19 +57,25 @@ pub async fn run(
     let http = Arc::new(Http::new(&settings)?);
     status.send_modify(|status| status.source_url = redact::url(settings.url.as_str()));
     let source = Source {
-        cursor: Cursor::new(settings.live_start_segments),
-        loader: Some(Loader::new(http.clone(), settings.clone())),
-        http,
+        client: Client::new(http, settings),
         clock,
         status,
         out,
         number: first_number,
-        current: None,
+        presentation: None,
+        main: None,
+        audio: None,
+        audio_listed: None,
+        join: Join::default(),
         outbox: VecDeque::new(),
-        owes_discontinuity: false,
+        opening: Opening::Due(clock.now()),
+        opening_began: clock.now(),
+        announced: None,
+        ending_since: None,
+        trying: false,
         started_at: clock.now(),
-        reload_began: Moment::ZERO,
-        settings,
+        startup_failures: 0,
+        startup_refusals: 0,
     };
     tokio::select! {
         biased;
@@ -74,257 +84,425 @@ pub async fn run(
     }
 }
 
+/// Whether the source's own address is to be read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Opening {
+    Due(Moment),
+    UnderWay,
+    Done,
+}
+
 struct Source {
-    settings: Arc<Settings>,
-    http: Arc<Http>,
+    client: Client,
     clock: Clock,
     status: watch::Sender<Status>,
     out: mpsc::Sender<Event>,
-    cursor: Cursor,
-    /// None while a reading is under way, which holds it.
-    loader: Option<Loader>,
-    started_at: Moment,
-    reload_began: Moment,
     number: u64,
-    current: Option<Current>,
+    /// None where the source is a media playlist: there is nothing to choose.
+    presentation: Option<Presentation>,
+    main: Option<Reader>,
+    audio: Option<Reader>,
+    /// The audio playlist to read as soon as the main one says where.
+    audio_listed: Option<Box<Loader>>,
+    join: Join,
     outbox: VecDeque<Event>,
-    /// A lost segment began a period: the next one that comes does.
-    owes_discontinuity: bool,
-}
-
-/// The segment on its way, with the room that is kept for it.
-struct Current {
-    listed: Listed,
-    room: mpsc::OwnedPermit<Event>,
-    attempts: Attempts,
-    retry_at: Option<Moment>,
+    opening: Opening,
+    opening_began: Moment,
+    /// What the receiver was told of a separate playlist for the sound.
+    announced: Option<bool>,
+    /// Since when the main playlist is done, and the sound is not.
+    ending_since: Option<Moment>,
+    /// A better variant is being tried.
+    trying: bool,
+    started_at: Moment,
+    startup_failures: u32,
+    startup_refusals: u32,
 }
 
 impl Source {
     async fn drive(mut self) -> Result<(), Error> {
-        let mut reload: Option<Work<(Loader, Result<Media, Error>)>> = None;
-        let mut attempt: Option<Work<Result<Bytes, Error>>> = None;
-        let mut startup_refusals = 0;
+        let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
         loop {
             let now = self.clock.now();
-            if self.cursor.reload_at().is_some_and(|due| due <= now)
-                && let Some(loader) = self.loader.take()
-            {
-                self.reload_began = now;
-                reload = Some(Box::pin(loader.load()));
-            }
-            if attempt.is_none() {
-                attempt = self.next_attempt(now);
-            }
-            if self.cursor.is_finished() && self.current.is_none() && self.outbox.is_empty() {
+            work.extend(self.due(now));
+            if self.is_finished(now) {
                 info!("the playlist has ended and was delivered");
                 let _ = self.out.send(Event::Ended).await;
                 return Ok(());
             }
             self.publish_status(now);
 
-            let wants_room = !self.outbox.is_empty() || (self.current.is_none() && self.cursor.has_next());
-            let wake = self.wake_at(attempt.is_some());
+            let turn = self.turn(now);
+            let gives = !self.outbox.is_empty() || matches!(turn, Turn::Give(_));
+            let wake = self.wake_at(turn);
             tokio::select! {
-                room = self.out.clone().reserve_owned(), if wants_room => match room {
-                    Ok(room) => self.use_room(room),
+                room = self.out.clone().reserve_owned(), if gives => match room {
+                    Ok(room) => self.give(turn, room),
                     Err(_) => return Ok(()),
                 },
-                (loader, result) = poll(&mut reload), if reload.is_some() => {
-                    reload = None;
-                    self.loader = Some(loader);
-                    self.handle_reload(result, &mut startup_refusals)?;
-                }
-                result = poll(&mut attempt), if attempt.is_some() => {
-                    attempt = None;
-                    self.handle_attempt(result);
-                }
-                () = sleep_until(self.clock, wake), if wake.is_some() => {}
+                Some(done) = work.next(), if !work.is_empty() => self.handle(done)?,
+                () = self.clock.sleep_until(wake.unwrap_or_default()), if wake.is_some() => {}
                 () = self.out.closed() => return Ok(()),
             }
         }
     }
 
-    fn wake_at(&self, attempting: bool) -> Option<Moment> {
-        let reload = self.cursor.reload_at().filter(|_| self.loader.is_some());
-        let retry = self.current.as_ref().and_then(|current| current.retry_at).filter(|_| !attempting);
-        [reload, retry].into_iter().flatten().min()
-    }
-
-    /// The request for the current segment, when it is due.
-    fn next_attempt(&mut self, now: Moment) -> Option<Work<Result<Bytes, Error>>> {
-        let current = self.current.as_mut()?;
-        if current.retry_at.is_some_and(|due| due > now) {
-            return None;
+    /// The requests that are due.
+    fn due(&mut self, now: Moment) -> Vec<Work> {
+        let mut work: Vec<Work> = Vec::new();
+        if matches!(self.opening, Opening::Due(at) if at <= now) {
+            self.opening = Opening::UnderWay;
+            self.opening_began = now;
+            let opened = open(self.client.http.clone(), self.client.settings.clone());
+            work.push(Box::pin(async move { Done::Opened(opened.await) }));
         }
-        current.retry_at = None;
-        let (http, limit) = (self.http.clone(), self.settings.max_segment_bytes);
-        let (segment, total) = (current.listed.segment.clone(), current.attempts.remaining(now));
-        Some(Box::pin(async move {
-            if let Some(error) = unsupported(&segment) {
-                return Err(error);
-            }
-            let shown = redact::url(&segment.uri);
-            let url = Url::parse(&segment.uri).map_err(|_| Error::Address { playlist: shown.clone() })?;
-            let body = http.get(&url, segment.byte_range, limit, total).await?;
-            check_body(&body.bytes, &shown)?;
-            Ok(body.bytes)
-        }))
+        if !self.trying
+            && let Some(presentation) = &self.presentation
+            && let Some((candidate, loader)) = presentation.better(&self.client, now)
+        {
+            self.trying = true;
+            work.push(Box::pin(async move {
+                let (loader, result) = loader.load().await;
+                Done::Tried { candidate, loader: Box::new(loader), result }
+            }));
+        }
+        // What waits to be announced comes before the segments.
+        let room = if self.outbox.is_empty() { self.out.capacity() } else { 0 };
+        for reader in [&mut self.main, &mut self.audio].into_iter().flatten() {
+            work.extend(reader.work(&self.client, room, now));
+        }
+        work
     }
 
-    /// There is room for one event: an announcement that waits, or else the next segment or hole.
-    fn use_room(&mut self, room: mpsc::OwnedPermit<Event>) {
+    fn wake_at(&self, turn: Turn) -> Option<Moment> {
+        let readers = [&self.main, &self.audio].into_iter().flatten().filter_map(Reader::wake_at);
+        let opening = match self.opening {
+            Opening::Due(at) => Some(at),
+            Opening::UnderWay | Opening::Done => None,
+        };
+        let better = self.presentation.as_ref().and_then(Presentation::better_at).filter(|_| !self.trying);
+        let held = match turn {
+            Turn::Wait(until) => Some(until),
+            Turn::Give(_) | Turn::Nothing => None,
+        };
+        let target = self.main.as_ref().and_then(|main| main.cursor.target_duration()).unwrap_or_default();
+        let ending = self.ending_since.map(|since| since + target * LAST_SOUND);
+        // What is past has been looked at; only what it waits for can change it.
+        let ending = ending.filter(|until| *until > self.clock.now());
+        readers.chain(opening).chain(better).chain(held).chain(ending).min()
+    }
+
+    fn turn(&mut self, now: Moment) -> Turn {
+        let idle = Side { done: true, ..Side::default() };
+        let waits = Side::default();
+        let main = self.main.as_ref().map_or(idle, Reader::side);
+        let audio = match &self.audio {
+            Some(reader) => reader.side(),
+            None if self.audio_listed.is_some() => waits,
+            None => idle,
+        };
+        let readers = [&self.main, &self.audio].into_iter().flatten();
+        let target = readers.filter_map(|reader| reader.cursor.target_duration()).max();
+        self.join.turn([main, audio], target.unwrap_or_default(), now)
+    }
+
+    /// There is room for one event: an announcement that waits, or else whose turn it is.
+    fn give(&mut self, turn: Turn, room: mpsc::OwnedPermit<Event>) {
         if let Some(event) = self.outbox.pop_front() {
             room.send(event);
             return;
         }
-        match self.cursor.take_next() {
-            Some(Next::Missed(missed)) => self.lose_unseen(missed, room),
-            Some(Next::Segment(listed)) if listed.segment.gap => {
-                self.lose(&listed, "the playlist marks it as a gap (EXT-X-GAP)".to_owned(), room);
-            }
-            Some(Next::Segment(listed)) => {
-                let limits = Limits {
-                    vod: self.cursor.is_vod().unwrap_or(false),
-                    live_life: self.settings.segment_life,
+        let reader = match turn {
+            Turn::Give(0) => self.main.as_mut(),
+            Turn::Give(_) => self.audio.as_mut(),
+            Turn::Wait(_) | Turn::Nothing => None,
+        };
+        let Some(given) = reader.and_then(|reader| reader.give(self.number, room)) else { return };
+        if matches!(given, Given::Segment { .. }) {
+            self.number = self.number.saturating_add(1);
+        }
+        self.status.send_modify(|status| report::given(status, &given, turn == Turn::Give(0)));
+    }
+
+    /// The picture decides; the sound that belongs to its end is waited for, as long as it comes.
+    fn is_finished(&mut self, now: Moment) -> bool {
+        let main = self.main.as_ref().filter(|main| main.is_finished() && self.outbox.is_empty());
+        let Some(main) = main else {
+            self.ending_since = None;
+            return false;
+        };
+        let target = main.cursor.target_duration().unwrap_or_default();
+        let Some(audio) = self.audio.as_ref().filter(|audio| !audio.is_finished()) else { return true };
+        if audio.cursor.is_vod() == Some(true) && audio.trouble() == 0 {
+            return false;
+        }
+        let since = *self.ending_since.get_or_insert(now);
+        !audio.side().ready && now >= since + target * LAST_SOUND
+    }
+
+    fn handle(&mut self, done: Done) -> Result<(), Error> {
+        let now = self.clock.now();
+        match done {
+            Done::Opened(result) => self.handle_opened(result, now),
+            Done::Playlist { rendition, loader, result } => {
+                let reader = match rendition {
+                    Rendition::Main => self.main.as_mut(),
+                    Rendition::Audio => self.audio.as_mut(),
                 };
-                let attempts = Attempts::begin(limits, self.clock.now());
-                self.current = Some(Current { listed, room, attempts, retry_at: None });
+                match reader.is_some_and(|reader| reader.returned(loader)) {
+                    true => self.handle_playlist(rendition, result, now),
+                    false => Ok(()),
+                }
             }
-            None => {}
+            Done::Tried { candidate, loader, result } => {
+                self.trying = false;
+                self.handle_tried(candidate, loader, result, now);
+                Ok(())
+            }
+            Done::Segment { rendition, id, result } => {
+                self.handle_segment(rendition, id, result, now);
+                Ok(())
+            }
         }
     }
 
-    fn handle_reload(&mut self, result: Result<Media, Error>, refusals: &mut u32) -> Result<(), Error> {
-        let now = self.clock.now();
-        let first = self.cursor.target_duration().is_none();
-        let media = match result {
-            Ok(media) => media,
-            Err(error) => {
-                if first {
-                    *refusals += u32::from(error.is_refusal());
-                    let budget = self.settings.startup_budget;
-                    if !error.is_transient() || *refusals >= STARTUP_REFUSALS {
-                        return Err(error);
-                    } else if now.saturating_since(self.started_at) >= budget {
-                        return Err(Error::Startup { budget, last: Box::new(error) });
-                    }
-                }
-                self.playlist_failed(&error, now);
-                return Ok(());
+    fn handle_opened(&mut self, result: Result<Opened, Error>, now: Moment) -> Result<(), Error> {
+        self.opening = Opening::Done;
+        let again = self.main.is_some();
+        match result {
+            Ok(Opened::Media(loader, media)) if !again => {
+                self.announce(false);
+                let mut main = self.main_reader(loader);
+                main.began(self.opening_began);
+                self.main = Some(main);
+                self.handle_playlist(Rendition::Main, Ok(media), now)
             }
+            Ok(Opened::Master(master, url)) => {
+                let settings = &self.client.settings;
+                let presentation = match Presentation::new(&master, url, settings, &mut self.presentation) {
+                    Ok(presentation) => presentation,
+                    Err(error) if again => {
+                        self.failed(&error);
+                        self.fail_over(now);
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
+                };
+                let moved = presentation.has_moved();
+                self.presentation = Some(presentation);
+                if again && !moved {
+                    // The same address again: it is not its token that it has lost.
+                    self.fail_over(now);
+                    return Ok(());
+                }
+                self.select(now)
+            }
+            // What was a master playlist and is none now: its variants stay what they were.
+            Ok(Opened::Media(..)) => {
+                self.fail_over(now);
+                Ok(())
+            }
+            Err(error) if again => {
+                self.failed(&error);
+                warn!(%error, "the master playlist could not be read again");
+                self.fail_over(now);
+                Ok(())
+            }
+            Err(error) => {
+                let wait = self.not_yet(&error, now)?;
+                warn!(%error, retry_in = ?wait, "the source could not be read");
+                self.opening = Opening::Due(now + wait);
+                self.failed(&error);
+                Ok(())
+            }
+        }
+    }
+
+    /// A failure before anything worked: how long to wait, or the end.
+    fn not_yet(&mut self, error: &Error, now: Moment) -> Result<std::time::Duration, Error> {
+        self.startup_failures += 1;
+        self.startup_refusals += u32::from(error.is_refusal());
+        let budget = self.client.settings.startup_budget;
+        if !error.is_transient() || self.startup_refusals >= STARTUP_REFUSALS {
+            return Err(error.clone());
+        }
+        if now.saturating_since(self.started_at) >= budget {
+            return Err(Error::Startup { budget, last: Box::new(error.clone()) });
+        }
+        Ok(backoff(self.startup_failures, rand::random()))
+    }
+
+    fn main_reader(&self, loader: Box<Loader>) -> Reader {
+        let settings = &self.client.settings;
+        let live_start_segments = settings.live_start_segments;
+        let start = match settings.start_offset {
+            Some(seconds) => Start::Offset { seconds, live_start_segments },
+            None => Start::Edge(live_start_segments),
         };
-        if first && let Some(error) = media.segments.iter().find_map(unsupported) {
-            return Err(error);
+        Reader::new(Rendition::Main, loader, Cursor::starting(start, live_start_segments))
+    }
+
+    /// Reads what the presentation says: its current variant, and the sound that goes with it.
+    fn select(&mut self, now: Moment) -> Result<(), Error> {
+        let Some(presentation) = &self.presentation else { return Ok(()) };
+        let (loader, sound) = presentation.loaders(&self.client)?;
+        let variant = variant::describe(presentation.variant());
+        let name = presentation.audio().map(|audio| audio.name.clone());
+        info!(variant, audio = name, "variant chosen");
+        let replaced = presentation.has_changed();
+        match &mut self.main {
+            None => self.main = Some(self.main_reader(loader)),
+            Some(main) if replaced => main.switch(loader, now),
+            Some(main) => main.renew(loader),
         }
-        let target_before = self.cursor.target_duration();
-        let update = self.cursor.handle_playlist(&media, self.reload_began, now);
-        debug!(
-            first = media.media_sequence,
-            end = media.end(),
-            listed = update.listed,
-            lagging = update.lagging,
-            "playlist read"
-        );
-        if update.restarted {
-            warn!(media_sequence = media.media_sequence, "the source numbers its segments anew");
+        let separate_audio = sound.is_some();
+        match (sound, &mut self.audio) {
+            (None, _) => (self.audio, self.audio_listed) = (None, None),
+            (Some(sound), None) => self.audio_listed = Some(sound),
+            (Some(sound), Some(audio)) if audio.listed() == sound.listed() => {}
+            // Another group of the same sound, or a new token for it.
+            (Some(sound), Some(audio)) if replaced => audio.switch(sound, now),
+            (Some(sound), Some(audio)) => audio.renew(sound),
         }
-        if let Some(missed) = update.missed {
-            warn!(missed.count, missed.media_sequence, "the playlist's window ran past us");
-        }
-        if target_before != Some(media.target_duration) {
-            self.outbox.push_back(Event::TargetDuration(media.target_duration));
-        }
-        if first {
-            let kind = if media.is_vod() { SourceKind::Vod } else { SourceKind::Live };
-            let variant = self.loader.as_ref().and_then(Loader::variant).map(str::to_owned);
-            let url = redact::url(self.settings.url.as_str());
-            info!(%url, ?kind, variant, segments = media.segments.len(), "source opened");
-            self.status.send_modify(|status| status.kind = Some(kind));
-        }
-        let variant = self.loader.as_ref().and_then(Loader::variant);
-        self.status.send_modify(|status| status.variant = variant.map(str::to_owned));
+        let first = self.announced.is_none();
+        self.announce(separate_audio);
+        self.status.send_modify(|status| {
+            status.variant_changes += u64::from(!first && replaced);
+            status.variant = Some(variant);
+            status.audio_rendition = name;
+        });
         Ok(())
     }
 
-    fn playlist_failed(&mut self, error: &Error, now: Moment) {
-        let wait = backoff(self.cursor.failures().saturating_add(1), rand::random());
-        self.cursor.handle_reload_failed(wait, now);
-        warn!(%error, retry_in = ?wait, "the playlist could not be read");
-        self.failed(error);
+    fn announce(&mut self, separate_audio: bool) {
+        if self.announced.replace(separate_audio) != Some(separate_audio) {
+            self.outbox.push_back(Event::Renditions { separate_audio });
+        }
     }
 
-    fn handle_attempt(&mut self, result: Result<Bytes, Error>) {
-        let now = self.clock.now();
-        let Some(mut current) = self.current.take() else { return };
+    fn handle_playlist(
+        &mut self,
+        rendition: Rendition,
+        result: Result<Media, Error>,
+        now: Moment,
+    ) -> Result<(), Error> {
+        let reader = match rendition {
+            Rendition::Main => self.main.as_mut(),
+            Rendition::Audio => self.audio.as_mut(),
+        };
+        let Some(reader) = reader else { return Ok(()) };
+        let first = rendition == Rendition::Main && reader.cursor.target_duration().is_none();
+        let result = result.and_then(|media| match media.segments.iter().find_map(unsupported) {
+            Some(error) if first => Err(error),
+            _ => Ok(media),
+        });
         match result {
-            Ok(data) => self.deliver(current, data, now),
-            Err(error) => {
-                let listed = self.cursor.still_lists(&current.listed);
-                match current.attempts.handle_failure(&error, listed, rand::random(), now) {
-                    Verdict::RetryAt(retry_at) => {
-                        debug!(%error, "segment failed, will be tried again");
-                        current.retry_at = Some(retry_at);
-                        self.current = Some(current);
-                        self.failed(&error);
-                    }
-                    Verdict::GiveUp => {
-                        self.status.send_modify(|status| status.last_error = Some(error.to_string()));
-                        self.lose(&current.listed, error.to_string(), current.room);
-                    }
+            Ok(media) => {
+                let target_before = reader.cursor.target_duration();
+                reader.handle_playlist(media, now);
+                let target = reader.cursor.target_duration();
+                let vod = reader.cursor.is_vod().unwrap_or(false);
+                if rendition == Rendition::Main {
+                    self.outbox.extend(target.filter(|_| target != target_before).map(Event::TargetDuration));
+                    self.main_read(first, vod, now);
                 }
+                Ok(())
+            }
+            Err(error) => {
+                let wait = backoff(reader.cursor.failures().saturating_add(1), rand::random());
+                reader.playlist_failed(&error, wait, now);
+                self.failed(&error);
+                if first && let Err(error) = self.not_yet(&error, now) {
+                    // One variant that cannot be read is not the end while there are others.
+                    return if self.fail_over(now) { Ok(()) } else { Err(error) };
+                }
+                self.troubled(rendition, now);
+                Ok(())
             }
         }
     }
 
-    fn deliver(&mut self, current: Current, data: Bytes, now: Moment) {
-        let Listed { segment, discontinuity, .. } = current.listed;
-        let extension = extension(&segment.uri);
-        if extension == "ts" && !data.len().is_multiple_of(TS_PACKET) {
-            warn!(media_sequence = segment.sequence, bytes = data.len(), "the segment ends within a packet");
+    /// The main playlist was read: the sound can begin where it is.
+    fn main_read(&mut self, first: bool, vod: bool, now: Moment) {
+        if first {
+            let kind = if vod { SourceKind::Vod } else { SourceKind::Live };
+            let url = redact::url(self.client.settings.url.as_str());
+            info!(%url, ?kind, "source opened");
+            self.status.send_modify(|status| status.kind = Some(kind));
         }
-        let discontinuity = discontinuity || std::mem::take(&mut self.owes_discontinuity);
-        let bytes = data.len() as u64;
-        current.room.send(Event::Segment(Segment {
-            number: self.number,
-            media_sequence: segment.sequence,
-            discontinuity,
-            duration: segment.duration,
-            program_date_time: segment.program_date_time,
-            url: redact::url(&segment.uri),
-            extension,
-            data,
-            captured_at: now,
-        }));
-        self.number = self.number.saturating_add(1);
+        if let Some(main) = &self.main
+            && let Some(loader) = self.audio_listed.take()
+        {
+            // Numbered by itself: a number of the main playlist means nothing there.
+            let mut place = main.place(now);
+            place.media_sequence = None;
+            let segments = self.client.settings.live_start_segments;
+            let cursor = Cursor::starting(Start::With(place), segments);
+            self.audio = Some(Reader::new(Rendition::Audio, loader, cursor));
+        }
+    }
+
+    fn handle_segment(&mut self, rendition: Rendition, id: u64, result: Result<Fetched, Error>, now: Moment) {
+        let reader = match rendition {
+            Rendition::Main => self.main.as_mut(),
+            Rendition::Audio => self.audio.as_mut(),
+        };
+        let failure = reader.and_then(|reader| reader.handle_segment(id, result, rand::random(), now));
+        let Some((error, again)) = failure else { return };
         self.status.send_modify(|status| {
-            status.last_media_sequence = Some(segment.sequence);
-            status.segments += 1;
-            status.bytes += bytes;
-            status.last_fetch = Some(current.attempts.taken(now));
-            status.discontinuities += u64::from(discontinuity);
+            status.retries += u64::from(again);
+            status.last_error = Some(error.to_string());
         });
+        self.troubled(rendition, now);
     }
 
-    fn lose(&mut self, listed: &Listed, reason: String, room: mpsc::OwnedPermit<Event>) {
-        let (media_sequence, duration) = (listed.segment.sequence, listed.segment.duration);
-        warn!(media_sequence, reason, "segment lost");
-        self.owes_discontinuity |= listed.discontinuity;
-        room.send(Event::Lost { media_sequence, duration, reason });
-        self.count_gap(1, duration);
+    /// After a failure: a new address for what is refused, another variant for what does not get better.
+    fn troubled(&mut self, rendition: Rendition, now: Moment) {
+        if self.presentation.is_none() || self.opening != Opening::Done {
+            return;
+        }
+        let reader = match rendition {
+            Rendition::Main => self.main.as_mut(),
+            Rendition::Audio => self.audio.as_mut(),
+        };
+        let Some(reader) = reader else { return };
+        if reader.refusals >= REFUSALS_BEFORE_MASTER {
+            reader.refusals = 0;
+            self.opening = Opening::Due(now);
+        } else if rendition == Rendition::Main && reader.trouble() >= FAILURES {
+            self.fail_over(now);
+        }
     }
 
-    fn lose_unseen(&mut self, missed: Missed, room: mpsc::OwnedPermit<Event>) {
-        let reason = format!("{} segments left the playlist before it was read", missed.count);
-        room.send(Event::Lost { media_sequence: missed.media_sequence, duration: missed.duration, reason });
-        self.count_gap(missed.count, missed.duration);
+    /// Another variant stands in for the one that is read; false where there is none.
+    fn fail_over(&mut self, now: Moment) -> bool {
+        let Some(presentation) = &mut self.presentation else { return false };
+        if !presentation.fail(now) {
+            return false;
+        }
+        warn!("the variant fails: another stands in for it");
+        self.startup_refusals = 0;
+        self.select(now).is_ok()
     }
 
-    fn count_gap(&self, segments: u64, duration: Duration) {
-        self.status.send_modify(|status| {
-            status.gaps += segments;
-            status.gap_duration = status.gap_duration.saturating_add(duration);
-        });
+    fn handle_tried(
+        &mut self,
+        candidate: usize,
+        loader: Box<Loader>,
+        result: Result<Media, Error>,
+        now: Moment,
+    ) {
+        let Some(presentation) = &mut self.presentation else { return };
+        if let Err(error) = &result {
+            warn!(%error, "the better variant still fails");
+        }
+        // The master may have been read again meanwhile: what was tried is then another thing.
+        let works = result.is_ok() && presentation.lists(candidate, loader.listed());
+        presentation.tried(candidate, works, now);
+        if works {
+            // Read once more by its reader: a playlist of this moment is worth the request.
+            let _ = self.select(now);
+        }
     }
 
     fn failed(&self, error: &Error) {
@@ -335,58 +513,12 @@ impl Source {
     }
 
     fn publish_status(&self, now: Moment) {
-        let in_hand = self.current.as_ref().map(|current| current.listed.segment.duration);
-        let counters = self.cursor.counters();
         self.status.send_if_modified(|status| {
             let before = status.clone();
-            status.lag = self.cursor.pending_duration() + in_hand.unwrap_or_default();
-            status.target_duration = self.cursor.target_duration();
-            status.stalled_since = self.cursor.stalled_since(now);
-            status.reloads = counters.reloads;
-            status.restarts = counters.restarts;
-            status.lagging_reloads = counters.lagging;
+            if let Some(main) = &self.main {
+                report::readers(status, main, self.audio.as_ref(), now);
+            }
             *status != before
         });
-    }
-}
-
-/// The work under way; never ready while there is none.
-async fn poll<T>(work: &mut Option<Work<T>>) -> T {
-    match work {
-        Some(work) => work.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn sleep_until(clock: Clock, wake: Option<Moment>) {
-    if let Some(wake) = wake {
-        clock.sleep_until(wake).await;
-    }
-}
-
-/// Servers answer 200 with a page, or with nothing, for a segment that is not there.
-fn check_body(body: &[u8], shown: &str) -> Result<(), Error> {
-    let reason = match body.first() {
-        None => "it is empty",
-        Some(b'<') => "it is a web page",
-        Some(_) => return Ok(()),
-    };
-    Err(Error::NotASegment { url: shown.to_owned(), reason })
-}
-
-/// The extension of the last path component: it becomes part of a file name, so only what is harmless there.
-fn extension(uri: &str) -> String {
-    /// Longer ones are no extensions.
-    const MAX_CHARS: usize = 5;
-    let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    let last = path.rsplit('/').next().unwrap_or(path);
-    match last.rsplit_once('.') {
-        Some((_, extension))
-            if (1..=MAX_CHARS).contains(&extension.len())
-                && extension.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>
-        {
-            extension.to_ascii_lowercase()
-        }
-        _ => "ts".to_owned(),
     }
 }

@@ -59,8 +59,9 @@ impl Ingest {
             match event {
                 Some(hls::Event::TargetDuration(target)) => self.batcher.set_target_duration(target),
                 Some(hls::Event::Segment(segment)) => self.segment(segment).await,
-                Some(hls::Event::Lost { media_sequence, duration, reason }) => {
-                    tracing::warn!(media_sequence, ?duration, reason, "segment lost");
+                Some(hls::Event::Renditions { .. }) => {}
+                Some(hls::Event::Lost { rendition, media_sequence, duration, reason }) => {
+                    tracing::warn!(?rendition, media_sequence, ?duration, reason, "segment lost");
                 }
                 Some(hls::Event::Ended) | None => break,
             }
