@@ -53,12 +53,15 @@ pub(super) struct Fetched {
     pub(super) data: Bytes,
 }
 
+/// An initialization section and its body.
+type KnownMap = (Arc<Map>, Bytes);
+
 /// What every request needs.
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) http: Arc<Http>,
     pub(super) settings: Arc<Settings>,
-    maps: Arc<Mutex<Vec<(Arc<Map>, Bytes)>>>,
+    maps: Arc<Mutex<Vec<KnownMap>>>,
 }
 
 impl Client {

@@ -3,6 +3,8 @@
 //! Playlists are read on time whether or not segments are on their way, so that nothing leaves the window
 //! unseen; segments are fetched only as far as the receiver has room for them.
 
+mod select;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -10,29 +12,24 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
-use super::cursor::{Cursor, Start};
-use super::failover::FAILURES;
-use super::fetch::Http;
-use super::join::{Join, Side, Turn};
-use super::load::{Loader, Opened, open};
-use super::playlist::Media;
-use super::presentation::Presentation;
-use super::reader::{Given, Reader};
-use super::retry::backoff;
-use super::work::{Client, Done, Fetched, Work, unsupported};
-use super::{Error, Event, Settings, SourceKind, Status, report, variant};
 use crate::clock::Clock;
+use crate::hls::cursor::{Cursor, Start};
+use crate::hls::fetch::Http;
+use crate::hls::join::{Join, Side, Turn};
+use crate::hls::load::{Loader, open};
+use crate::hls::playlist::Media;
+use crate::hls::presentation::Presentation;
+use crate::hls::reader::{Given, Reader};
+use crate::hls::retry::backoff;
+use crate::hls::work::{Client, Done, Fetched, Work, unsupported};
+use crate::hls::{Error, Event, Settings, SourceKind, Status, report};
 use crate::media::{Moment, Rendition};
 use crate::redact;
 
 /// A playlist that is not there so often in a row, before it ever was, will not come.
 const STARTUP_REFUSALS: u32 = 3;
-
-/// A media playlist of a master that refuses so often in a row has probably lost its token: the master is
-/// read again for a new address.
-const REFUSALS_BEFORE_MASTER: u32 = 3;
 
 /// How long the end of the sound is waited for after that of the picture, in target durations: its playlist is
 /// read once more within one.
@@ -256,63 +253,11 @@ impl Source {
             }
             Done::Tried { candidate, loader, result } => {
                 self.trying = false;
-                self.handle_tried(candidate, loader, result, now);
+                self.handle_tried(candidate, &loader, &result, now);
                 Ok(())
             }
             Done::Segment { rendition, id, result } => {
                 self.handle_segment(rendition, id, result, now);
-                Ok(())
-            }
-        }
-    }
-
-    fn handle_opened(&mut self, result: Result<Opened, Error>, now: Moment) -> Result<(), Error> {
-        self.opening = Opening::Done;
-        let again = self.main.is_some();
-        match result {
-            Ok(Opened::Media(loader, media)) if !again => {
-                self.announce(false);
-                let mut main = self.main_reader(loader);
-                main.began(self.opening_began);
-                self.main = Some(main);
-                self.handle_playlist(Rendition::Main, Ok(media), now)
-            }
-            Ok(Opened::Master(master, url)) => {
-                let settings = &self.client.settings;
-                let presentation = match Presentation::new(&master, url, settings, &mut self.presentation) {
-                    Ok(presentation) => presentation,
-                    Err(error) if again => {
-                        self.failed(&error);
-                        self.fail_over(now);
-                        return Ok(());
-                    }
-                    Err(error) => return Err(error),
-                };
-                let moved = presentation.has_moved();
-                self.presentation = Some(presentation);
-                if again && !moved {
-                    // The same address again: it is not its token that it has lost.
-                    self.fail_over(now);
-                    return Ok(());
-                }
-                self.select(now)
-            }
-            // What was a master playlist and is none now: its variants stay what they were.
-            Ok(Opened::Media(..)) => {
-                self.fail_over(now);
-                Ok(())
-            }
-            Err(error) if again => {
-                self.failed(&error);
-                warn!(%error, "the master playlist could not be read again");
-                self.fail_over(now);
-                Ok(())
-            }
-            Err(error) => {
-                let wait = self.not_yet(&error, now)?;
-                warn!(%error, retry_in = ?wait, "the source could not be read");
-                self.opening = Opening::Due(now + wait);
-                self.failed(&error);
                 Ok(())
             }
         }
@@ -330,54 +275,6 @@ impl Source {
             return Err(Error::Startup { budget, last: Box::new(error.clone()) });
         }
         Ok(backoff(self.startup_failures, rand::random()))
-    }
-
-    fn main_reader(&self, loader: Box<Loader>) -> Reader {
-        let settings = &self.client.settings;
-        let live_start_segments = settings.live_start_segments;
-        let start = match settings.start_offset {
-            Some(seconds) => Start::Offset { seconds, live_start_segments },
-            None => Start::Edge(live_start_segments),
-        };
-        Reader::new(Rendition::Main, loader, Cursor::starting(start, live_start_segments))
-    }
-
-    /// Reads what the presentation says: its current variant, and the sound that goes with it.
-    fn select(&mut self, now: Moment) -> Result<(), Error> {
-        let Some(presentation) = &self.presentation else { return Ok(()) };
-        let (loader, sound) = presentation.loaders(&self.client)?;
-        let variant = variant::describe(presentation.variant());
-        let name = presentation.audio().map(|audio| audio.name.clone());
-        info!(variant, audio = name, "variant chosen");
-        let replaced = presentation.has_changed();
-        match &mut self.main {
-            None => self.main = Some(self.main_reader(loader)),
-            Some(main) if replaced => main.switch(loader, now),
-            Some(main) => main.renew(loader),
-        }
-        let separate_audio = sound.is_some();
-        match (sound, &mut self.audio) {
-            (None, _) => (self.audio, self.audio_listed) = (None, None),
-            (Some(sound), None) => self.audio_listed = Some(sound),
-            (Some(sound), Some(audio)) if audio.listed() == sound.listed() => {}
-            // Another group of the same sound, or a new token for it.
-            (Some(sound), Some(audio)) if replaced => audio.switch(sound, now),
-            (Some(sound), Some(audio)) => audio.renew(sound),
-        }
-        let first = self.announced.is_none();
-        self.announce(separate_audio);
-        self.status.send_modify(|status| {
-            status.variant_changes += u64::from(!first && replaced);
-            status.variant = Some(variant);
-            status.audio_rendition = name;
-        });
-        Ok(())
-    }
-
-    fn announce(&mut self, separate_audio: bool) {
-        if self.announced.replace(separate_audio) != Some(separate_audio) {
-            self.outbox.push_back(Event::Renditions { separate_audio });
-        }
     }
 
     fn handle_playlist(
@@ -454,55 +351,6 @@ impl Source {
             status.last_error = Some(error.to_string());
         });
         self.troubled(rendition, now);
-    }
-
-    /// After a failure: a new address for what is refused, another variant for what does not get better.
-    fn troubled(&mut self, rendition: Rendition, now: Moment) {
-        if self.presentation.is_none() || self.opening != Opening::Done {
-            return;
-        }
-        let reader = match rendition {
-            Rendition::Main => self.main.as_mut(),
-            Rendition::Audio => self.audio.as_mut(),
-        };
-        let Some(reader) = reader else { return };
-        if reader.refusals >= REFUSALS_BEFORE_MASTER {
-            reader.refusals = 0;
-            self.opening = Opening::Due(now);
-        } else if rendition == Rendition::Main && reader.trouble() >= FAILURES {
-            self.fail_over(now);
-        }
-    }
-
-    /// Another variant stands in for the one that is read; false where there is none.
-    fn fail_over(&mut self, now: Moment) -> bool {
-        let Some(presentation) = &mut self.presentation else { return false };
-        if !presentation.fail(now) {
-            return false;
-        }
-        warn!("the variant fails: another stands in for it");
-        self.startup_refusals = 0;
-        self.select(now).is_ok()
-    }
-
-    fn handle_tried(
-        &mut self,
-        candidate: usize,
-        loader: Box<Loader>,
-        result: Result<Media, Error>,
-        now: Moment,
-    ) {
-        let Some(presentation) = &mut self.presentation else { return };
-        if let Err(error) = &result {
-            warn!(%error, "the better variant still fails");
-        }
-        // The master may have been read again meanwhile: what was tried is then another thing.
-        let works = result.is_ok() && presentation.lists(candidate, loader.listed());
-        presentation.tried(candidate, works, now);
-        if works {
-            // Read once more by its reader: a playlist of this moment is worth the request.
-            let _ = self.select(now);
-        }
     }
 
     fn failed(&self, error: &Error) {
