@@ -4,6 +4,8 @@
 mod hls_origin;
 #[path = "support/hls_run.rs"]
 mod hls_run;
+#[path = "support/hls_renditions.rs"]
+mod renditions;
 
 use std::time::Duration;
 
