@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks. Does nothing, and quickly, when all is there.
 #
-#   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), Python with venv
+#   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium (the browser),
+#                     Python with venv
 #
 # npm and Python packages (socket.io, python-socketio) are installed by the tests that use them, pinned, below
 # tests/processors/node and target/tmp.
@@ -17,6 +18,7 @@ command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmp
 # Debian keeps nginx in /usr/sbin, which is not on everybody's PATH.
 PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx)
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
+command -v chromium >/dev/null || packages+=(chromium)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 command -v cc >/dev/null || packages+=(build-essential)
 if [ "${#packages[@]}" -gt 0 ]; then

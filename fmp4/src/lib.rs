@@ -5,6 +5,7 @@
 //! - [`Codec`]: what a decoder must know before the first sample, as the raw records that the boxes carry.
 //! - [`init_segment`] and [`Fragment`]: writing. A fragment allocates for its headers only; the payloads of
 //!   its samples are chained behind them as they came ([`Chunks`]).
+//! - [`Fragmenter`]: samples in, fragments out, cut at random-access points, by duration and by size.
 //! - [`parse`] and [`parse_segment`]: reading whole from memory; [`Reader`]: the same one piece at a time
 //!   from any source of bytes. Samples are slices of the input. Fragmented and plain files alike.
 //!
@@ -58,6 +59,6 @@ pub use read::{
     TrackInfo, parse, parse_segment,
 };
 pub use write::{
-    Chunks, Edit, Fragment, ProducerTime, Sample, SegmentBoxes, TrackConfig, TrackRun, WriteError,
-    init_segment,
+    Chunks, CutRule, Edit, Fragment, Fragmenter, ProducerTime, Sample, SegmentBoxes, TrackConfig, TrackRun,
+    WriteError, init_segment,
 };

@@ -1,31 +1,21 @@
-//! A transport stream in pieces of any size: no panic, and the same samples as in one piece.
+//! A transport stream of any bytes, in pieces of any size: no panic, and the same events as in one piece.
+//!
+//! The last byte of the input is control, so that real streams are seeds as they are.
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use overdub_ts::{Demuxer, Event, Sample};
+use overdub_fuzz::ts;
+use overdub_ts::{Choice, Config};
 
-fn samples(pieces: impl Iterator<Item = Bytes>) -> Vec<Sample> {
-    let mut demuxer = Demuxer::new();
-    let mut out = Vec::new();
-    let mut drain = |demuxer: &mut Demuxer| {
-        while let Some(event) = demuxer.next_event() {
-            if let Event::Sample(sample) = event {
-                out.push(sample);
-            }
-        }
-    };
-    for piece in pieces {
-        demuxer.push(piece);
-        drain(&mut demuxer);
-    }
-    demuxer.finish();
-    drain(&mut demuxer);
-    out
-}
-
-fuzz_target!(|input: (u8, Vec<u8>)| {
-    let (size, data) = (usize::from(input.0) + 1, Bytes::from(input.1));
-    let pieces = data.chunks(size).map(|piece| data.slice_ref(piece));
-    assert_eq!(samples(pieces), samples(std::iter::once(data.clone())));
+fuzz_target!(|data: &[u8]| {
+    let Some((&control, data)) = data.split_last() else { return };
+    let programs = if control & 0x80 == 0 { Choice::First } else { Choice::All };
+    let config = Config { raw: control & 0x40 != 0, programs };
+    let middle = data.len() / 2;
+    let segments: &[usize] = if control & 0x20 == 0 || middle == 0 { &[] } else { &[middle] };
+    // 1 to 32, or a few packets and a bit.
+    let piece = usize::from(control & 0x0F) + 1;
+    let piece = if control & 0x10 == 0 { piece } else { piece * 101 };
+    let _ = ts::check(&Bytes::copy_from_slice(data), config, piece, segments);
 });

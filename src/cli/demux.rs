@@ -2,21 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
 use overdub_ts as ts;
 use serde::Serialize;
 
+use super::chunks::Chunks;
 use super::print;
 use super::track_file::{Summary, TrackFile};
 use crate::demux::{audio_params, video_params};
 use crate::media::mp4;
-
-/// How much is read at once.
-pub(super) const CHUNK: usize = 1 << 20;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -45,7 +41,8 @@ struct Report {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let shown = args.input.display();
-    let mut input = File::open(&args.input).with_context(|| format!("cannot read {shown}"))?;
+    let input = File::open(&args.input).with_context(|| format!("cannot read {shown}"))?;
+    let mut input = Chunks::new(input);
     let mut work = Work {
         video: Half::new(args.video.as_deref().map(TrackFile::create).transpose()?),
         audio: Half::new(args.audio.as_deref().map(TrackFile::create).transpose()?),
@@ -55,7 +52,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         report: Report::default(),
     };
     let mut demuxer = ts::Demuxer::new();
-    while let Some(chunk) = read_chunk(&mut input).with_context(|| format!("cannot read {shown}"))? {
+    while let Some(chunk) = input.next().with_context(|| format!("cannot read {shown}"))? {
         demuxer.push(chunk);
         work.drain(&mut demuxer)?;
     }
@@ -84,13 +81,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         print::line(&format!("damaged in {} places, the last: {last}", report.damages));
     }
     Ok(())
-}
-
-/// The next piece of a file; `None` at its end.
-pub(super) fn read_chunk(input: &mut impl Read) -> std::io::Result<Option<Bytes>> {
-    let mut chunk = Vec::with_capacity(CHUNK);
-    input.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
-    Ok((!chunk.is_empty()).then(|| chunk.into()))
 }
 
 struct Work {

@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 fine, 1 failed (one line on stderr), 2 used wrongly.
 
+mod chunks;
 mod demo;
 mod demux;
 mod echo;
 mod logging;
+mod output_file;
 mod print;
 mod probe;
 mod progress;
@@ -15,6 +17,7 @@ mod run;
 mod serve;
 mod signals;
 mod track_file;
+mod track_reader;
 
 use std::process::ExitCode;
 use std::time::Duration;

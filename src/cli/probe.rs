@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
 use md5::{Digest, Md5};
+use overdub_fmp4::{Reader, Step, TrackInfo};
 use overdub_ts as ts;
 use reqwest::Client;
 use serde::Serialize;
 
-use super::demux::read_chunk;
+use super::chunks::Chunks;
 use super::print;
 use crate::config::HttpUrl;
 use crate::hls;
 
-/// An MP4 file is read whole; what is larger is not probed.
+/// The tables of an MP4 may stand at its end: a response is read whole, and what is larger is not probed.
 const MAX_MP4: usize = 1 << 30;
 
 #[derive(clap::Args)]
@@ -70,16 +72,25 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let shown = input.shown.clone();
     let first = input.next().await?.with_context(|| format!("{shown} is empty"))?;
     let report = match kind(&first) {
-        Kind::Mp4 => {
-            let mut whole = BytesMut::from(&first[..]);
-            while let Some(chunk) = input.next().await? {
-                if whole.len() + chunk.len() > MAX_MP4 {
-                    bail!("{shown} is larger than 1 GiB");
-                }
-                whole.extend_from_slice(&chunk);
+        Kind::Mp4 => match input.source {
+            Source::File(mut chunks) => {
+                let len = chunks.len().with_context(|| format!("cannot read {shown}"))?;
+                mp4(len, |range| chunks.range(range), args.hash).with_context(|| shown)?
             }
-            mp4(&whole.freeze(), args.hash).with_context(|| shown)?
-        }
+            Source::Http(_) => {
+                let mut whole = BytesMut::from(&first[..]);
+                while let Some(chunk) = input.next().await? {
+                    if whole.len() + chunk.len() > MAX_MP4 {
+                        bail!("{shown} is larger than 1 GiB: save it, and probe the file");
+                    }
+                    whole.extend_from_slice(&chunk);
+                }
+                let whole = whole.freeze();
+                let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(whole.len());
+                let fetch = |range: Range<u64>| Ok(whole.slice(at(range.start)..at(range.end)));
+                mp4(whole.len() as u64, fetch, args.hash).with_context(|| shown)?
+            }
+        },
         Kind::Playlist => bail!("{shown} is a playlist: name one of its segments"),
         Kind::Ts => {
             let mut probe = TsProbe::new(args.hash);
@@ -131,7 +142,7 @@ struct Input {
 }
 
 enum Source {
-    File(File),
+    File(Chunks<File>),
     Http(Box<reqwest::Response>),
 }
 
@@ -139,7 +150,7 @@ impl Input {
     async fn open(name: &str) -> anyhow::Result<Self> {
         if !name.contains("://") {
             let file = File::open(Path::new(name)).with_context(|| format!("cannot read {name}"))?;
-            return Ok(Self { shown: name.to_owned(), source: Source::File(file) });
+            return Ok(Self { shown: name.to_owned(), source: Source::File(Chunks::new(file)) });
         }
         let url = HttpUrl::new(name).map_err(anyhow::Error::msg)?;
         let client = Client::builder().tls_backend_preconfigured(hls::tls()?).build()?;
@@ -154,7 +165,7 @@ impl Input {
 
     async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
         let chunk = match &mut self.source {
-            Source::File(file) => read_chunk(file).map_err(anyhow::Error::from),
+            Source::File(chunks) => chunks.next().map_err(anyhow::Error::from),
             Source::Http(response) => response.chunk().await.map_err(|error| error.without_url().into()),
         };
         chunk.with_context(|| format!("cannot read {}", self.shown))
@@ -249,38 +260,61 @@ fn describe_params(stream: &mut Stream, params: &ts::Params) {
     }
 }
 
-fn mp4(data: &Bytes, hash: bool) -> anyhow::Result<Report> {
-    let movie = overdub_fmp4::parse(data)?;
-    let streams = movie.tracks.iter().map(|track| {
-        let info = &track.info;
-        let codec = &info.config.codec;
-        let mut stream = Stream {
-            id: info.config.id,
-            kind: if codec.is_video() {
-                "video"
-            } else if codec.is_audio() {
-                "audio"
-            } else {
-                "other"
-            },
-            codec: info.sample_entry.escape_ascii().to_string(),
-            timescale: info.config.timescale,
-            ..Stream::default()
-        };
-        let mut md5 = Md5::new();
-        for sample in &track.samples {
-            stream.count(sample.pts(), sample.dts, sample.sync, sample.data.len() as u64);
-            md5.update(&sample.data);
+/// An MP4 of `len` bytes, piece by piece.
+fn mp4(
+    len: u64,
+    mut fetch: impl FnMut(Range<u64>) -> std::io::Result<Bytes>,
+    hash: bool,
+) -> anyhow::Result<Report> {
+    let mut reader = Reader::new().with_len(len);
+    let mut streams: Vec<(Stream, Md5)> = Vec::new();
+    loop {
+        match reader.poll()? {
+            Step::Need(range) => reader.supply(&fetch(range)?)?,
+            Step::Tracks => {
+                streams = reader.tracks().iter().map(|info| (mp4_stream(info), Md5::new())).collect();
+            }
+            Step::Samples { track, samples } => {
+                let Some((stream, md5)) = streams.get_mut(track) else { continue };
+                for sample in &samples {
+                    stream.count(sample.pts(), sample.dts, sample.sync, sample.data.len() as u64);
+                    if hash {
+                        md5.update(&sample.data);
+                    }
+                }
+            }
+            Step::Event(_) => {}
+            Step::End => break,
         }
-        Stream { md5: hash.then(|| hex(md5)), ..stream }
-    });
+    }
+    let damage = reader.damage();
+    if streams.is_empty() {
+        bail!("{}", damage.errors().first().map_or("it has no moov".to_owned(), ToString::to_string));
+    }
+    let streams = streams.into_iter().map(|(stream, md5)| Stream { md5: hash.then(|| hex(md5)), ..stream });
     Ok(Report {
         format: "mp4",
-        bytes: data.len() as u64,
+        bytes: len,
         streams: streams.collect(),
-        damages: movie.damage.total(),
-        last_damage: movie.damage.errors().last().map(ToString::to_string),
+        damages: damage.total(),
+        last_damage: damage.errors().last().map(ToString::to_string),
     })
+}
+
+fn mp4_stream(info: &TrackInfo) -> Stream {
+    let codec = &info.config.codec;
+    let kind = match codec {
+        codec if codec.is_video() => "video",
+        codec if codec.is_audio() => "audio",
+        _ => "other",
+    };
+    Stream {
+        id: info.config.id,
+        kind,
+        codec: info.sample_entry.escape_ascii().to_string(),
+        timescale: info.config.timescale,
+        ..Stream::default()
+    }
 }
 
 impl Stream {

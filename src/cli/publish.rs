@@ -7,13 +7,13 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use overdub_fmp4::{Codec, TimedSample, Track};
+use overdub_fmp4::{Codec, TrackConfig};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
 use super::progress::Progress;
-use super::remux::load;
 use super::signals;
+use super::track_reader::TrackReader;
 use crate::clock::Clock;
 use crate::config::RtmpUrl;
 use crate::media::{AudioCodec, AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams};
@@ -57,7 +57,7 @@ struct Report {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let url = RtmpUrl::new(&args.rtmp_url).map_err(|reason| anyhow!("the RTMP address {reason}"))?;
-    let packets = packets(&args.input)?;
+    let mut packets = Packets::open(&args.input)?;
     let clock = Clock::start();
     let stop = signals::stop_on_signal()?;
     let (feed, queue) = mpsc::channel(QUEUE);
@@ -72,15 +72,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         if connected.wait_for(publish::Status::is_connected).await.is_ok() {
             let start = Playout::anchored(clock.now(), Flicks::ZERO, Duration::ZERO, HEAD_START);
             playout.send_replace(Some(start));
-            for packet in packets {
-                if feed.send(packet).await.is_err() {
-                    break;
+            // Reading the file may block.
+            let fed = tokio::task::spawn_blocking(move || {
+                while let Some(packet) = packets.next()? {
+                    if feed.blocking_send(packet).is_err() {
+                        break;
+                    }
                 }
-            }
+                anyhow::Ok(())
+            });
+            return (playout, fed.await.map_err(anyhow::Error::from).flatten());
         }
-        // The channel ends here, the playout clock goes on to the last packet.
-        drop(feed);
-        playout
+        (playout, Ok(()))
     };
     let mut feeder = std::pin::pin!(feeder.fuse());
     let mut playout = None;
@@ -88,6 +91,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let result = loop {
         tokio::select! {
             result = &mut publisher => break result,
+            // The channel has ended; the playout clock is kept, so that the last packet goes out.
             fed = &mut feeder => playout = Some(fed),
             () = clock.sleep(progress.interval()) => {
                 let report = report(&seen);
@@ -95,11 +99,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             }
         }
     };
-    drop(playout);
+    let read = playout.map_or(Ok(()), |(_, read)| read);
     let report = report(&seen);
     progress.finish(&describe(&report), &report)?;
     // Its text already names the cause.
-    result.map_err(|error| anyhow::anyhow!(error.to_string()))
+    result.map_err(|error| anyhow!(error.to_string())).and(read)
 }
 
 fn report(status: &watch::Receiver<publish::Status>) -> Report {
@@ -137,42 +141,68 @@ fn describe(report: &Report) -> String {
 }
 
 /// The first video and the first audio track as packets in DTS order, the earliest at zero.
-fn packets(path: &Path) -> anyhow::Result<Vec<Packet>> {
-    let movie = load(path)?;
-    let video = movie.tracks.iter().find(|track| track.info.config.codec.is_video());
-    let audio = movie.tracks.iter().find(|track| track.info.config.codec.is_audio());
-    let mut packets = Vec::new();
-    if let Some(track) = video {
-        let params = Arc::new(video_params(&track.info.config.codec)?);
-        let kind = |sync| PacketKind::Video { params: Arc::clone(&params), random_access: sync };
-        packets.extend(track.samples.iter().map(|sample| packet(track, sample, kind(sample.sync))));
-    }
-    if let Some(track) = audio {
-        let params = Arc::new(audio_params(track)?);
-        let kind = || PacketKind::Audio { params: Arc::clone(&params) };
-        packets.extend(track.samples.iter().map(|sample| packet(track, sample, kind())));
-    }
-    let Some(first) = packets.iter().map(|packet| packet.dts).min() else {
-        bail!("{} has no samples that can be published", path.display());
-    };
-    for packet in &mut packets {
-        packet.dts -= first;
-        packet.pts -= first;
-    }
-    packets.sort_by_key(|packet| packet.dts);
-    Ok(packets)
+struct Packets {
+    tracks: Vec<(TrackReader, PacketKind)>,
+    first: Flicks,
 }
 
-fn packet(track: &Track, sample: &TimedSample, kind: PacketKind) -> Packet {
-    let time = |ticks| Flicks::from_samples(ticks, track.info.config.timescale);
-    Packet {
-        kind,
-        dts: time(sample.dts),
-        pts: time(sample.pts()),
-        duration: time(sample.duration.into()),
-        batch: 0,
-        data: sample.data.clone(),
+impl Packets {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut tracks = Vec::new();
+        for (what, wanted) in [("video", Codec::is_video as fn(&Codec) -> bool), ("audio", Codec::is_audio)] {
+            if let Some(mut track) = TrackReader::find(path, |info| wanted(&info.config.codec))? {
+                let kind = match what {
+                    "video" => video_kind(&track)?,
+                    _ => PacketKind::Audio { params: Arc::new(audio_params(&mut track)?) },
+                };
+                tracks.push((track, kind));
+            }
+        }
+        let mut packets = Self { tracks, first: Flicks::ZERO };
+        let Some((first, _)) = packets.earliest()? else {
+            bail!("{} has no samples that can be published", path.display());
+        };
+        packets.first = first;
+        Ok(packets)
     }
+
+    /// The decoding time of the next sample, and the index of its track.
+    fn earliest(&mut self) -> anyhow::Result<Option<(Flicks, usize)>> {
+        let mut earliest = None;
+        for (index, (track, _)) in self.tracks.iter_mut().enumerate() {
+            let timescale = track.info().config.timescale;
+            let Some(next) = track.first()? else { continue };
+            let at = (Flicks::from_samples(next.dts, timescale), index);
+            earliest = Some(earliest.map_or(at, |known: (Flicks, usize)| known.min(at)));
+        }
+        Ok(earliest)
+    }
+
+    fn next(&mut self) -> anyhow::Result<Option<Packet>> {
+        let Some((_, index)) = self.earliest()? else { return Ok(None) };
+        let Some((track, kind)) = self.tracks.get_mut(index) else { return Ok(None) };
+        let Some(sample) = track.next()? else { return Ok(None) };
+        let time = |ticks| Flicks::from_samples(ticks, track.info().config.timescale);
+        let kind = match kind {
+            PacketKind::Video { params, .. } => {
+                PacketKind::Video { params: Arc::clone(params), random_access: sample.sync }
+            }
+            PacketKind::Audio { params } => PacketKind::Audio { params: Arc::clone(params) },
+        };
+        Ok(Some(Packet {
+            kind,
+            dts: time(sample.dts) - self.first,
+            pts: time(sample.pts()) - self.first,
+            duration: time(sample.duration.into()),
+            batch: 0,
+            data: sample.data,
+        }))
+    }
+}
+
+fn video_kind(track: &TrackReader) -> anyhow::Result<PacketKind> {
+    let params = Arc::new(video_params(&track.info().config.codec)?);
+    Ok(PacketKind::Video { params, random_access: false })
 }
 
 fn video_params(codec: &Codec) -> anyhow::Result<VideoParams> {
@@ -195,8 +225,11 @@ fn video_params(codec: &Codec) -> anyhow::Result<VideoParams> {
     Ok(VideoParams { codec: kind, config: config.clone(), width, height, codec_string })
 }
 
-fn audio_params(track: &Track) -> anyhow::Result<AudioParams> {
-    let (codec, config, sample_rate, channels, codec_string) = match &track.info.config.codec {
+fn audio_params(track: &mut TrackReader) -> anyhow::Result<AudioParams> {
+    // The last sample may be shorter, and the first is as long as a frame.
+    let first = track.first()?.map_or(0, |sample| sample.duration);
+    let TrackConfig { codec, timescale, .. } = &track.info().config;
+    let (codec, config, sample_rate, channels, codec_string) = match codec {
         Codec::Aac { asc, sample_rate, channels } => {
             // audioObjectType, ISO/IEC 14496-3 1.6.2.1.
             let object_type = asc.first().map_or(2, |byte| byte >> 3);
@@ -207,10 +240,7 @@ fn audio_params(track: &Track) -> anyhow::Result<AudioParams> {
         }
         _ => bail!("the sound is neither AAC nor MPEG audio"),
     };
-    let timescale = track.info.config.timescale;
-    // The last sample may be shorter, and the first is as long as a frame.
-    let first = track.samples.first().map_or(0, |sample| sample.duration);
-    let frame_len = Flicks::from_samples(first.into(), timescale).to_samples(*sample_rate);
+    let frame_len = Flicks::from_samples(first.into(), *timescale).to_samples(*sample_rate);
     Ok(AudioParams {
         codec,
         config,

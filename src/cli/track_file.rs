@@ -1,14 +1,15 @@
 //! One elementary stream as a fragmented MP4 file, written as it comes.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use bytes::{BufMut, Bytes, BytesMut};
-use overdub_fmp4::{Chunks, Codec, Fragment, Sample, TrackConfig, TrackRun, init_segment};
+use overdub_fmp4::{Codec, Fragment, Sample, TrackConfig, TrackRun, init_segment};
 use overdub_ts as ts;
 use serde::Serialize;
+
+use super::output_file::OutputFile;
 
 /// The times of a transport stream stay what they are, sound included: this is its clock.
 const TIMESCALE: u32 = 90_000;
@@ -21,8 +22,7 @@ const JUMP: i64 = 10 * TIMESCALE as i64;
 
 /// Writes one track. What it has written so far is a whole file at any time.
 pub(super) struct TrackFile {
-    path: PathBuf,
-    out: BufWriter<File>,
+    out: OutputFile,
     config: Option<TrackConfig>,
     /// Parameter sets that changed, to stand before the next sample.
     in_band: Option<Bytes>,
@@ -36,6 +36,8 @@ pub(super) struct TrackFile {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Summary {
+    /// The stream that was taken.
+    pub(super) pid: u16,
     pub(super) codec: String,
     pub(super) samples: u64,
     pub(super) sync_samples: u64,
@@ -51,10 +53,8 @@ pub(super) struct Summary {
 
 impl TrackFile {
     pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self {
-            path: path.to_owned(),
-            out: BufWriter::new(file),
+            out: OutputFile::create(path)?,
             config: None,
             in_band: None,
             samples: Vec::new(),
@@ -70,7 +70,7 @@ impl TrackFile {
         match &self.config {
             None => {
                 let init = init_segment(std::slice::from_ref(&config))?;
-                self.write(&[init])?;
+                self.out.write([&init])?;
                 self.summary.codec = codec.to_owned();
                 self.config = Some(config);
             }
@@ -81,7 +81,7 @@ impl TrackFile {
                 _ => bail!(
                     "the configuration changes after {} samples, and {} can hold one",
                     self.summary.samples,
-                    self.path.display()
+                    self.out.path().display()
                 ),
             },
         }
@@ -116,10 +116,10 @@ impl TrackFile {
 
     pub(super) fn finish(mut self) -> anyhow::Result<Option<Summary>> {
         self.flush(None)?;
-        self.out.flush().with_context(|| format!("cannot write {}", self.path.display()))?;
         if self.summary.samples == 0 {
             // An empty file would look like a result.
-            fs::remove_file(&self.path).with_context(|| format!("cannot remove {}", self.path.display()))?;
+            let path = self.out.path();
+            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
             return Ok(None);
         }
         Ok(Some(self.summary))
@@ -127,6 +127,7 @@ impl TrackFile {
 
     fn count(&mut self, sample: &ts::Sample) {
         let summary = &mut self.summary;
+        summary.pid = sample.pid;
         summary.samples += 1;
         summary.sync_samples += u64::from(sample.random_access);
         summary.damaged += u64::from(sample.damaged);
@@ -160,14 +161,7 @@ impl TrackFile {
         self.sequence = self.sequence.wrapping_add(1);
         let base_decode_time = u64::try_from(base).unwrap_or(0);
         let run = TrackRun { track_id: 1, base_decode_time, samples };
-        let chunks: Chunks = Fragment::new(self.sequence, vec![run]).encode()?;
-        let chunks: Vec<_> = chunks.iter().cloned().collect();
-        self.write(&chunks)
-    }
-
-    fn write(&mut self, chunks: &[Bytes]) -> anyhow::Result<()> {
-        let mut all = || -> io::Result<()> { chunks.iter().try_for_each(|chunk| self.out.write_all(chunk)) };
-        all().with_context(|| format!("cannot write {}", self.path.display()))
+        self.out.write(&Fragment::new(self.sequence, vec![run]).encode()?)
     }
 }
 

@@ -21,7 +21,11 @@ result = []
 for stream in streams:
     mine = [p for p in packets if p["stream_index"] == stream["index"]]
     result.append({
+        "id": stream["id"],
         "codec_name": stream["codec_name"],
+        "width": stream.get("width"),
+        "sample_rate": stream.get("sample_rate"),
+        "first_dts": mine[0]["dts"],
         "packets": len(mine),
         "packets_without_pts": sum("pts" not in p for p in mine),
         "packets_without_dts": sum("dts" not in p for p in mine),

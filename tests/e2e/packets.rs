@@ -49,9 +49,15 @@ impl Media {
 
 /// Packets (or, without `-c copy`, decoded frames) as FFmpeg's framehash lists them.
 pub async fn packets(file: &Path, what: &[&str]) -> Vec<Packet> {
+    packets_by(&[], file, what).await
+}
+
+/// The same with a decoder chosen.
+pub async fn packets_by(decoder: &[&str], file: &Path, what: &[&str]) -> Vec<Packet> {
     let mut command = judge_tool("ffmpeg");
     // Corpus files begin with long stretches of one stream only.
-    command.args(["-v", "error", "-probesize", "50M", "-analyzeduration", "100M", "-copyts", "-i"]).arg(file);
+    command.args(["-v", "error", "-probesize", "50M", "-analyzeduration", "100M", "-copyts"]);
+    command.args(decoder).arg("-i").arg(file);
     command.args(what).args(["-f", "framehash", "-hash", "md5", "-"]);
     let listed = run(&mut command, Duration::from_secs(120)).await;
     let listed = listed.success(&format!("listing the packets of {}", file.display()));

@@ -32,9 +32,10 @@ fn main() -> std::io::Result<()> {
                 let damaged = if sample.damaged { " damaged" } else { "" };
                 writeln!(
                     out,
-                    "{pid} {} {} {elementary_len} {flags}{stamped}{damaged}",
+                    "{pid} {} {} {elementary_len} {flags}{stamped}{damaged} @{}",
                     pts.get(),
-                    dts.get()
+                    dts.get(),
+                    sample.offset
                 )?;
             }
             Event::Params { pid, params: Params::Video(params) } => {

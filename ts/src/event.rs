@@ -96,6 +96,11 @@ pub struct Sample {
     pub pts: Ticks,
     /// When it is decoded; for audio equal to `pts`.
     pub dts: Ticks,
+    /// How long it lasts. Audio: its frames at its rate, so that a frame without a stamp begins where the one
+    /// before it ends. Video: the distance to the next access unit's DTS, which has come by then in nearly
+    /// every stream; at the end of a segment, and where the clock jumps, the distance of the pictures before, or
+    /// what the parameter sets promise; 0 where nothing tells. ID3: 0.
+    pub duration: Ticks,
     /// The time comes from a PES header of its own. Where not, audio counts on from the frame before, and
     /// video is estimated from the pictures around it.
     pub stamped: bool,

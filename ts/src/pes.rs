@@ -22,7 +22,8 @@ pub(crate) struct Step<'a> {
     pub(crate) short: Option<u32>,
     /// A header was completed here; `data` is behind it.
     pub(crate) begun: Option<Option<Stamp>>,
-    /// A header that cannot be parsed; its PES packet is left out.
+    /// A header that cannot be parsed. What came with it is `data` all the same: elementary streams have marks
+    /// of their own by which their units are found again.
     pub(crate) bad_header: bool,
     /// Its payload is scrambled (PES_scrambling_control) and left out.
     pub(crate) scrambled: bool,
@@ -120,23 +121,21 @@ impl Pes {
             self.header.extend_from_slice(&payload[taken..taken + take]);
             taken += take;
         }
-        self.open(&payload[taken..], step);
+        if self.open(&payload[taken..], step).is_none() {
+            step.bad_header = true;
+            self.state = State::Payload { left: None };
+            step.data = payload;
+        }
     }
 
-    /// The header is whole.
-    fn open<'a>(&mut self, rest: &'a [u8], step: &mut Step<'a>) {
+    /// The header is whole. `None`: it cannot be parsed.
+    fn open<'a>(&mut self, rest: &'a [u8], step: &mut Step<'a>) -> Option<()> {
         self.state = State::Idle;
-        let Some(header) = PesHeader::from_bytes(&self.header) else {
-            step.bad_header = true;
-            return;
-        };
+        let header = PesHeader::from_bytes(&self.header)?;
         let stamp = match header.contents() {
             // padding_stream, private_stream_2 and the like carry no elementary stream of ours.
-            PesContents::Payload(_) => return,
-            PesContents::Parsed(None) => {
-                step.bad_header = true;
-                return;
-            }
+            PesContents::Payload(_) => return Some(()),
+            PesContents::Parsed(None) => return None,
             PesContents::Parsed(Some(parsed)) => match parsed.pts_dts() {
                 Ok(PtsDts::PtsOnly(Ok(pts))) => Some(Stamp { pts: pts.value(), dts: pts.value() }),
                 Ok(PtsDts::Both { pts: Ok(pts), dts: Ok(dts) }) => {
@@ -147,7 +146,7 @@ impl Pes {
         };
         if self.header[6] & 0x30 != 0 {
             step.scrambled = true;
-            return;
+            return Some(());
         }
         let left = match header.pes_packet_length() {
             PesLength::Unbounded => None,
@@ -164,6 +163,7 @@ impl Pes {
         step.ended = left.is_some_and(|left| left as usize == data.len());
         step.begun = Some(stamp);
         step.data = data;
+        Some(())
     }
 }
 
@@ -211,9 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_start_code_is_told_and_skipped() {
+    fn behind_a_wrong_start_code_payload_goes_on() {
         let mut pes = Pes::default();
-        assert!(pes.push(&hex!("000002E0 0000 800000 11"), true).bad_header);
-        assert_eq!(pes.push(&[1, 2, 3], false), Step::default());
+        let step = pes.push(&hex!("000002E0 0000 800000 11"), true);
+        assert!(step.bad_header && step.begun.is_none());
+        assert_eq!(step.data, hex!("000002E0 0000 800000 11"));
+        assert_eq!(pes.push(&[1, 2, 3], false).data, [1, 2, 3]);
     }
 }

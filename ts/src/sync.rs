@@ -130,6 +130,21 @@ impl Framer {
                 self.consume(rest.len());
                 return Some(cut);
             }
+            if rest.len() <= stride && !ended {
+                return None; // the next sync byte judges this packet
+            }
+            if rest.get(stride).is_some_and(|&byte| byte != SYNC) {
+                if rest.len() < stride + LOOK_AHEAD && !ended {
+                    return None;
+                }
+                // Bytes of this packet are missing where the next ones begin inside of it.
+                let next = memchr::memchr_iter(SYNC, &rest[1..stride]).map(|at| at + 1);
+                if let Some(at) = { next }.find(|&at| is_lock(&rest[at..], stride, LOCK)) {
+                    self.lost = true;
+                    self.skip(at);
+                    return self.report(0);
+                }
+            }
             let found = Found::Packet { position: self.position, at: self.at };
             self.consume(PACKET);
             self.gap = stride - PACKET;

@@ -70,9 +70,9 @@ pub enum Problem {
     /// Edits that are not one continuous stretch of media: times follow the first one.
     #[error("edit list with several stretches of media: only the first is applied")]
     SeveralEdits,
-    /// The samples use another sample entry than the track's first.
-    #[error("sample entry {0} is used beside the first")]
-    SampleEntryChange(u32),
+    /// Samples of a sample entry (counted from 0) that the track does not have.
+    #[error("sample entry {0} is not in the track")]
+    UnknownSampleEntry(u16),
 }
 
 fn kind_name(kind: &[u8; 4]) -> String {

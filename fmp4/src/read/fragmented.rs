@@ -19,9 +19,27 @@ pub(crate) struct Run {
     pub(crate) dts: i64,
     /// The sample entry that the run uses, from 1.
     pub(crate) description: u32,
+    /// The `trun`.
+    pub(crate) place: RunPlace,
     fields: Fields,
     all_sync: bool,
     at: u32,
+}
+
+/// Which `trun`, for what turns out to be wrong once its samples are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunPlace {
+    moof: u64,
+    traf: (usize, u64),
+    trun: (usize, u64),
+}
+
+impl RunPlace {
+    pub(crate) fn error(&self, problem: Problem) -> ReadError {
+        let (moof, (traf, traf_at), (trun, trun_at)) =
+            (Place::root(*b"moof", self.moof), self.traf, self.trun);
+        moof.nth(*b"traf", traf, traf_at).nth(*b"trun", trun, trun_at).error(problem)
+    }
 }
 
 /// The fields of a `trun` (8.8.8).
@@ -113,6 +131,10 @@ impl Run {
         self.at >= self.fields.count
     }
 
+    pub(crate) fn next_size(&self) -> Option<u32> {
+        (!self.is_done()).then(|| self.fields.size(self.at))
+    }
+
     pub(crate) fn next(&mut self) -> Option<SampleMeta> {
         /// sample_is_non_sync_sample, and sample_depends_on = 1: not an intra picture (8.8.3.1).
         const NON_SYNC: u32 = 0x0101_0000;
@@ -152,8 +174,9 @@ pub(crate) fn parse_moof(
         match child {
             Ok(traf) if traf.kind == *b"traf" => {
                 let traf_place = place.nth(*b"traf", count, traf.offset);
+                let mut fragment =
+                    TrackFragment { moof: offset, number: count, follows: &mut follows, movie, next_dts };
                 count += 1;
-                let mut fragment = TrackFragment { moof: offset, follows: &mut follows, movie, next_dts };
                 if let Err(error) = fragment.parse(&traf, &traf_place, &mut runs, damage) {
                     damage.push(error);
                 }
@@ -167,6 +190,7 @@ pub(crate) fn parse_moof(
 
 struct TrackFragment<'a> {
     moof: u64,
+    number: usize,
     follows: &'a mut u64,
     movie: &'a MovieBox,
     next_dts: &'a mut [i64],
@@ -229,7 +253,9 @@ impl TrackFragment<'_> {
             let (bytes, time) = fields.total();
             let all_sync = known.info.all_sync();
             let (dts, description) = (*next_dts, defaults.description);
-            runs.push(Run { track, offset, dts, description, fields, all_sync, at: 0 });
+            let place =
+                RunPlace { moof: self.moof, traf: (self.number, traf.offset), trun: (i, trun.offset) };
+            runs.push(Run { track, offset, dts, description, place, fields, all_sync, at: 0 });
             offset = offset.saturating_add(bytes);
             *next_dts = next_dts.saturating_add(i64::try_from(time).unwrap_or(i64::MAX));
         }

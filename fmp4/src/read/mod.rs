@@ -7,12 +7,13 @@ mod event;
 mod fragmented;
 mod movie;
 mod plain;
-mod plan;
 mod reader;
 mod sample_entry;
+mod schedule;
 mod smpb;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use bytes::Bytes;
 
@@ -42,6 +43,8 @@ pub struct TimedSample {
     /// Decoding can begin here.
     pub sync: bool,
     pub origin: Origin,
+    /// The sample entry that it needs, from 0: see [`TrackInfo::codec_of`].
+    pub entry: u16,
     /// A slice of the input.
     pub data: Bytes,
 }

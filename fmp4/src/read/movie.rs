@@ -7,7 +7,7 @@ use super::boxes::{BoxRef, children, kind_at};
 use super::edits::parse_edits;
 use super::error::{Damage, Place, Problem, ReadError};
 use super::plain::SampleTable;
-use super::sample_entry::parse_stsd;
+use super::sample_entry::{SampleEntries, parse_stsd};
 use super::smpb::{Gapless, find_smpb};
 use crate::{Codec, TrackConfig};
 
@@ -25,14 +25,24 @@ pub struct TrackInfo {
     pub handler: [u8; 4],
     /// iTunSMPB of the track or the movie.
     pub gapless: Option<Gapless>,
+    /// The file has no AudioSpecificConfig: the codec's was made up from the sample entry, as AAC-LC.
+    pub assumed_config: bool,
+    /// The codecs of the sample entries behind the first, for the samples whose `entry` says so.
+    pub more_codecs: Vec<Codec>,
 }
 
 impl TrackInfo {
-    /// Presentation time = media time + `shift`, in the track's timescale: the delay of the edit list less
-    /// the media time at which it begins.
+    /// What decodes a sample with this [`entry`](crate::TimedSample::entry).
+    pub fn codec_of(&self, entry: u16) -> Option<&Codec> {
+        match entry.checked_sub(1) {
+            None => Some(&self.config.codec),
+            Some(index) => self.more_codecs.get(usize::from(index)),
+        }
+    }
+
+    /// Presentation time = media time + `shift`: [`TrackConfig::shift`].
     pub fn shift(&self) -> i64 {
-        let signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
-        self.config.edit.map_or(0, |edit| signed(edit.delay).saturating_sub(signed(edit.media_time)))
+        self.config.shift()
     }
 
     pub(crate) fn is_known(&self) -> bool {
@@ -59,6 +69,10 @@ pub(crate) struct MovieTrack {
     pub(crate) info: TrackInfo,
     pub(crate) defaults: Defaults,
     pub(crate) table: SampleTable,
+    /// Number of the `trak` in the `moov`.
+    pub(crate) trak: usize,
+    /// Where the `stbl` begins.
+    pub(crate) table_offset: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +112,7 @@ impl MovieBox {
                     damage.push(trak_place.error(Problem::DuplicateTrack(track.info.config.id)));
                 }
                 Ok(mut track) => {
+                    track.trak = i;
                     track.info.gapless = track.info.gapless.or(gapless);
                     if let Some(trex) =
                         trexes.iter().find(|trex: &&Trex| trex.track_id == track.info.config.id)
@@ -184,18 +199,27 @@ fn parse_trak(
         }
         edit
     });
-    let config = TrackConfig { id, timescale, codec: media.codec, language: media.language, edit };
-    let info = TrackInfo { config, sample_entry: media.sample_entry, handler: media.handler, gapless };
-    Ok(MovieTrack { info, defaults: Defaults::default(), table: media.table })
+    let Media { entries, table, .. } = media;
+    let config = TrackConfig { id, timescale, codec: entries.first, language: media.language, edit };
+    let info = TrackInfo {
+        config,
+        sample_entry: entries.kind,
+        handler: media.handler,
+        gapless,
+        assumed_config: entries.assumed_config,
+        more_codecs: entries.more,
+    };
+    let defaults = Defaults::default();
+    Ok(MovieTrack { info, defaults, table, trak: 0, table_offset: media.table_offset })
 }
 
 struct Media {
     timescale: u32,
     language: Option<[u8; 3]>,
     handler: [u8; 4],
-    sample_entry: [u8; 4],
-    codec: Codec,
+    entries: SampleEntries,
     table: SampleTable,
+    table_offset: u64,
 }
 
 fn parse_mdia(mdia: &BoxRef, parent: &Place<'_>, damage: &mut Damage) -> Result<Media, ReadError> {
@@ -211,7 +235,7 @@ fn parse_mdia(mdia: &BoxRef, parent: &Place<'_>, damage: &mut Damage) -> Result<
                 for inner in children(&child.body, child.body_offset, &minf) {
                     let inner = inner?;
                     if inner.kind == *b"stbl" {
-                        stbl = Some(parse_stbl(&inner, &minf, damage)?);
+                        stbl = Some((parse_stbl(&inner, &minf, damage)?, inner.offset));
                     }
                 }
             }
@@ -222,23 +246,23 @@ fn parse_mdia(mdia: &BoxRef, parent: &Place<'_>, damage: &mut Damage) -> Result<
     if mdhd.timescale == 0 {
         return Err(place.error(Problem::InvalidValue { field: "timescale", value: 0 }));
     }
-    let (sample_entry, codec, table) = stbl.ok_or_else(|| place.error(Problem::Missing(*b"stbl")))?;
+    let ((entries, table), table_offset) = stbl.ok_or_else(|| place.error(Problem::Missing(*b"stbl")))?;
     let code: Option<[u8; 3]> = mdhd.language.as_bytes().try_into().ok();
     let language = code.filter(|code| code != b"und" && code.iter().all(u8::is_ascii_lowercase));
-    Ok(Media { timescale: mdhd.timescale, language, handler, sample_entry, codec, table })
+    Ok(Media { timescale: mdhd.timescale, language, handler, entries, table, table_offset })
 }
 
 fn parse_stbl(
     stbl: &BoxRef,
     parent: &Place<'_>,
     damage: &mut Damage,
-) -> Result<([u8; 4], Codec, SampleTable), ReadError> {
+) -> Result<(SampleEntries, SampleTable), ReadError> {
     let place = stbl.place(parent);
-    let mut entry = None;
+    let mut entries = None;
     let mut table = SampleTable::default();
     for child in children(&stbl.body, stbl.body_offset, &place) {
         match child {
-            Ok(child) if child.kind == *b"stsd" => entry = Some(parse_stsd(&child, &place, damage)?),
+            Ok(child) if child.kind == *b"stsd" => entries = Some(parse_stsd(&child, &place, damage)?),
             Ok(child) => {
                 if let Err(error) = table.add(&child, &place, damage) {
                     damage.push(error);
@@ -247,6 +271,6 @@ fn parse_stbl(
             Err(error) => damage.push(error),
         }
     }
-    let (sample_entry, codec) = entry.ok_or_else(|| place.error(Problem::Missing(*b"stsd")))?;
-    Ok((sample_entry, codec, table))
+    let entries = entries.ok_or_else(|| place.error(Problem::Missing(*b"stsd")))?;
+    Ok((entries, table))
 }

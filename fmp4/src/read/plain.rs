@@ -207,6 +207,10 @@ impl SampleTable {
         cursor.sample < self.count()
     }
 
+    pub(crate) fn next_size(&self, cursor: &Cursor) -> Option<u32> {
+        if cursor.left == 0 { None } else { self.size(cursor.sample) }
+    }
+
     /// The next sample of the chunk; `None` where the chunk ends.
     pub(crate) fn next(&self, cursor: &mut Cursor) -> Option<SampleMeta> {
         if cursor.left == 0 {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::boxes::BoxHeader;
 use super::error::{Damage, Place, Problem, ReadError};
 use super::event::Event;
-use super::fragmented::{Run, parse_moof};
+use super::fragmented::parse_moof;
 use super::movie::{MovieBox, TrackInfo};
-use super::plain::Cursor;
-use super::plan::{MAX_SAMPLE, Plan, sample_cost};
+use super::schedule::{Bounds, MAX_SAMPLE, Plan, Schedule};
+use super::window::Windows;
 use super::{Origin, TimedSample};
 
 /// A `moov` beyond this is not read: the sample tables of a day of video with sound take some 100 MB.
@@ -44,10 +44,15 @@ pub enum Step {
 /// Reads a fragmented or a plain MP4 piece by piece, without I/O.
 ///
 /// Call [`poll`](Self::poll); on [`Step::Need`] fetch these bytes and [`supply`](Self::supply) them; take
-/// everything else as it comes, until [`Step::End`]. Wanted offsets go forward from fragment to fragment,
-/// but back to the beginning of the `mdat` header after a fragment's samples, and in a plain file to
-/// wherever its tables point. At most a few MiB are wanted at a time, unless one box (`moov`: 256 MiB,
-/// `moof`: 16 MiB) or sample (256 MiB) is larger.
+/// everything else as it comes, until [`Step::End`]. Wanted offsets go forward from fragment to fragment;
+/// within a fragment, and in a plain file, they go wherever the tracks lie, which come out together: always
+/// the one next whose next sample is decoded first. So the source must be able to seek.
+///
+/// A piece is about 1 MiB of samples, unless one box (`moov`: at most 256 MiB, `moof`: 16 MiB) or sample
+/// (256 MiB) is larger. Between the steps the reader holds the `moov`'s tables, one `moof`, and the four
+/// last buffers that were larger than what it had asked for. A range is a claim of the file: fetch it
+/// piece by piece, as below, or state the length with [`with_len`](Self::with_len), beyond which nothing
+/// is asked for.
 ///
 /// ```
 /// use std::io::{Read, Seek, SeekFrom};
@@ -60,7 +65,8 @@ pub enum Step {
 ///             Step::Need(range) => {
 ///                 let mut bytes = Vec::new();
 ///                 file.seek(SeekFrom::Start(range.start))?;
-///                 file.take(range.end - range.start).read_to_end(&mut bytes)?;
+///                 // More than is asked for saves asking for what lies behind it.
+///                 file.take((range.end - range.start).max(1 << 20)).read_to_end(&mut bytes)?;
 ///                 reader.supply(&bytes.into())?;
 ///             }
 ///             Step::Samples { samples, .. } => count += samples.len(),
@@ -73,18 +79,17 @@ pub enum Step {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Reader {
-    pub(super) movie: Option<MovieBox>,
-    pub(super) infos: Vec<TrackInfo>,
+    movie: Option<MovieBox>,
+    infos: Vec<TrackInfo>,
     /// Where the next box at the top level begins.
     at: u64,
-    pub(super) end: Option<u64>,
+    end: Option<u64>,
     wanted: Option<Wanted>,
     ready: Option<Step>,
-    /// Tables of the plain part that are not read to their end, by track.
-    pub(super) cursors: Vec<Option<Cursor>>,
-    pub(super) runs: std::collections::VecDeque<Run>,
+    schedule: Schedule,
+    windows: Windows,
     next_dts: Vec<i64>,
-    pub(super) damage: Damage,
+    damage: Damage,
     /// The end of what was supplied of this input.
     supplied: u64,
     /// Bytes of the samples that were read.
@@ -120,35 +125,68 @@ impl Reader {
         self.end = len;
         self.wanted = None;
         self.ready = None;
-        self.runs.clear();
-        self.cursors.clear();
+        self.schedule.clear();
+        self.windows.clear();
         (self.supplied, self.claimed, self.cost) = (0, 0, 0);
         self.finished = false;
     }
 
-    /// The next step. After an error there is none but [`Step::End`].
-    pub fn poll(&mut self) -> Result<Step, ReadError> {
-        if let Some(step) = self.ready.take() {
-            return Ok(step);
+    /// Leaves a track alone from here on, by its index in [`Reader::tracks`]: its samples are neither asked
+    /// for nor returned. For one of several tracks of a large file.
+    pub fn ignore(&mut self, track: usize) {
+        self.schedule.ignore(track);
+        if matches!(&self.wanted, Some(Wanted::Samples(plan)) if plan.track == track) {
+            self.wanted = None;
         }
-        if self.wanted.is_none() && !self.finished {
-            self.plan();
-        }
-        Ok(match &self.wanted {
-            Some(_) if self.finished => Step::End,
-            None => Step::End,
-            Some(Wanted::Header) => Step::Need(self.at..self.at.saturating_add(BoxHeader::MAX_LEN)),
-            Some(Wanted::Body { header }) => {
-                // A box without a size goes to the end of the source.
-                let end = self.at.saturating_add(header.size.unwrap_or(MAX_MOOV));
-                Step::Need(self.at..end.min(self.end.unwrap_or(u64::MAX)))
-            }
-            Some(Wanted::Samples(plan)) => Step::Need(plan.offset..plan.offset.saturating_add(plan.bytes)),
-        })
     }
 
-    /// The bytes that [`Step::Need`] asked for.
+    /// The next step. After an error there is none but [`Step::End`].
+    pub fn poll(&mut self) -> Result<Step, ReadError> {
+        loop {
+            if let Some(step) = self.ready.take() {
+                return Ok(step);
+            }
+            if self.wanted.is_none() && !self.finished {
+                self.plan();
+            }
+            let Some(range) = self.range() else { return Ok(Step::End) };
+            let there = if range.is_empty() { Some(Bytes::new()) } else { self.windows.get(&range) };
+            match there {
+                Some(bytes) => self.take(&bytes)?,
+                None => return Ok(Step::Need(range)),
+            }
+        }
+    }
+
+    /// The bytes from the beginning of the range that [`Step::Need`] asked for; fewer than all only where
+    /// the source ends. More are kept for the steps that follow, so that a source which reads in large
+    /// pieces is asked less often.
     pub fn supply(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
+        let Some(range) = self.range() else { return Ok(()) };
+        let asked = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        if bytes.len() > asked {
+            self.windows.keep(range.start, bytes.clone());
+        }
+        self.take(&bytes.slice(..asked.min(bytes.len())))
+    }
+
+    /// What is wanted; never behind the end, where that is known.
+    fn range(&self) -> Option<Range<u64>> {
+        if self.finished {
+            return None;
+        }
+        let (start, len) = match self.wanted.as_ref()? {
+            Wanted::Header => (self.at, BoxHeader::MAX_LEN),
+            // A box without a size goes to the end of the source.
+            Wanted::Body { header } => (self.at, header.size.unwrap_or(MAX_MOOV)),
+            Wanted::Samples(plan) => (plan.offset, plan.bytes),
+        };
+        let end = start.saturating_add(len).min(self.end.unwrap_or(u64::MAX));
+        Some(start..end.max(start))
+    }
+
+    /// Uses the bytes that were wanted.
+    fn take(&mut self, bytes: &Bytes) -> Result<(), ReadError> {
         let done = match self.wanted.take() {
             None => Ok(()),
             Some(Wanted::Header) => {
@@ -175,17 +213,16 @@ impl Reader {
         &self.damage
     }
 
-    pub(super) fn file_error(&self, problem: Problem) -> ReadError {
+    fn file_error(&self, problem: Problem) -> ReadError {
         Place::root(*b"file", self.at).error(problem)
     }
 
     /// Chooses what to want next: samples that are known of, else the next box.
     fn plan(&mut self) {
-        if let Some(plan) = self.plan_run().or_else(|| self.plan_table()) {
-            self.wanted = Some(Wanted::Samples(plan));
-        } else if !self.finished {
-            self.wanted = Some(Wanted::Header);
-        }
+        let (windows, movie) = (&self.windows, self.movie.as_ref());
+        let bounds = Bounds { end: self.end, there: |offset| windows.end_at(offset) };
+        let samples = movie.and_then(|movie| self.schedule.next(movie, &bounds, &mut self.damage));
+        self.wanted = Some(samples.map_or(Wanted::Header, Wanted::Samples));
     }
 
     fn header(&mut self, bytes: &Bytes) {
@@ -261,7 +298,7 @@ impl Reader {
                     return Err(place.error(Problem::NoMovie));
                 };
                 let runs = parse_moof(&body, start, body_offset, movie, &mut self.next_dts, &mut self.damage);
-                self.runs.extend(runs);
+                self.schedule.add(runs);
             }
             _ => match Event::parse(&body, &place) {
                 Ok(event) => self.ready = Some(Step::Event(event)),
@@ -273,7 +310,7 @@ impl Reader {
             self.finished = true;
         }
         // Samples may still lie in front of the end.
-        self.finished &= self.runs.is_empty() && self.cursors.iter().all(Option::is_none);
+        self.finished &= self.schedule.is_empty();
         Ok(())
     }
 
@@ -288,17 +325,7 @@ impl Reader {
             return Ok(());
         }
         self.next_dts = vec![0; movie.tracks.len()];
-        self.cursors = vec![None; movie.tracks.len()];
-        for ((i, track), cursor) in movie.tracks.iter().enumerate().zip(&mut self.cursors) {
-            match sample_cost(track.table.fixed_size(), track.info.is_known()) {
-                _ if track.table.is_empty() => {}
-                Ok(_) => *cursor = Some(Cursor::default()),
-                Err(problem) => {
-                    let place = Place::root(*b"moov", offset);
-                    self.damage.push(place.nth(*b"trak", i, offset).error(problem));
-                }
-            }
-        }
+        self.schedule = Schedule::new(&movie, &mut self.damage);
         self.infos = infos;
         self.movie = Some(movie);
         self.ready = Some(Step::Tracks);
@@ -307,15 +334,18 @@ impl Reader {
 
     fn samples(&mut self, plan: &Plan, bytes: &Bytes) {
         self.note(plan.offset, bytes);
-        let shift = self.infos.get(plan.track).map_or(0, TrackInfo::shift);
+        let info = self.infos.get(plan.track);
+        if info.is_none_or(|info| info.codec_of(plan.entry).is_none()) {
+            self.damage.push(plan.error(Problem::UnknownSampleEntry(plan.entry)));
+        }
+        let shift = info.map_or(0, TrackInfo::shift);
         let mut samples = Vec::with_capacity(plan.metas.len());
         let (mut at, mut dts) = (0_usize, plan.dts);
         for meta in &plan.metas {
             let end = at.saturating_add(meta.size as usize);
             if end > bytes.len() || meta.size > MAX_SAMPLE {
-                let problem =
-                    Problem::OutsideOfInput { offset: i64::try_from(plan.offset).unwrap_or(i64::MAX) };
-                self.damage.push(self.file_error(problem));
+                let offset = i64::try_from(plan.offset.saturating_add(at as u64)).unwrap_or(i64::MAX);
+                self.damage.push(plan.error(Problem::OutsideOfInput { offset }));
                 break;
             }
             samples.push(TimedSample {
@@ -323,7 +353,8 @@ impl Reader {
                 composition_offset: meta.composition_offset,
                 duration: meta.duration,
                 sync: meta.sync,
-                origin: plan.origin,
+                origin: plan.origin(),
+                entry: plan.entry,
                 data: bytes.slice(at..end),
             });
             at = end;
@@ -334,39 +365,21 @@ impl Reader {
         // Twice: tracks may share bytes.
         let limit = self.supplied.saturating_mul(2).saturating_add(SLACK);
         if self.cost > self.supplied.saturating_add(SLACK) || self.claimed > limit {
-            self.damage.push(self.file_error(Problem::Overcommitted));
+            self.damage.push(plan.error(Problem::Overcommitted));
             self.finished = true;
             return;
         }
         if samples.len() < plan.metas.len() {
-            self.cut_short(plan);
-        } else if plan.origin == Origin::Table
+            if let Some(movie) = &self.movie {
+                self.schedule.cut_short(plan, movie);
+            }
+        } else if plan.origin() == Origin::Table
             && let Some(next) = self.next_dts.get_mut(plan.track)
         {
             *next = dts;
         }
         if !samples.is_empty() {
             self.ready = Some(Step::Samples { track: plan.track, samples });
-        }
-    }
-
-    /// The source ended within these samples: what is behind them in their run or their chunk is not there
-    /// either. Of a table with one size for all, nothing more is looked for.
-    fn cut_short(&mut self, plan: &Plan) {
-        match plan.origin {
-            Origin::Fragment => {
-                self.runs.pop_front();
-            }
-            Origin::Table => {
-                let table =
-                    self.movie.as_ref().and_then(|movie| movie.tracks.get(plan.track)).map(|t| &t.table);
-                if let (Some(table), Some(slot)) = (table, self.cursors.get_mut(plan.track)) {
-                    match slot {
-                        Some(cursor) if table.fixed_size().is_none() => while table.next(cursor).is_some() {},
-                        _ => *slot = None,
-                    }
-                }
-            }
         }
     }
 

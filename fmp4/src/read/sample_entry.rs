@@ -11,29 +11,61 @@ const VISUAL_LEN: usize = 78;
 /// Bytes of an AudioSampleEntry before its boxes (12.2.3.2).
 const AUDIO_LEN: usize = 28;
 
-/// The codec of the first sample entry, with the type of that entry.
+/// More sample entries than this are not kept: real files that change their parameters have a handful.
+const MAX_ENTRIES: usize = 64;
+
+/// What `stsd` says.
+#[derive(Clone, Debug)]
+pub(crate) struct SampleEntries {
+    /// The type of the first entry.
+    pub(crate) kind: [u8; 4],
+    pub(crate) first: Codec,
+    /// The codecs of the other entries.
+    pub(crate) more: Vec<Codec>,
+    /// The first entry had no AudioSpecificConfig.
+    pub(crate) assumed_config: bool,
+}
+
+/// The sample entries. One that cannot be read is damage, and stands as [`Codec::Other`].
 pub(crate) fn parse_stsd(
     stsd: &BoxRef,
     parent: &Place<'_>,
     damage: &mut Damage,
-) -> Result<([u8; 4], Codec), ReadError> {
+) -> Result<SampleEntries, ReadError> {
     let place = stsd.place(parent);
     let (_, _, rest) = stsd.full(parent)?;
     if rest.len() < 4 {
         return Err(stsd.truncated(parent, 8));
     }
-    let first = children(&rest.slice(4..), stsd.body_offset + 8, &place).next();
-    let entry = first.unwrap_or_else(|| Err(place.error(Problem::Missing(*b"stsd"))))?;
-    let codec = parse_entry(&entry, &place).unwrap_or_else(|error| {
-        damage.push(error);
-        None
-    });
-    let other = || Codec::Other { fourcc: entry.kind, entry: entry.body.clone() };
-    Ok((entry.kind, codec.unwrap_or_else(other)))
+    let mut entries: Option<SampleEntries> = None;
+    for entry in children(&rest.slice(4..), stsd.body_offset + 8, &place).take(MAX_ENTRIES) {
+        let entry = match (entry, &entries) {
+            (Ok(entry), _) => entry,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(_)) => {
+                damage.push(error);
+                break;
+            }
+        };
+        let mut assumed = false;
+        let codec = parse_entry(&entry, &place, &mut assumed).unwrap_or_else(|error| {
+            damage.push(error);
+            None
+        });
+        let codec = codec.unwrap_or_else(|| Codec::Other { fourcc: entry.kind, entry: entry.body.clone() });
+        match &mut entries {
+            Some(entries) => entries.more.push(codec),
+            None => {
+                let (kind, assumed_config) = (entry.kind, assumed);
+                entries = Some(SampleEntries { kind, first: codec, more: Vec::new(), assumed_config });
+            }
+        }
+    }
+    entries.ok_or_else(|| place.error(Problem::Missing(*b"stsd")))
 }
 
 /// `Ok(None)`: a type that this crate does not know.
-fn parse_entry(entry: &BoxRef, parent: &Place<'_>) -> Result<Option<Codec>, ReadError> {
+fn parse_entry(entry: &BoxRef, parent: &Place<'_>, assumed: &mut bool) -> Result<Option<Codec>, ReadError> {
     let place = &entry.place(parent);
     Ok(match &entry.kind {
         b"avc1" | b"avc3" => {
@@ -50,7 +82,7 @@ fn parse_entry(entry: &BoxRef, parent: &Place<'_>) -> Result<Option<Codec>, Read
             let sound = Sound::parse(entry, parent)?;
             let Sound { len, sample_rate, channels } = sound;
             match &entry.kind {
-                b"mp4a" => parse_mp4a(entry, &sound, place)?,
+                b"mp4a" => parse_mp4a(entry, &sound, place, assumed)?,
                 b"ac-3" => {
                     Some(Codec::Ac3 { dac3: require(entry, len, *b"dac3", place)?, sample_rate, channels })
                 }
@@ -72,16 +104,15 @@ fn size(entry: &BoxRef, parent: &Place<'_>) -> Result<(u16, u16), ReadError> {
     }
 }
 
-/// The body of the first `kind` among the boxes that begin `at` bytes into the entry.
-fn find(entry: &Bytes, entry_offset: u64, at: usize, kind: [u8; 4], place: &Place<'_>) -> Option<Bytes> {
+/// The first `kind` among the boxes that begin `at` bytes into the entry.
+fn find(entry: &Bytes, entry_offset: u64, at: usize, kind: [u8; 4], place: &Place<'_>) -> Option<BoxRef> {
     let rest = entry.get(at..).map(|rest| entry.slice_ref(rest))?;
-    let found =
-        children(&rest, entry_offset + at as u64, place).map_while(Result::ok).find(|b| b.kind == kind);
-    found.map(|b| b.body)
+    children(&rest, entry_offset + at as u64, place).map_while(Result::ok).find(|b| b.kind == kind)
 }
 
 fn require(entry: &BoxRef, at: usize, kind: [u8; 4], place: &Place<'_>) -> Result<Bytes, ReadError> {
     find(&entry.body, entry.body_offset, at, kind, place)
+        .map(|found| found.body)
         .filter(|record| !record.is_empty())
         .ok_or_else(|| place.error(Problem::Missing(kind)))
 }
@@ -124,26 +155,56 @@ impl Sound {
     }
 }
 
-fn parse_mp4a(entry: &BoxRef, sound: &Sound, place: &Place<'_>) -> Result<Option<Codec>, ReadError> {
+fn parse_mp4a(
+    entry: &BoxRef,
+    sound: &Sound,
+    place: &Place<'_>,
+    assumed: &mut bool,
+) -> Result<Option<Codec>, ReadError> {
     let (body, offset) = (&entry.body, entry.body_offset);
     // QuickTime hides `esds` in `wave`.
     let esds = find(body, offset, sound.len, *b"esds", place).or_else(|| {
         let wave = find(body, offset, sound.len, *b"wave", place)?;
-        find(&wave, offset, 0, *b"esds", place)
+        find(&wave.body, wave.body_offset, 0, *b"esds", place)
     });
     let esds = esds.ok_or_else(|| place.error(Problem::Missing(*b"esds")))?;
-    let esds_place = place.child(*b"esds", entry.offset);
-    let (object_type, config) = parse_esds(&esds).map_err(|problem| esds_place.error(problem))?;
+    let esds_place = esds.place(place);
+    let (object_type, config) = parse_esds(&esds.body).map_err(|problem| esds_place.error(problem))?;
     let (sample_rate, channels) = (sound.sample_rate, sound.channels);
     Ok(match object_type {
         // ISO/IEC 14496-1 table 5: MPEG-4 audio, and MPEG-2 AAC Main, LC, SSR.
         0x40 | 0x66..=0x68 => match config.filter(|asc| !asc.is_empty()) {
             Some(asc) => Some(Codec::Aac { asc, sample_rate, channels }),
-            None => return Err(esds_place.error(Problem::Malformed("no AudioSpecificConfig".to_owned()))),
+            // FFmpeg writes the `moov` before it has seen an ADTS header (`empty_moov` without `delay_moov`).
+            None => {
+                let asc = assume_asc(sample_rate, channels).ok_or_else(|| {
+                    esds_place.error(Problem::Malformed("no AudioSpecificConfig".to_owned()))
+                })?;
+                *assumed = true;
+                Some(Codec::Aac { asc, sample_rate, channels })
+            }
         },
         0x69 | 0x6B => Some(Codec::MpegAudio { sample_rate, channels }),
         _ => None,
     })
+}
+
+/// An AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1) of AAC-LC, which is what such files hold.
+fn assume_asc(sample_rate: u32, channels: u16) -> Option<Bytes> {
+    /// 1.6.3.4, table 1.18.
+    const RATES: [u32; 13] = [
+        96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+    ];
+    const AAC_LC: u16 = 2;
+    let rate = u16::try_from(RATES.iter().position(|rate| *rate == sample_rate)?).ok()?;
+    // Table 1.19: configuration 7 is eight channels, and seven have none.
+    let configuration = match channels {
+        1..=6 => channels,
+        8 => 7,
+        _ => return None,
+    };
+    let bits = AAC_LC << 11 | rate << 7 | configuration << 3;
+    Some(Bytes::copy_from_slice(&bits.to_be_bytes()))
 }
 
 /// The object type and the DecoderSpecificInfo. Tolerates a missing SLConfigDescriptor and lengths of any

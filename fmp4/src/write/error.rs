@@ -32,6 +32,12 @@ pub enum WriteError {
     /// A sample of 4 GiB or more.
     #[error("track {track}: sample {sample} has {size} bytes, more than 32 bits can say")]
     SampleTooLarge { track: u32, sample: usize, size: usize },
+    /// A track that the [`crate::Fragmenter`] was not made for.
+    #[error("there is no track number {0}")]
+    UnknownTrack(usize),
+    /// Decoding times in a file begin at zero (ISO/IEC 14496-12 8.8.12).
+    #[error("track {track}: decoding time {dts} is below zero")]
+    NegativeTime { track: u32, dts: i64 },
     /// Samples of this track would begin further than 2 GiB behind the `moof`: `trun` cannot say that.
     #[error("track {track}: data offset {offset} does not fit the track run")]
     OffsetTooLarge { track: u32, offset: u64 },

@@ -63,7 +63,7 @@ pub fn init_segment(tracks: &[TrackConfig]) -> Result<Bytes, WriteError> {
     Ok(out.into())
 }
 
-fn check(tracks: &[TrackConfig]) -> Result<(), WriteError> {
+pub(super) fn check(tracks: &[TrackConfig]) -> Result<(), WriteError> {
     if tracks.is_empty() {
         return Err(WriteError::NoTrack);
     }
@@ -125,6 +125,13 @@ fn movie_timescale(tracks: &[TrackConfig]) -> u32 {
 }
 
 impl TrackConfig {
+    /// Presentation time = media time + `shift`, in the track's timescale: the delay of the edit list less
+    /// the media time at which it begins.
+    pub fn shift(&self) -> i64 {
+        let signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        self.edit.map_or(0, |edit| signed(edit.delay).saturating_sub(signed(edit.media_time)))
+    }
+
     fn encode_trak(&self, movie_timescale: u32, out: &mut Vec<u8>) -> mp4_atom::Result<()> {
         let (width, height) = match self.codec {
             Codec::Avc { width, height, .. } | Codec::Hevc { width, height, .. } => (width, height),

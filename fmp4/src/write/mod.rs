@@ -3,6 +3,7 @@
 mod chunks;
 mod error;
 mod fragment;
+mod fragmenter;
 mod init;
 #[cfg(test)]
 mod tests;
@@ -10,4 +11,5 @@ mod tests;
 pub use chunks::Chunks;
 pub use error::WriteError;
 pub use fragment::{Fragment, ProducerTime, Sample, SegmentBoxes, TrackRun};
+pub use fragmenter::{CutRule, Fragmenter};
 pub use init::{Edit, TrackConfig, init_segment};

@@ -124,6 +124,11 @@ impl Header {
         Some(frame).filter(|frame| frame.length >= HEADER)
     }
 
+    /// Equal but for the length.
+    fn is_like(&self, other: &Self) -> bool {
+        Self { length: other.length, ..*self } == *other
+    }
+
     fn channels(&self) -> u16 {
         CHANNELS[usize::from(self.mode)] + u16::from(self.lfe)
     }
@@ -204,6 +209,11 @@ impl Format for Dolby {
         Head::None
     }
 
+    fn is_familiar(&self, bytes: &[u8]) -> bool {
+        let like = |header: &Header| Header::parse(bytes).is_some_and(|it| it.is_like(header));
+        self.last.as_ref().is_some_and(|(header, ..)| like(header))
+    }
+
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
         let header = Header::parse(&frame)?;
         let added = match header.kind {
@@ -211,10 +221,9 @@ impl Format for Dolby {
             _ => dependents(frame.get(header.length..).unwrap_or_default()),
         };
         let length = frame.len();
-        units.push(Unit { data: frame, samples: header.samples });
+        units.push(Unit::new(frame, header.samples));
         // The lengths of frames vary, and dec3 tells a rate that need not be exact.
-        let like = |other: &Header| Header { length: header.length, ..*other } == header;
-        let known = self.last.as_ref().filter(|(last, before, _)| like(last) && *before == added);
+        let known = self.last.as_ref().filter(|(last, before, _)| last.is_like(&header) && *before == added);
         if let Some((_, _, params)) = known {
             return Some(Arc::clone(params));
         }

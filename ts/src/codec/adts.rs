@@ -206,10 +206,17 @@ impl Format for Adts {
         }
     }
 
+    fn is_familiar(&self, bytes: &[u8]) -> bool {
+        self.last.as_ref().is_some_and(|(fixed, _)| bytes.len() > 3 && fixed_header(bytes) == *fixed)
+    }
+
+    fn header_len(&self, bytes: &[u8]) -> usize {
+        Header::parse(bytes).map_or(0, |header| header.header_len)
+    }
+
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
         let header = Header::parse(&frame).ok()?;
-        // adts_fixed_header without private_bit and what follows channel_configuration.
-        let fixed = [frame[1], frame[2] & !2, frame[3] & 0xC0];
+        let fixed = fixed_header(&frame);
         let params = match &self.last {
             Some((last, params)) if *last == fixed => Arc::clone(params),
             _ => {
@@ -223,6 +230,11 @@ impl Format for Adts {
         split_blocks(&frame, &header, units);
         Some(params)
     }
+}
+
+/// adts_fixed_header behind its sync word, without private_bit and what follows channel_configuration.
+fn fixed_header(frame: &[u8]) -> [u8; 3] {
+    [frame[1], frame[2] & !2, frame[3] & 0xC0]
 }
 
 /// The raw data blocks of a frame. Several without positions cannot be told apart without decoding them:
@@ -240,14 +252,12 @@ fn split_blocks(frame: &Bytes, header: &Header, units: &mut Vec<Unit>) {
         let ranges: Vec<_> = starts.iter().copied().zip(ends).collect();
         if ranges.iter().all(|&(start, end)| start + CRC < end && end <= data.len()) {
             units.extend(
-                ranges
-                    .into_iter()
-                    .map(|(start, end)| Unit { data: data.slice(start..end - CRC), samples: BLOCK_SAMPLES }),
+                ranges.into_iter().map(|(start, end)| Unit::new(data.slice(start..end - CRC), BLOCK_SAMPLES)),
             );
             return;
         }
     }
-    units.push(Unit { data, samples: BLOCK_SAMPLES * u32::from(header.blocks) });
+    units.push(Unit::new(data, BLOCK_SAMPLES * u32::from(header.blocks)));
 }
 
 /// The program_config_element at the start of a raw data block.

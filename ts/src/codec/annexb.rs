@@ -5,6 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::blocks::Blocks;
 use super::sets::BadSet;
 use super::timing::PictureClock;
 use super::{Elementary, Output, Place, Stamps, Times};
@@ -65,8 +66,12 @@ pub(crate) trait Rules: Default + std::fmt::Debug + Send + Sync {
     /// How many bytes of a NAL unit `role` wants to see, if it has so many.
     const HEADER: usize;
 
-    /// Called once for each NAL unit, with its first bytes.
-    fn role(&mut self, header: &[u8]) -> Role;
+    /// Called once for each NAL unit, with its first bytes. `stamped`: if the access unit in work has no slice
+    /// yet, those were lost, and this NAL unit begins the next.
+    fn role(&mut self, header: &[u8], stamped: bool) -> Role;
+
+    /// Whether nothing but the first NAL unit of an access unit begins so.
+    fn is_delimiter(header: &[u8]) -> bool;
 
     /// Called with each whole NAL unit, after `role`.
     fn take(&mut self, nal: &[u8]) -> Keep;
@@ -96,8 +101,7 @@ pub(crate) struct Assembler<R> {
     clock: PictureClock,
     /// The access unit in work, then the NAL unit in work.
     buffer: BytesMut,
-    /// Size of the next block.
-    block: usize,
+    blocks: Blocks,
     /// The NAL unit in work.
     nal: Option<Nal>,
     /// A NAL unit before it that shares its access unit.
@@ -142,7 +146,7 @@ impl<R: Rules> Assembler<R> {
             stamps: Stamps::default(),
             clock: PictureClock::default(),
             buffer: BytesMut::new(),
-            block: *BLOCK.start(),
+            blocks: Blocks::new(*BLOCK.start(), *BLOCK.end()),
             nal: None,
             preceding: None,
             start: Start::default(),
@@ -198,13 +202,20 @@ impl<R: Rules> Elementary for Assembler<R> {
         self.damaged = true;
     }
 
+    /// Multiplexers begin PES packets with access units; in the one before, the header would be garbage.
+    fn interrupted(&mut self, out: &mut Output) {
+        self.flush(out);
+        self.damaged = true;
+    }
+
     fn end_segment(&mut self, short: bool, _: Place, out: &mut Output) {
         if !short {
             self.flush(out);
         }
     }
 
-    fn finish(&mut self, _: Place, out: &mut Output) {
+    fn finish(&mut self, short: bool, _: Place, out: &mut Output) {
+        self.damaged |= short;
         self.flush(out);
     }
 }
@@ -215,7 +226,8 @@ impl<R: Rules> Assembler<R> {
         self.close(out);
         self.preceding = None;
         let unit = self.buffer.split();
-        self.emit(unit.freeze(), self.position, out);
+        self.emit(unit.freeze(), self.position, None, out);
+        self.start = Start::default();
         self.zeros = 0;
     }
 
@@ -229,12 +241,7 @@ impl<R: Rules> Assembler<R> {
         if self.nal.is_none() {
             return;
         }
-        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
-            // A block is used again when all samples in it are gone; else the unit in work moves to a new one.
-            self.buffer.reserve(self.block.max(self.buffer.len()));
-            self.block = (2 * self.block).min(*BLOCK.end());
-        }
-        self.buffer.extend_from_slice(bytes);
+        self.blocks.append(&mut self.buffer, bytes);
     }
 
     /// A start code ended at `code`.
@@ -283,7 +290,9 @@ impl<R: Rules> Assembler<R> {
         let body = nal.start.at + LENGTH;
         let header = &self.buffer[body..self.buffer.len().min(body + R::HEADER)];
         let start = nal.start;
-        match self.rules.role(header) {
+        let lost = self.damaged || R::is_delimiter(header);
+        let stamped = lost && self.stamps.is_between(self.start.code, start.code);
+        match self.rules.role(header, stamped) {
             Role::Precedes => {
                 self.preceding.get_or_insert(start);
             }
@@ -295,40 +304,51 @@ impl<R: Rules> Assembler<R> {
                     nal.start.at -= start.at;
                 }
                 start.at = 0;
-                self.emit(unit.freeze(), start.position, out);
+                self.emit(unit.freeze(), start.position, Some(start.code), out);
                 self.start = start;
             }
         }
     }
 
-    fn emit(&mut self, data: Bytes, end: u64, out: &mut Output) {
+    /// `next`: where the next access unit commences, whose stamp has come by then; `None`: it is not there yet.
+    fn emit(&mut self, data: Bytes, end: u64, next: Option<u64>, out: &mut Output) {
         let picture = self.rules.end();
         self.told = false;
         let damaged = std::mem::take(&mut self.damaged);
-        if !picture.coded {
-            // Parameter sets or delimiters alone: they count for the next access unit.
-            self.damaged = damaged;
+        // The slices of an access unit with a stamp of its own were lost.
+        let told = self.start.code > 0 && self.stamps.peek(self.start.code).is_some();
+        let stripped =
+            told && (damaged || next.is_some_and(|it| self.stamps.is_between(self.start.code, it)));
+        if !picture.coded && !stripped {
+            // Parameter sets or delimiters alone: they count for the next access unit. What was broken before
+            // the first NAL unit does not.
+            self.damaged = damaged && (next.is_none() || self.start.code > 0);
             return;
         }
         let stamp = self.stamps.take(self.start.code);
         let times = self.clock.next(stamp, picture.order, picture.first, picture.nominal);
+        if damaged {
+            self.clock.interrupt();
+        }
         if let Some(params) = picture.params {
             out.events.push_back(Event::Params { pid: self.pid, params: Params::Video(params) });
         }
-        let Some(Times { pts, dts }) = times else {
-            // Pictures before the first stamp of the stream cannot be placed.
+        let Some(Times { pts, dts }) = times.filter(|_| picture.coded || !data.is_empty()) else {
+            // Nothing is left of the picture, or it stands before the first stamp of the stream.
             let bytes = end.saturating_sub(self.start.position);
             out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), self.place);
             return;
         };
+        let after = next.and_then(|code| self.stamps.peek(code)).map(|times| times.dts);
         out.sample(Sample {
             pid: self.pid,
             pts,
             dts,
+            duration: self.clock.duration(dts, after, picture.nominal),
             stamped: stamp.is_some(),
             random_access: picture.random_access,
             idr: picture.idr,
-            damaged,
+            damaged: damaged || !picture.coded,
             data,
             elementary_len: end.saturating_sub(self.start.position),
             offset: self.start.offset,

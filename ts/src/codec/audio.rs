@@ -1,9 +1,11 @@
 //! Audio streams of frames that begin with a sync word, whatever the codec.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::blocks::Blocks;
 use super::timing::after_frame;
 use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
@@ -15,6 +17,9 @@ use crate::event::{AudioParams, Event, Params, Sample};
 const BLOCK: std::ops::RangeInclusive<usize> = 2 << 10..=64 << 10;
 /// Longest gap, in frames, that is bridged by an estimate; the continuity counter cannot tell of more.
 const MAX_GAP: u64 = 64;
+/// What is kept of a broken frame: no codec here has longer ones, but for E-AC-3 with several substreams. A
+/// longer stretch without a frame is told piece by piece.
+const MAX_SCRAP: usize = 8 << 10;
 
 /// What the start of some bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +38,14 @@ pub(crate) struct Unit {
     pub(crate) data: Bytes,
     /// Audio samples in it.
     pub(crate) samples: u32,
+    /// It is not whole.
+    pub(crate) broken: bool,
+}
+
+impl Unit {
+    pub(crate) fn new(data: Bytes, samples: u32) -> Self {
+        Self { data, samples, broken: false }
+    }
 }
 
 /// The rules of a codec.
@@ -47,6 +60,16 @@ pub(crate) trait Format: Default + std::fmt::Debug + Send + Sync {
     /// Looks for a frame at the start of `bytes`. `ended`: no more bytes will come soon.
     fn sync(&self, bytes: &[u8], ended: bool) -> Head;
 
+    /// Whether a frame header says what that of the last frame said, in so many bits that no chance does it.
+    fn is_familiar(&self, _: &[u8]) -> bool {
+        false
+    }
+
+    /// How many bytes of a broken frame are the header that samples come without.
+    fn header_len(&self, _: &[u8]) -> usize {
+        0
+    }
+
     /// Takes a whole frame apart. `None`: its content is broken.
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>>;
 }
@@ -58,24 +81,32 @@ pub(crate) struct Framer<F> {
     format: F,
     stamps: Stamps,
     buffer: BytesMut,
-    /// Size of the next block.
-    block: usize,
+    blocks: Blocks,
     /// Position of the buffer's first byte in the elementary stream.
     position: u64,
     /// The buffer begins where a frame is due: its header is trusted. Else the header of the next frame has
     /// to stand where this one says.
     synced: bool,
-    /// Bytes passed over since the last frame.
+    /// Bytes passed over since the last frame, and the first of them.
     skipped: u64,
-    /// Bytes that did not come since the last frame, as far as the continuity counter tells.
+    scrap: BytesMut,
+    /// Input offset of the packet in which the first of them stood.
+    scrap_offset: u64,
+    /// Bytes that did not come since the last frame, as far as the continuity counter tells; of those, the ones
+    /// behind the last stamp.
     missing: u64,
-    /// Length of the last whole frame.
+    missing_behind_stamp: u64,
+    /// Where the first of them is missing.
+    hole: u64,
+    /// Every stamp so far came where a frame begins: this multiplexer keeps frames within PES packets.
+    aligned: bool,
+    /// Length of the last whole frames, on average.
     frame_len: u64,
     /// When the next frame is presented if it has no stamp.
     next: Option<Ticks>,
     params: Option<Arc<AudioParams>>,
-    /// Input offset of the packet in which the buffer's first byte stood, and of the last one.
-    offset: u64,
+    /// The packets that the buffer came in: position of the first byte, and input offset.
+    packets: VecDeque<(u64, u64)>,
     units: Vec<Unit>,
 }
 
@@ -90,15 +121,20 @@ impl<F: Format> Framer<F> {
             format,
             stamps: Stamps::default(),
             buffer: BytesMut::new(),
-            block: *BLOCK.start(),
+            blocks: Blocks::new(*BLOCK.start(), *BLOCK.end()),
             position: 0,
             synced: false,
             skipped: 0,
+            scrap: BytesMut::new(),
+            scrap_offset: 0,
             missing: 0,
+            missing_behind_stamp: 0,
+            hole: 0,
+            aligned: true,
             frame_len: 0,
             next: None,
             params: None,
-            offset: 0,
+            packets: VecDeque::new(),
             units: Vec::new(),
         }
     }
@@ -111,25 +147,24 @@ impl<F: Format> Elementary for Framer<F> {
         }
         if let Some(times) = times {
             self.stamps.push(self.position + self.buffer.len() as u64, times);
+            self.missing_behind_stamp = 0;
         }
     }
 
     fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
-        if self.buffer.is_empty() {
-            self.offset = place.offset;
-        }
-        if self.buffer.capacity() - self.buffer.len() < bytes.len() {
-            self.buffer.reserve(self.block.max(bytes.len()));
-            self.block = (2 * self.block).min(*BLOCK.end());
-        }
-        self.buffer.extend_from_slice(bytes);
+        self.packets.push_back((self.position + self.buffer.len() as u64, place.offset));
+        self.blocks.append(&mut self.buffer, bytes);
         self.drain(false, place, out);
     }
 
     /// Bytes may be missing here. What is there of a frame is kept: if the next header stands where the frame
     /// ends, nothing was missing (some multiplexers count wrongly); if not, the search passes over it.
     fn lost(&mut self, bytes: u64) {
+        if self.missing == 0 {
+            self.hole = self.position + self.buffer.len() as u64;
+        }
         self.missing += bytes;
+        self.missing_behind_stamp += bytes;
         self.synced = false;
     }
 
@@ -138,13 +173,28 @@ impl<F: Format> Elementary for Framer<F> {
         self.drain(true, place, out);
     }
 
-    fn finish(&mut self, place: Place, out: &mut Output) {
+    /// A frame that the end of the input cut comes out as far as it goes.
+    fn finish(&mut self, _: bool, place: Place, out: &mut Output) {
         self.drain(true, place, out);
-        self.skip(self.buffer.len());
+        let rest = self.buffer.split().freeze();
+        let cut = matches!(self.format.sync(&rest, true), Head::Frame(length) if length > rest.len());
+        if cut && self.synced && rest.len() > self.format.header_len(&rest) {
+            self.tell_skipped(place, out);
+            if !self.open(&rest, true, place, out) {
+                self.pass_over(&rest);
+            }
+        } else {
+            self.pass_over(&rest);
+        }
         self.tell_skipped(place, out);
+        self.synced = false;
     }
 
     fn damaged(&mut self) {
+        self.synced = false;
+    }
+
+    fn interrupted(&mut self, _: &mut Output) {
         self.synced = false;
     }
 }
@@ -158,6 +208,14 @@ impl<F: Format> Framer<F> {
         }
     }
 
+    /// Input offset of the packet that has the byte at `position`.
+    fn offset(&mut self) -> u64 {
+        while self.packets.get(1).is_some_and(|&(from, _)| from <= self.position) {
+            self.packets.pop_front();
+        }
+        self.packets.front().map_or(0, |&(_, offset)| offset)
+    }
+
     fn drain(&mut self, ended: bool, place: Place, out: &mut Output) {
         while !self.buffer.is_empty() {
             let length = match self.format.sync(&self.buffer, ended) {
@@ -168,7 +226,13 @@ impl<F: Format> Framer<F> {
                     continue;
                 }
             };
-            if !self.synced && !ended {
+            let end = self.position + length as u64;
+            let gapped = self.missing > 0 && (self.position + 1..end).contains(&self.hole);
+            // Nor is a length believed that reaches beyond a PES packet that should begin with a frame.
+            let reaches =
+                self.aligned && self.params.is_some() && self.stamps.is_between(self.position, end - 1);
+            let familiar = self.synced || !gapped && self.format.is_familiar(&self.buffer);
+            if !ended && (reaches || !familiar) {
                 // A sync word within a frame's own data is common: look where the next one would be.
                 match self.buffer.get(length..).map(|next| self.format.sync(next, true)) {
                     Some(Head::Frame(_)) => {}
@@ -180,15 +244,21 @@ impl<F: Format> Framer<F> {
                 }
             }
             if self.buffer.len() < length {
+                if ended && !familiar {
+                    // Hardly a frame that the end cut; what is behind it may be whole.
+                    self.seek();
+                    continue;
+                }
                 return;
             }
-            self.tell_skipped(place, out);
             self.synced = true;
             let frame = self.buffer.split_to(length).freeze();
-            let start = self.position;
-            self.position += length as u64;
-            self.open(frame, start, place, out);
-            self.offset = place.offset;
+            if !self.open(&frame, false, place, out) {
+                self.pass_over(&frame);
+            }
+            if self.skipped > MAX_SCRAP as u64 {
+                self.tell_skipped(place, out);
+            }
         }
     }
 
@@ -196,15 +266,22 @@ impl<F: Format> Framer<F> {
     fn seek(&mut self) {
         self.synced = false;
         let next = memchr::memchr(F::SYNC, &self.buffer[1..]).map_or(self.buffer.len(), |at| at + 1);
-        self.skip(next);
+        let passed = self.buffer.split_to(next);
+        self.pass_over(&passed);
     }
 
-    fn skip(&mut self, bytes: usize) {
-        let _ = self.buffer.split_to(bytes);
-        self.position += bytes as u64;
-        self.skipped += bytes as u64;
+    fn pass_over(&mut self, bytes: &[u8]) {
+        if self.skipped == 0 {
+            self.scrap_offset = self.offset();
+        }
+        let room = MAX_SCRAP - self.scrap.len();
+        self.scrap.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.position += bytes.len() as u64;
+        self.skipped += bytes.len() as u64;
     }
 
+    /// Reports what was passed over before the frame at `position`, and puts the clock to that frame. What is
+    /// left of broken frames comes out as damaged samples.
     fn tell_skipped(&mut self, place: Place, out: &mut Output) {
         let bytes = std::mem::take(&mut self.skipped);
         let missing = std::mem::take(&mut self.missing);
@@ -212,26 +289,74 @@ impl<F: Format> Framer<F> {
             return; // nothing was missing after all
         }
         out.damage(DamageKind::NoFrame { bytes }, Some(self.pid), place);
+        let data = self.scrap.split().freeze();
+        let Some(params) = self.params.clone() else { return };
+        let frame_len = self.frame_len.max(1);
+        let frames =
+            |bytes: u64, least: u64| (bytes + frame_len / 2).div_euclid(frame_len).max(least).min(MAX_GAP);
+        let later = |from: Ticks, frames: u64| {
+            (0..frames).fold(from, |at, _| Self::after(at, params.frame_len, params.sample_rate))
+        };
+        let start = self.position - bytes;
+        let stamp = self.stamps.take(start);
+        let Some(pts) = stamp.map(|times| times.pts).or(self.next) else { return };
         // Until the next stamp, what was lost counts by its length: audio frames hardly differ in theirs.
-        let (Some(next), Some(params)) = (self.next, &self.params) else { return };
-        let half = self.frame_len / 2;
-        let frames = ((bytes + missing + half) / self.frame_len.max(1)).min(MAX_GAP);
-        self.next =
-            Some((0..frames).fold(next, |at, _| Self::after(at, params.frame_len, params.sample_rate)));
+        let mut next = later(pts, frames(bytes + missing, 1));
+        // A stamp among what was lost is the first lost frame's behind it, if frames begin where stamps are.
+        if self.aligned
+            && let Some((from, times)) = self.stamps.take_before(self.position)
+        {
+            next = later(times.pts, frames(self.position - from + self.missing_behind_stamp, 1));
+        }
+        self.next = Some(next);
+        let header = self.format.header_len(&data).min(data.len());
+        let mut sample = Sample {
+            pid: self.pid,
+            pts,
+            dts: pts,
+            duration: (next - pts).max(Ticks(0)),
+            stamped: stamp.is_some(),
+            random_access: true,
+            idr: true,
+            damaged: true,
+            data: data.slice(header..),
+            elementary_len: bytes,
+            offset: self.scrap_offset,
+        };
+        // The head of one frame and the tail of a later one.
+        let first = self.hole.saturating_sub(start);
+        let middle = later(pts, 1);
+        if missing > 0 && (header as u64..bytes).contains(&first) && first > 0 && middle < next {
+            let mut tail = Sample { pts: next - (middle - pts), stamped: false, ..sample.clone() };
+            (tail.dts, tail.duration) = (tail.pts, next - tail.pts);
+            tail.data = data.slice((first as usize).min(data.len())..);
+            tail.elementary_len = bytes - first;
+            sample.data.truncate(first as usize - header);
+            sample.elementary_len = first;
+            sample.duration = tail.pts - pts;
+            out.sample(sample);
+            sample = tail;
+        }
+        out.sample(sample);
     }
 
-    fn open(&mut self, frame: Bytes, start: u64, place: Place, out: &mut Output) {
-        let elementary_len = frame.len() as u64;
-        self.frame_len = elementary_len;
-        let stamp = self.stamps.take(start);
+    /// Yields the units of `frame`, which the input may have cut. Returns `false` where its content is broken.
+    fn open(&mut self, frame: &Bytes, cut: bool, place: Place, out: &mut Output) -> bool {
         let mut units = std::mem::take(&mut self.units);
-        let params = self.format.open(frame, &mut units);
+        let params = self.format.open(frame.clone(), &mut units);
         let Some(params) = params else {
-            out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
             units.clear();
             self.units = units;
-            return;
+            return false;
         };
+        self.tell_skipped(place, out);
+        let (start, offset) = (self.position, self.offset());
+        let elementary_len = frame.len() as u64;
+        self.position += elementary_len;
+        self.frame_len =
+            if self.frame_len == 0 { elementary_len } else { (3 * self.frame_len + elementary_len) / 4 };
+        self.aligned &= self.stamps.is_at(start);
+        let stamp = self.stamps.take(start);
         let rate = params.sample_rate;
         if self.params.as_ref() != Some(&params) {
             self.params = Some(Arc::clone(&params));
@@ -240,29 +365,32 @@ impl<F: Format> Framer<F> {
         let mut stamped = stamp.is_some();
         self.next = stamp.map(|times| times.pts).or(self.next);
         let mut length = elementary_len;
-        for Unit { data, samples } in units.drain(..) {
+        for Unit { data, samples, broken } in units.drain(..) {
             let Some(pts) = self.next else {
                 // Frames before the first stamp of the stream cannot be placed.
                 out.damage(DamageKind::NoFrame { bytes: elementary_len }, Some(self.pid), place);
                 break;
             };
-            self.next = Some(Self::after(pts, samples, rate));
+            let end = Self::after(pts, samples, rate);
+            self.next = Some(end);
             out.sample(Sample {
                 pid: self.pid,
                 pts,
                 dts: pts,
+                duration: end - pts,
                 stamped,
                 random_access: true,
                 idr: true,
                 // What was lost lies before the frame; the frame itself is whole.
-                damaged: false,
+                damaged: cut || broken,
                 data,
                 elementary_len: length,
-                offset: self.offset,
+                offset,
             });
             stamped = false;
             length = 0;
         }
         self.units = units;
+        true
     }
 }

@@ -57,8 +57,12 @@ impl Format for Latm {
                     break;
                 }
             }
-            let data = take_bytes(bits, length)?;
-            units.push(Unit { data, samples: mux.params.frame_len });
+            let whole = length <= bits.left() / 8;
+            let data = take_bytes(bits, length.min(bits.left() / 8))?;
+            units.push(Unit { broken: !whole, ..Unit::new(data, mux.params.frame_len) });
+            if !whole {
+                break;
+            }
         }
         Some(Arc::clone(&mux.params))
     }
@@ -66,9 +70,6 @@ impl Format for Latm {
 
 /// The next `length` bytes, which need not stand on byte borders.
 fn take_bytes(bits: &mut Bits<'_>, length: usize) -> Option<Bytes> {
-    if length > bits.left() / 8 {
-        return None;
-    }
     (0..length).map(|_| bits.byte(8)).collect::<Option<Vec<u8>>>().map(Bytes::from)
 }
 

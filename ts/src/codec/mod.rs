@@ -6,6 +6,7 @@ pub mod adts;
 mod annexb;
 mod audio;
 mod bits;
+mod blocks;
 mod h264;
 mod hevc;
 mod latm;
@@ -77,6 +78,11 @@ impl Stamps {
         self.waiting.push_back((position, times));
     }
 
+    /// The stamp that [`Self::take`] would return for an access unit that commences at `position`.
+    pub(crate) fn peek(&self, position: u64) -> Option<Times> {
+        self.waiting.iter().take_while(|(from, _)| *from <= position).last().map(|&(_, times)| times)
+    }
+
     /// The stamp for an access unit that commences at `position`.
     pub(crate) fn take(&mut self, position: u64) -> Option<Times> {
         let mut found = None;
@@ -87,6 +93,27 @@ impl Stamps {
             self.waiting.pop_front();
         }
         found
+    }
+
+    /// The last stamp before `position`, with the position from which it applies.
+    pub(crate) fn take_before(&mut self, position: u64) -> Option<(u64, Times)> {
+        let mut found = None;
+        while let Some(&first) = self.waiting.front()
+            && first.0 < position
+        {
+            found = self.waiting.pop_front();
+        }
+        found
+    }
+
+    /// A stamp applies from between two positions, the latter included.
+    pub(crate) fn is_between(&self, from: u64, to: u64) -> bool {
+        self.waiting.iter().any(|&(at, _)| at > from && at <= to)
+    }
+
+    /// Every stamp up to `position` applies from there, not from before.
+    pub(crate) fn is_at(&self, position: u64) -> bool {
+        self.waiting.front().is_none_or(|&(from, _)| from >= position)
     }
 }
 
@@ -107,11 +134,14 @@ pub(crate) trait Elementary: std::fmt::Debug + Send + Sync {
     /// The bytes that come may be wrong, or end early, but their place is right.
     fn damaged(&mut self);
 
+    /// A PES packet with a broken header begins with the next byte.
+    fn interrupted(&mut self, out: &mut Output);
+
     /// A segment ended; `short`: inside a PES packet whose length is known, so that it goes on in the next.
     fn end_segment(&mut self, short: bool, place: Place, out: &mut Output);
 
-    /// Nothing more comes.
-    fn finish(&mut self, place: Place, out: &mut Output);
+    /// Nothing more comes; `short` as above.
+    fn finish(&mut self, short: bool, place: Place, out: &mut Output);
 }
 
 /// The parser for a stream; `None` for what is listed and left alone.

@@ -82,7 +82,7 @@ impl Format for MpegAudio {
 
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
         let Header { sample_rate, channels, samples, mpeg1, .. } = Header::parse(frame.first_chunk()?)?;
-        units.push(Unit { data: frame, samples });
+        units.push(Unit::new(frame, samples));
         let known = self.last.take().filter(|last| {
             (last.sample_rate, last.channels, last.frame_len) == (sample_rate, channels, samples)
         });

@@ -90,11 +90,15 @@ impl Format for Opus {
         }
     }
 
+    fn header_len(&self, bytes: &[u8]) -> usize {
+        control_header(bytes).map_or(0, |(header, _)| header)
+    }
+
     fn open(&mut self, frame: Bytes, units: &mut Vec<Unit>) -> Option<Arc<AudioParams>> {
         let (header, _) = control_header(&frame).ok()?;
         let data = frame.slice(header.min(frame.len())..);
         let samples = samples(&data)?;
-        units.push(Unit { data, samples });
+        units.push(Unit::new(data, samples));
         let known = self.last.take().filter(|last| last.frame_len == samples);
         let params = known.unwrap_or_else(|| {
             let (channels, config) = dops(self.channels);
@@ -154,7 +158,7 @@ mod tests {
         assert!((0..8).all(|end| opus.sync(&frame[..end], false) == Head::More));
         let mut units = Vec::new();
         let params = opus.open(frame, &mut units).expect("parameters");
-        assert_eq!(units, [Unit { data: Bytes::from_static(&[0xF8, 1, 2]), samples: 960 }]);
+        assert_eq!(units, [Unit::new(Bytes::from_static(&[0xF8, 1, 2]), 960)]);
         assert_eq!(params.config, hex!("00 06 0000 0000BB80 0000 01 04 02 000401020305")[..]);
         assert_eq!(opus.sync(&[0x7F, 0x00], false), Head::None);
     }

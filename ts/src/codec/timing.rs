@@ -84,6 +84,18 @@ impl PictureClock {
         Some(Times { pts: pts.max(dts), dts })
     }
 
+    /// Pictures may be missing behind the last one: the distance to the next says nothing.
+    pub(crate) fn interrupt(&mut self) {
+        self.follows_stamp = false;
+    }
+
+    /// How long the picture at `dts` lasts: until `next`, the DTS of the one after it, where that is known and
+    /// no jump of the clock; else as long as the one before.
+    pub(crate) fn duration(&self, dts: Ticks, next: Option<Ticks>, nominal: Option<Ticks>) -> Ticks {
+        let known = next.map(|next| next - dts).filter(|step| (Ticks(0)..MAX_STEP).contains(step));
+        known.or(self.step).or(nominal).unwrap_or(Ticks(0))
+    }
+
     fn learn(&mut self, times: Times, order: Option<i64>, first: bool) {
         if let Some(last) = self.last_dts
             && self.follows_stamp

@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{Elementary, Output, Place, Times};
+use crate::Ticks;
 use crate::error::DamageKind;
 use crate::event::Sample;
 
@@ -42,6 +43,7 @@ impl Whole {
             pid: self.pid,
             pts,
             dts,
+            duration: Ticks(0),
             stamped: true,
             random_access: true,
             idr: true,
@@ -100,13 +102,18 @@ impl Elementary for Whole {
         self.damaged = true;
     }
 
+    fn interrupted(&mut self, _: &mut Output) {
+        self.damaged = true;
+    }
+
     fn end_segment(&mut self, short: bool, place: Place, out: &mut Output) {
         if !short {
             self.emit(place, out);
         }
     }
 
-    fn finish(&mut self, place: Place, out: &mut Output) {
+    fn finish(&mut self, short: bool, place: Place, out: &mut Output) {
+        self.damaged |= short;
         self.emit(place, out);
     }
 }
@@ -114,7 +121,6 @@ impl Elementary for Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Ticks;
     use crate::event::Event;
 
     #[test]
@@ -129,7 +135,7 @@ mod tests {
             parser.end(place, &mut out);
         }
         parser.data(b"stuffing", place, &mut out);
-        parser.finish(place, &mut out);
+        parser.finish(false, place, &mut out);
         let found: Vec<_> = out
             .events
             .iter()

@@ -213,7 +213,10 @@ impl Core {
             }
             return;
         };
-        if packet.transport_scrambling_control().is_scrambled() {
+        let start = packet.payload_unit_start_indicator();
+        // Scrambled payload does not begin with a start code: there the bits are wrong.
+        let clear = start && payload.starts_with(&[0, 0, 1]);
+        if packet.transport_scrambling_control().is_scrambled() && !clear {
             self.out.stats.scrambled += 1;
             if !std::mem::replace(&mut slot.scrambled, true) {
                 self.out.damage(DamageKind::Scrambled, Some(pid), self.place);
@@ -222,7 +225,6 @@ impl Core {
             return;
         }
         slot.scrambled = false;
-        let start = packet.payload_unit_start_indicator();
         match &mut slot.carries {
             Carries::Free => {}
             Carries::Tables(_) => self.tables(index, payload, start),
@@ -250,6 +252,9 @@ impl Core {
         }
         if step.bad_header {
             self.out.damage(DamageKind::PesHeader, Some(pid), place);
+            if let Some(parser) = parser {
+                parser.interrupted(&mut self.out);
+            }
         }
         if step.scrambled {
             self.out.damage(DamageKind::Scrambled, Some(pid), place);

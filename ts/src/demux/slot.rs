@@ -61,14 +61,12 @@ impl Slot {
 
     pub(super) fn finish(&mut self, place: Place, out: &mut Output) {
         if let Carries::Stream { pes, parser, .. } = &mut self.carries {
-            if let Some(missing) = pes.reset() {
+            let missing = pes.reset();
+            if let Some(missing) = missing {
                 out.damage(DamageKind::PesShort { missing }, Some(self.pid), place);
-                if let Some(parser) = parser {
-                    parser.damaged();
-                }
             }
             if let Some(parser) = parser {
-                parser.finish(place, out);
+                parser.finish(missing.is_some(), place, out);
             }
         }
     }

@@ -66,8 +66,9 @@ impl Rules for Avc {
     /// A slice header up to what 7.4.1.2.4 compares: below 30 bytes with emulation prevention.
     const HEADER: usize = 40;
 
-    fn role(&mut self, header: &[u8]) -> Role {
+    fn role(&mut self, header: &[u8], stamped: bool) -> Role {
         let kind = header.first().map_or(0, |byte| byte & 0x1F);
+        self.unit.ended |= stamped && !self.unit.coded;
         let coded = self.unit.coded;
         let role = match kind {
             nal::SLICE | nal::PARTITION_A | nal::IDR => return self.place_slice(header),
@@ -82,6 +83,10 @@ impl Rules for Avc {
             self.next = Some(Unit { open: true, ..Unit::default() });
         }
         role
+    }
+
+    fn is_delimiter(header: &[u8]) -> bool {
+        header.first().is_some_and(|byte| byte & 0x1F == nal::DELIMITER)
     }
 
     fn take(&mut self, unit: &[u8]) -> Keep {

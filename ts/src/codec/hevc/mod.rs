@@ -68,11 +68,15 @@ impl Rules for Hevc {
     /// The start of a slice segment header up to the order count.
     const HEADER: usize = 24;
 
-    fn role(&mut self, header: &[u8]) -> Role {
+    fn role(&mut self, header: &[u8], stamped: bool) -> Role {
+        self.unit.ended |= stamped && !self.unit.coded;
         let &[b0, b1, ..] = header else { return Role::Continues };
         let kind = b0 >> 1 & 0x3F;
         let layer = (b0 & 1) << 5 | b1 >> 3;
         let going_on = self.unit.open && !self.unit.ended;
+        if has_no_sublayer(b1) {
+            return Role::Continues;
+        }
         let begins = match kind {
             // Pictures of other layers belong to the access unit of the base layer's.
             _ if layer > 0 => !going_on,
@@ -90,8 +94,15 @@ impl Rules for Hevc {
         }
     }
 
+    fn is_delimiter(header: &[u8]) -> bool {
+        header.first().is_some_and(|byte| byte >> 1 & 0x3F == nal::DELIMITER)
+    }
+
     fn take(&mut self, unit: &[u8]) -> Keep {
         let &[b0, b1, ..] = unit else { return Keep::Drop };
+        if has_no_sublayer(b1) {
+            return Keep::Drop;
+        }
         if (b0 & 1) << 5 | b1 >> 3 > 0 {
             return Keep::Sample;
         }
@@ -162,6 +173,11 @@ impl Hevc {
             Role::Continues
         }
     }
+}
+
+/// nuh_temporal_id_plus1 is never 0 (7.4.2.2), so that no header looks like the zeros behind a NAL unit.
+fn has_no_sublayer(second: u8) -> bool {
+    second & 7 == 0
 }
 
 /// IDR and BLA pictures: the order count begins anew.
