@@ -295,7 +295,7 @@ async fn when_a_redirect_s_target_dies_the_address_that_was_given_is_asked_again
 
 #[tokio::test]
 async fn user_and_password_of_the_source_reach_its_segments_and_are_never_shown() {
-    let (mut url, _) = start(|ask| match &ask.authorization {
+    let (mut url, _) = start(|ask| match ask.header("authorization") {
         None => Answer::Status(401),
         Some(_) if ask.path == "/live.m3u8" => Answer::text(window_of(0, 2, 1000) + "#EXT-X-ENDLIST\n"),
         Some(_) => Answer::Body(segment(segment_number(&ask.path).unwrap())),

@@ -11,24 +11,30 @@
 //! later is retried, and what is lost is reported as [`Event::Lost`].
 
 mod attempt;
+mod crypt;
 pub mod cursor;
 mod error;
 mod fetch;
+mod keys;
 mod load;
 pub mod playlist;
 mod retry;
+mod segment;
 mod settings;
 mod source;
 mod status;
 pub mod variant;
+mod whole;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use crypt::CryptError;
 pub use error::Error;
 pub(crate) use fetch::tls;
-pub use settings::{Settings, Timeouts};
+pub use fetch::{Resolved, Resolver, ResolverAnswer, SystemResolver};
+pub use settings::{Proxy, Settings, Timeouts};
 pub use source::run;
 pub use status::{SourceKind, Status};
 

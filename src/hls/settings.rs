@@ -1,8 +1,12 @@
 //! What a source is read with; each default with its reason.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
+
+use super::fetch::{Resolver, SystemResolver};
+use crate::policy::Policy;
 
 /// How one source is read.
 #[derive(Clone, Debug)]
@@ -19,11 +23,28 @@ pub struct Settings {
     pub user_agent: String,
     /// Sent with every request; `authorization` and `cookie` only to the origin of `url`.
     pub headers: Vec<(String, String)>,
+    pub proxy: Proxy,
+    /// Where the source's playlists and redirects may lead.
+    pub policy: Policy,
+    pub resolver: Arc<dyn Resolver>,
     /// How long a source that has never worked is tried before it is given up.
     pub startup_budget: Duration,
     /// How long a segment of a live source is tried before it counts as lost: what comes later than the
     /// default processing budget could not be played any more.
     pub segment_life: Duration,
+}
+
+/// The way to the source's hosts. A proxy resolves names itself, so that only addresses and `localhost` are
+/// judged by the policy on this side of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, where they are set.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// This one for everything. May carry user and password.
+    Url(Url),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +74,9 @@ impl Settings {
             max_segment_bytes: 64 << 20,
             user_agent: concat!("overdub/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
+            proxy: Proxy::default(),
+            policy: Policy::default(),
+            resolver: Arc::new(SystemResolver),
             startup_budget: Duration::from_secs(20),
             segment_life: Duration::from_secs(12),
         }

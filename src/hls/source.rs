@@ -13,7 +13,6 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use url::Url;
 
 use super::attempt::{Attempts, Limits, Verdict};
 use super::cursor::{Cursor, Listed, Missed, Next};
@@ -21,6 +20,7 @@ use super::fetch::Http;
 use super::load::{Loader, unsupported};
 use super::playlist::Media;
 use super::retry::backoff;
+use super::segment::Segments;
 use super::{Error, Event, Segment, Settings, SourceKind, Status};
 use crate::clock::Clock;
 use crate::media::Moment;
@@ -28,9 +28,6 @@ use crate::redact;
 
 /// A playlist that is not there so often in a row, before it ever was, will not come.
 const STARTUP_REFUSALS: u32 = 3;
-
-/// The size of a TS packet (ISO/IEC 13818-1 2.4.3.2).
-const TS_PACKET: usize = 188;
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -55,7 +52,7 @@ pub async fn run(
     let source = Source {
         cursor: Cursor::new(settings.live_start_segments),
         loader: Some(Loader::new(http.clone(), settings.clone())),
-        http,
+        segments: Arc::new(Segments::new(http, &settings)),
         clock,
         status,
         out,
@@ -76,7 +73,7 @@ pub async fn run(
 
 struct Source {
     settings: Arc<Settings>,
-    http: Arc<Http>,
+    segments: Arc<Segments>,
     clock: Clock,
     status: watch::Sender<Status>,
     out: mpsc::Sender<Event>,
@@ -158,17 +155,13 @@ impl Source {
             return None;
         }
         current.retry_at = None;
-        let (http, limit) = (self.http.clone(), self.settings.max_segment_bytes);
+        let segments = self.segments.clone();
         let (segment, total) = (current.listed.segment.clone(), current.attempts.remaining(now));
         Some(Box::pin(async move {
             if let Some(error) = unsupported(&segment) {
                 return Err(error);
             }
-            let shown = redact::url(&segment.uri);
-            let url = Url::parse(&segment.uri).map_err(|_| Error::Address { playlist: shown.clone() })?;
-            let body = http.get(&url, segment.byte_range, limit, total).await?;
-            check_body(&body.bytes, &shown)?;
-            Ok(body.bytes)
+            segments.fetch(&segment, total).await
         }))
     }
 
@@ -280,9 +273,6 @@ impl Source {
     fn deliver(&mut self, current: Current, data: Bytes, now: Moment) {
         let Listed { segment, discontinuity, .. } = current.listed;
         let extension = extension(&segment.uri);
-        if extension == "ts" && !data.len().is_multiple_of(TS_PACKET) {
-            warn!(media_sequence = segment.sequence, bytes = data.len(), "the segment ends within a packet");
-        }
         let discontinuity = discontinuity || std::mem::take(&mut self.owes_discontinuity);
         let bytes = data.len() as u64;
         current.room.send(Event::Segment(Segment {
@@ -362,16 +352,6 @@ async fn sleep_until(clock: Clock, wake: Option<Moment>) {
     if let Some(wake) = wake {
         clock.sleep_until(wake).await;
     }
-}
-
-/// Servers answer 200 with a page, or with nothing, for a segment that is not there.
-fn check_body(body: &[u8], shown: &str) -> Result<(), Error> {
-    let reason = match body.first() {
-        None => "it is empty",
-        Some(b'<') => "it is a web page",
-        Some(_) => return Ok(()),
-    };
-    Err(Error::NotASegment { url: shown.to_owned(), reason })
 }
 
 /// The extension of the last path component: it becomes part of a file name, so only what is harmless there.
