@@ -192,7 +192,7 @@ impl Loader {
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
         let playlist = parse(&body.bytes, &definitions)
             .map_err(|source| Error::Playlist { url: redact::url(body.url.as_str()), source })?;
-        Ok(Reading::Changed(Box::new(body), playlist))
+        Ok(Reading::Changed(body, playlist))
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) struct Request<'a> {
 }
 
 pub(super) enum Answer {
-    Body(Body),
+    Body(Box<Body>),
     Unchanged,
 }
 
@@ -180,7 +180,7 @@ impl Http {
         let farthest = usize::from(self.farthest.load(Ordering::Relaxed));
         let from = Reach::ALL.get(farthest).copied().unwrap_or(Reach::Public);
         match self.fetch(Request { url, from, range, limit, total, known: None }).await? {
-            Answer::Body(body) => Ok(body),
+            Answer::Body(body) => Ok(*body),
             // Nothing was known, so nothing can be unchanged.
             Answer::Unchanged => Err(Error::Status { url: redact::url(url.as_str()), status: 304 }),
         }
@@ -229,7 +229,7 @@ impl Http {
             let _ = url.set_username("");
             let _ = url.set_password(None);
             let first = first.unwrap_or(Reach::Public);
-            return Ok(Answer::Body(Body { url, bytes, first, reach, validators }));
+            return Ok(Answer::Body(Box::new(Body { url, bytes, first, reach, validators })));
         }
         let url = redact::url(request.url.as_str());
         Err(Error::Unreachable { url, reason: "too many redirects".to_owned() })

@@ -1,15 +1,10 @@
 //! `hls::run` against an origin on loopback that fails in every way that DESIGN section 9 lists.
 
-#[path = "support/hls_origin.rs"]
-mod hls_origin;
-#[path = "support/hls_run.rs"]
-mod hls_run;
-
 use std::time::Duration;
 
+use crate::origin::{Answer, Ask, Log, live_playlist, segment, segment_number, start, window_of};
+use crate::run::{assert_clean, run, settings};
 use hex_literal::hex;
-use hls_origin::{Answer, Ask, Log, live_playlist, segment, segment_number, start, window_of};
-use hls_run::{assert_clean, run, settings};
 use overdub::clock::Clock;
 use overdub::hls::{self, Error, Event, Segment, Settings, Status};
 use tokio::sync::{mpsc, watch};
