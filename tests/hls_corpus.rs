@@ -127,9 +127,9 @@ async fn complete_playlists_of_the_corpus_are_delivered_byte_for_byte_or_refused
     };
     let root = corpus.join("hls");
     let served = root.clone();
-    let app = Router::new().fallback(move |uri: axum::http::Uri| {
+    let app = Router::new().fallback(move |uri: http::Uri| {
         let file = served.join(uri.path().trim_start_matches('/'));
-        async move { tokio::fs::read(file).await.map_err(|_| axum::http::StatusCode::NOT_FOUND) }
+        async move { tokio::fs::read(file).await.map_err(|_| http::StatusCode::NOT_FOUND) }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let base =

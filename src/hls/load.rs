@@ -1,4 +1,4 @@
-//! Reads the playlist of a source: the master where there is one, then the chosen media playlist.
+//! Reads playlists: what is at the source's own address, and a media playlist again and again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,32 +6,51 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::fetch::Http;
+use super::fetch::{Answer, Body, Http, Request, Validators};
 use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, parse};
 use super::{Error, Settings};
+use crate::policy::Reach;
 use crate::redact;
 
 /// A playlist that takes longer, however steadily it drips, is of no use to a live client.
 const MAX_PLAYLIST_TIME: Duration = Duration::from_secs(20);
+
+/// So many times in a row "not modified" is believed. Servers that date playlists to the second, or tag them
+/// by a cache's own key, say it of what has changed.
+const UNCHANGED_BELIEVED: u32 = 3;
 
 /// What the source's own address turned out to be.
 pub(super) enum Opened {
     /// A media playlist: there is nothing to choose.
     Media(Box<Loader>, Media),
     /// A master playlist, and where it was found.
-    Master(Master, Url),
+    Master(Master, Address),
+}
+
+/// Where a playlist came from: what its addresses are relative to, and how near they may lead.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    pub(super) url: Url,
+    pub(super) reach: Reach,
 }
 
 /// Reads the source's own address.
 pub(super) async fn open(http: Arc<Http>, settings: Arc<Settings>) -> Result<Opened, Error> {
-    let mut loader = Loader::new(http, settings.clone(), settings.url.clone(), BTreeMap::new());
-    let (final_url, playlist) = loader.playlist(&settings.url, BTreeMap::new()).await?;
+    let source = Address { url: settings.url.clone(), reach: http.source_reach() };
+    let mut loader = Loader::new(http, settings, source, BTreeMap::new());
+    let (body, playlist) = match loader.read(None).await? {
+        Reading::Changed(body, playlist) => (body, playlist),
+        Reading::Unchanged => return Err(loader.not_asked_for()),
+    };
+    let named_by = loader.http.note_source(body.first);
+    (loader.named_by, loader.led_by) = (named_by, named_by);
     match playlist {
         Playlist::Media(media) => {
-            loader.current = final_url.clone();
-            Ok(Opened::Media(Box::new(loader), absolute(media, &final_url)?))
+            let media = absolute(media, &body.url)?;
+            loader.follow(&body, &media);
+            Ok(Opened::Media(Box::new(loader), media))
         }
-        Playlist::Master(master) => Ok(Opened::Master(master, final_url)),
+        Playlist::Master(master) => Ok(Opened::Master(master, Address { url: body.url, reach: body.reach })),
     }
 }
 
@@ -44,23 +63,61 @@ pub(super) struct Loader {
     listed: Url,
     /// Where redirects led last time: a balanced source is read from one server as long as it lives.
     current: Url,
+    /// How far away who named `listed` is.
+    named_by: Reach,
+    /// The same of `current`: a redirect may have led farther.
+    led_by: Reach,
+    /// How far away the last reading came from: what it names may be no nearer.
+    reach: Reach,
     variables: BTreeMap<String, String>,
+    known: Option<Known>,
+}
+
+/// The last reading, for a server that only says that it still holds.
+#[derive(Clone)]
+struct Known {
+    validators: Validators,
+    media: Media,
+    unchanged: u32,
+}
+
+/// What one request for a playlist brought.
+enum Reading {
+    Unchanged,
+    Changed(Box<Body>, Playlist),
 }
 
 impl Loader {
-    /// `variables` are what the master playlist defined.
+    /// `listed` is the playlist's address, and how far away who named it is; `variables` are what the master
+    /// playlist defined.
     pub(super) fn new(
         http: Arc<Http>,
         settings: Arc<Settings>,
-        listed: Url,
+        listed: Address,
         variables: BTreeMap<String, String>,
     ) -> Self {
-        Self { http, settings, current: listed.clone(), listed, variables }
+        let Address { url, reach } = listed;
+        Self {
+            http,
+            settings,
+            current: url.clone(),
+            listed: url,
+            named_by: reach,
+            led_by: reach,
+            reach,
+            variables,
+            known: None,
+        }
     }
 
     /// The address that was given.
     pub(super) fn listed(&self) -> &Url {
         &self.listed
+    }
+
+    /// How near what the last reading names may be.
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// One reading of the media playlist, its addresses absolute. The loader comes back in either case, with
@@ -70,29 +127,59 @@ impl Loader {
         if result.is_err() {
             // A redirect's target may be the one that died; the address that was given still holds.
             self.current = self.listed.clone();
+            self.led_by = self.named_by;
+            self.known = None;
         }
         (self, result)
     }
 
     async fn load_once(&mut self) -> Result<Media, Error> {
-        let (final_url, playlist) = self.playlist(&self.current, self.variables.clone()).await?;
-        let Playlist::Media(media) = playlist else {
-            return Err(Error::NestedMaster { url: redact::url(final_url.as_str()) });
-        };
-        self.current = final_url.clone();
-        absolute(media, &final_url)
+        let known = self.known.take().filter(|known| known.unchanged < UNCHANGED_BELIEVED);
+        match (self.read(known.as_ref().map(|known| &known.validators)).await?, known) {
+            (Reading::Changed(body, Playlist::Media(media)), _) => {
+                let media = absolute(media, &body.url)?;
+                self.follow(&body, &media);
+                Ok(media)
+            }
+            (Reading::Changed(body, Playlist::Master(_)), _) => {
+                Err(Error::NestedMaster { url: redact::url(body.url.as_str()) })
+            }
+            (Reading::Unchanged, Some(known)) => {
+                let media = known.media.clone();
+                self.known = Some(Known { unchanged: known.unchanged.saturating_add(1), ..known });
+                Ok(media)
+            }
+            (Reading::Unchanged, None) => Err(self.not_asked_for()),
+        }
     }
 
-    async fn playlist(
-        &self,
-        url: &Url,
-        imported: BTreeMap<String, String>,
-    ) -> Result<(Url, Playlist), Error> {
-        let body = self.http.get(url, None, self.settings.max_playlist_bytes, MAX_PLAYLIST_TIME).await?;
+    async fn read(&self, known: Option<&Validators>) -> Result<Reading, Error> {
+        let (url, from) = (&self.current, self.led_by);
+        let (limit, total) = (self.settings.max_playlist_bytes, MAX_PLAYLIST_TIME);
+        let request = Request { url, from, range: None, limit, total, known };
+        let Answer::Body(body) = self.http.fetch(request).await? else { return Ok(Reading::Unchanged) };
+        let imported = self.variables.clone();
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
         let playlist = parse(&body.bytes, &definitions)
             .map_err(|source| Error::Playlist { url: redact::url(body.url.as_str()), source })?;
-        Ok((body.url, playlist))
+        Ok(Reading::Changed(body, playlist))
+    }
+
+    /// Keeps to where `body` came from, and what it said.
+    fn follow(&mut self, body: &Body, media: &Media) {
+        if self.current != body.url {
+            // Whoever redirected us there answers for it.
+            (self.current, self.led_by) = (body.url.clone(), body.reach);
+        }
+        self.reach = body.reach;
+        let validators = body.validators.clone();
+        let known = Known { validators, media: media.clone(), unchanged: 0 };
+        self.known = (known.validators != Validators::default()).then_some(known);
+    }
+
+    /// "Not modified", where nothing was known.
+    fn not_asked_for(&self) -> Error {
+        Error::Status { url: redact::url(self.current.as_str()), status: 304 }
     }
 }
 

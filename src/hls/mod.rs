@@ -6,19 +6,22 @@
 //! - [`cursor`]: which segment next, when to read the playlist again. Pure.
 //! - `join`: the order of two renditions. Pure.
 //! - `retry`, `attempt`: how long to wait before trying again, and how often. Pure.
-//! - `fetch`: one HTTP request, bounded.
-//! - `load`, `work`: requests for playlists and segments.
+//! - `crypt`: whole-segment encryption; `whole`: whether a body is all of a segment. Pure.
+//! - `fetch`: one HTTP request, bounded; `keys`: those for keys; `segment`: one attempt at a segment.
+//! - `load`, `work`: what a source waits for, playlists and segments.
 //! - `presentation`: what a master playlist offers; `reader`: one rendition of it; `source`: the task.
 //!
 //! RFC 8216 and draft-pantos-hls-rfc8216bis. A source that has worked once is never given up: what fails
 //! later is retried, and what is lost is reported as [`Event::Lost`].
 
 mod attempt;
+mod crypt;
 pub mod cursor;
 mod error;
 mod failover;
 mod fetch;
 mod join;
+mod keys;
 mod load;
 mod marks;
 pub mod playlist;
@@ -26,19 +29,23 @@ mod presentation;
 mod reader;
 mod report;
 mod retry;
+mod segment;
 mod settings;
 mod source;
 mod status;
 pub mod variant;
+mod whole;
 mod work;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use crypt::CryptError;
 pub use error::Error;
 pub(crate) use fetch::tls;
-pub use settings::{Settings, Timeouts};
+pub use fetch::{Resolved, Resolver, ResolverAnswer, SystemResolver};
+pub use settings::{Proxy, Settings, Timeouts};
 pub use source::run;
 pub use status::{SourceKind, Status};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::failover::Failover;
-use super::load::Loader;
+use super::load::{Address, Loader};
 use super::playlist::{self, Master, Rendition, Variant};
 use super::variant::{self, Candidate};
 use super::work::Client;
@@ -16,7 +16,7 @@ use crate::redact;
 /// The variants of a master playlist, the best first, and which one is read.
 pub(super) struct Presentation {
     /// Where the master was found: its addresses are relative to it.
-    url: Url,
+    found: Address,
     variables: BTreeMap<String, String>,
     /// Never empty.
     candidates: Vec<Candidate>,
@@ -35,10 +35,11 @@ impl Presentation {
     /// No variant has an address; `known` is left then.
     pub(super) fn new(
         master: &Master,
-        url: Url,
+        found: Address,
         settings: &Settings,
         known: &mut Option<Self>,
     ) -> Result<Self, Error> {
+        let url = &found.url;
         let mut candidates = variant::order(master, &settings.variant);
         candidates.retain(|candidate| url.join(&candidate.variant.uri).is_ok());
         if candidates.is_empty() {
@@ -53,13 +54,13 @@ impl Presentation {
             let index = again.unwrap_or(0);
             moved = candidates.get(index).is_none_or(|candidate| {
                 let addresses = |c: &Candidate, base: &Url| (base.join(&c.variant.uri).ok(), sound(c, base));
-                addresses(candidate, &url) != addresses(&before, &known.url)
+                addresses(candidate, url) != addresses(&before, &known.found.url)
             });
             changed = again.is_none();
             known.failover.renew(candidates.len(), index);
             failover = known.failover;
         }
-        Ok(Self { url, variables: master.variables.clone(), candidates, failover, moved, changed })
+        Ok(Self { found, variables: master.variables.clone(), candidates, failover, moved, changed })
     }
 
     pub(super) fn has_moved(&self) -> bool {
@@ -82,7 +83,7 @@ impl Presentation {
     pub(super) fn loaders(&self, client: &Client) -> Result<(Box<Loader>, Option<Box<Loader>>), Error> {
         let main = self.loader(client, self.failover.current()).ok_or_else(|| self.no_address())?;
         let audio = self.audio().and_then(|audio| audio.uri.as_deref());
-        let audio = audio.map(|uri| self.url.join(uri).map_err(|_| self.no_address())).transpose()?;
+        let audio = audio.map(|uri| self.found.url.join(uri).map_err(|_| self.no_address())).transpose()?;
         Ok((Box::new(main), audio.map(|url| Box::new(self.loader_of(client, url)))))
     }
 
@@ -120,7 +121,7 @@ impl Presentation {
     }
 
     fn address(&self, index: usize) -> Option<Url> {
-        self.url.join(&self.candidates.get(index)?.variant.uri).ok()
+        self.found.url.join(&self.candidates.get(index)?.variant.uri).ok()
     }
 
     fn loader(&self, client: &Client, index: usize) -> Option<Loader> {
@@ -128,11 +129,12 @@ impl Presentation {
     }
 
     fn loader_of(&self, client: &Client, url: Url) -> Loader {
-        Loader::new(client.http.clone(), client.settings.clone(), url, self.variables.clone())
+        let listed = Address { url, reach: self.found.reach };
+        Loader::new(client.http.clone(), client.settings.clone(), listed, self.variables.clone())
     }
 
     fn no_address(&self) -> Error {
-        Error::Address { playlist: redact::url(self.url.as_str()) }
+        Error::Address { playlist: redact::url(self.found.url.as_str()) }
     }
 }
 

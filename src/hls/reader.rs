@@ -17,6 +17,7 @@ use super::playlist::{Media, merge};
 use super::work::{Client, Done, Fetched, Work};
 use super::{Error, Event, Segment};
 use crate::media::{Moment, Rendition};
+use crate::policy::Reach;
 use crate::redact;
 
 /// Segments on their way at once, or waiting for one before them: a source that is behind catches up, and
@@ -25,9 +26,6 @@ const MAX_AHEAD: usize = 4;
 
 /// Bytes that may wait for their turn: two segments of the largest usual size, 10 s at 50 Mbit/s each.
 const MAX_WAITING_BYTES: usize = 128 << 20;
-
-/// The size of a TS packet (ISO/IEC 13818-1 2.4.3.2).
-const TS_PACKET: usize = 188;
 
 /// One playlist and what is on its way of it.
 pub(super) struct Reader {
@@ -38,6 +36,8 @@ pub(super) struct Reader {
     loader: Option<Box<Loader>>,
     /// The reading that is under way is of a playlist that was left.
     abandoned: Option<Box<Loader>>,
+    /// How far away the playlist has been: what it lists may be no nearer.
+    reach: Reach,
     reload_began: Moment,
     last: Option<Media>,
     slots: VecDeque<Slot>,
@@ -78,6 +78,7 @@ impl Reader {
         Self {
             rendition,
             listed: loader.listed().clone(),
+            reach: loader.reach(),
             cursor,
             loader: Some(loader),
             abandoned: None,
@@ -114,6 +115,8 @@ impl Reader {
         self.cursor.switch(place, now);
         self.failed_attempts = 0;
         self.last = None;
+        // Nothing is left of what the other one listed.
+        self.reach = loader.reach();
         self.renew(loader);
     }
 
@@ -146,7 +149,7 @@ impl Reader {
                 continue;
             }
             let (listed, attempts) = (listed.clone(), *attempts);
-            let fetch = client.clone().fetch(listed.segment.clone(), attempts.remaining(now));
+            let fetch = client.clone().fetch(listed.segment.clone(), self.reach, attempts.remaining(now));
             let (rendition, id) = (self.rendition, slot.id);
             slot.state = State::Asked { listed, attempts };
             work.push(Box::pin(async move { Done::Segment { rendition, id, result: fetch.await } }));
@@ -199,6 +202,9 @@ impl Reader {
     pub(super) fn returned(&mut self, loader: Box<Loader>) -> bool {
         let other = self.abandoned.take();
         let counts = other.is_none();
+        if counts {
+            self.reach = self.reach.max(loader.reach());
+        }
         self.loader = Some(other.unwrap_or(loader));
         counts
     }
@@ -318,10 +324,6 @@ impl Reader {
             State::Ready { listed, fetched, at, took } => {
                 let Listed { segment, discontinuity, .. } = listed;
                 let extension = extension(&segment.uri);
-                if extension == "ts" && !fetched.data.len().is_multiple_of(TS_PACKET) {
-                    let bytes = fetched.data.len();
-                    warn!(media_sequence = segment.sequence, bytes, "the segment ends within a packet");
-                }
                 let discontinuity = discontinuity || std::mem::take(&mut self.owes_discontinuity);
                 if discontinuity {
                     info!(?rendition, media_sequence = segment.sequence, "a new period begins");

@@ -13,6 +13,7 @@ mod ingest;
 mod output;
 #[cfg(test)]
 mod path;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -315,10 +316,7 @@ impl Stream {
         events: mpsc::Sender<hls::Event>,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<(), String>> + use<> {
-        let settings = hls::Settings {
-            live_start_segments: self.settings.live_start_segments,
-            ..hls::Settings::new(self.settings.source_url.as_url().clone())
-        };
+        let settings = source::settings(&self.settings);
         let (clock, persistent) = (self.shared.clock, self.shared.persistent);
         let (board, status, first) = (Arc::clone(&self.board), self.hls_status.clone(), self.first.segment);
         async move {

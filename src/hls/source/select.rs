@@ -12,9 +12,9 @@ use crate::hls::reader::Reader;
 use crate::hls::{Error, Event, variant};
 use crate::media::{Moment, Rendition};
 
-/// A media playlist of a master that refuses so often in a row has probably lost its token: the master is
-/// read again for a new address.
-const REFUSALS_BEFORE_MASTER: u32 = 3;
+/// A media playlist that is refused has probably lost its token or its session: the master is read at once for
+/// a new address. So many refusals in a row while the master has none to offer are of the variant itself.
+const REFUSALS_BEFORE_FAILOVER: u32 = 3;
 
 impl Source {
     pub(super) fn handle_opened(&mut self, result: Result<Opened, Error>, now: Moment) -> Result<(), Error> {
@@ -28,13 +28,13 @@ impl Source {
                 self.main = Some(main);
                 self.handle_playlist(Rendition::Main, Ok(media), now)
             }
-            Ok(Opened::Master(master, url)) => {
+            Ok(Opened::Master(master, found)) => {
                 let settings = &self.client.settings;
-                let presentation = match Presentation::new(&master, url, settings, &mut self.presentation) {
+                let presentation = match Presentation::new(&master, found, settings, &mut self.presentation) {
                     Ok(presentation) => presentation,
                     Err(error) if again => {
                         self.failed(&error);
-                        self.fail_over(now);
+                        self.no_new_address(now);
                         return Ok(());
                     }
                     Err(error) => return Err(error),
@@ -43,20 +43,20 @@ impl Source {
                 self.presentation = Some(presentation);
                 if again && !moved {
                     // The same address again: it is not its token that it has lost.
-                    self.fail_over(now);
+                    self.no_new_address(now);
                     return Ok(());
                 }
                 self.select(now)
             }
             // What was a master playlist and is none now: its variants stay what they were.
             Ok(Opened::Media(..)) => {
-                self.fail_over(now);
+                self.no_new_address(now);
                 Ok(())
             }
             Err(error) if again => {
                 self.failed(&error);
                 warn!(%error, "the master playlist could not be read again");
-                self.fail_over(now);
+                self.no_new_address(now);
                 Ok(())
             }
             Err(error) => {
@@ -123,14 +123,24 @@ impl Source {
             return;
         }
         let reader = match rendition {
-            Rendition::Main => self.main.as_mut(),
-            Rendition::Audio => self.audio.as_mut(),
+            Rendition::Main => self.main.as_ref(),
+            Rendition::Audio => self.audio.as_ref(),
         };
         let Some(reader) = reader else { return };
-        if reader.refusals >= REFUSALS_BEFORE_MASTER {
-            reader.refusals = 0;
+        let lost = reader.refusals > 0 || reader.cursor.failures() >= FAILURES;
+        let replaced = rendition == Rendition::Main && reader.trouble() >= FAILURES && self.fail_over(now);
+        if lost && !replaced {
             self.opening = Opening::Due(now);
-        } else if rendition == Rendition::Main && reader.trouble() >= FAILURES {
+        }
+    }
+
+    /// The master was read again for nothing: the addresses are what they were.
+    fn no_new_address(&mut self, now: Moment) {
+        let readers = || [&self.main, &self.audio].into_iter().flatten();
+        if readers().any(|reader| reader.refusals >= REFUSALS_BEFORE_FAILOVER) {
+            for reader in [&mut self.main, &mut self.audio].into_iter().flatten() {
+                reader.refusals = 0;
+            }
             self.fail_over(now);
         }
     }

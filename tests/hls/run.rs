@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::hls_origin::segment;
+use crate::origin::segment;
 
 /// Short waits: the tests' target duration is 1 s.
 pub(crate) fn settings(url: Url) -> Settings {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::hls_origin::{Answer, live_playlist, segment, segment_number, start, window_of};
-use crate::hls_run::{assert_clean, run, settings};
+use crate::origin::{Answer, live_playlist, segment, segment_number, start, window_of};
+use crate::run::{assert_clean, run, settings};
 use overdub::hls::{Event, Rendition, Segment};
 
 const MASTER: &str = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"fr\",LANGUAGE=\"fr\",URI=\"/fr/a.m3u8\"\n\
@@ -11,7 +11,7 @@ const MASTER: &str = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"fr\
     #EXT-X-STREAM-INF:BANDWIDTH=100,AUDIO=\"a\"\n/video/v.m3u8\n";
 
 /// The events of a run until `enough`, or its end.
-async fn events(run: &mut crate::hls_run::Run, enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
+async fn events(run: &mut crate::run::Run, enough: impl Fn(&[Event]) -> bool) -> Vec<Event> {
     let mut got = Vec::new();
     while !enough(&got) {
         let event = tokio::time::timeout(Duration::from_secs(20), run.events.recv()).await;
