@@ -412,3 +412,30 @@ async fn an_expired_session_makes_the_master_be_read_at_once() {
     assert_eq!(refusals, asked(&log, "/live.m3u8") as u64 - 1);
     assert!(Duration::from_secs(2 * refusals) <= Duration::from_secs(8));
 }
+
+#[tokio::test]
+async fn an_initialization_section_is_decrypted_once_and_its_range_alone() {
+    let init = encrypted(&[7; 16], 9, b"the initialization section");
+    let length = init.len();
+    let file = Bytes::from([&b"before"[..], &init, b"after"].concat());
+    let (url, log) = start(move |ask| match (ask.path.as_str(), segment_number(&ask.path)) {
+        ("/key", _) => Answer::Body(vec![7; 16].into()),
+        ("/init.mp4", _) => Answer::Body(file.clone()),
+        // Without a vector of its own a segment takes its number (RFC 8216 5.2), the map never changes.
+        (_, Some(number)) => Answer::Body(encrypted(&[7; 16], number.into(), &segment(number))),
+        _ => tagged(5, |number| match number {
+            40 => format!(
+                "#EXT-X-KEY:METHOD=AES-128,URI=\"key\",IV=0x9\n\
+                 #EXT-X-MAP:URI=\"init.mp4\",BYTERANGE=\"{length}@6\"\n\
+                 #EXT-X-KEY:METHOD=AES-128,URI=\"key\"\n"
+            ),
+            _ => String::new(),
+        }),
+    })
+    .await;
+    let got = all(settings(url)).await;
+    assert_eq!(sequences(&got), Vec::from_iter(40..45), "{:?}", got.lost);
+    assert_clean(&got, &[]);
+    assert!(got.segments.iter().all(|s| s.init.as_deref() == Some(b"the initialization section")));
+    assert_eq!((asked(&log, "/key"), asked(&log, "/init.mp4")), (1, 1));
+}
