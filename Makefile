@@ -7,14 +7,14 @@ TEST_THREADS ?= 8
 TEST_LIMIT ?= 30m
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke
+.PHONY: demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
 
 ## Builds and runs everything embedded; prints the addresses of the preview and of the status.
 demo:
 	$(CARGO) run --bin overdub -- demo
 
 ## Everything that CI checks; installs what it needs first.
-test: setup fmt-check lint purity tests doc deny
+test: setup fmt-check lint purity tests fuzz-crates doc deny
 
 ## The Debian packages that the tests use, when they are missing.
 setup:
@@ -58,3 +58,12 @@ deny:
 ## Every fuzz target for a few seconds.
 fuzz-smoke:
 	./scripts/fuzz-smoke.sh
+
+## Those of the three crates, without building the service once more.
+fuzz-crates: setup
+	FEATURES=--no-default-features timeout --kill-after=10s $(TEST_LIMIT) ./scripts/fuzz-smoke.sh
+
+## CPU time and peak memory of demux and remux beside FFmpeg's, alternately in one run.
+compare:
+	$(CARGO) build --release --bin overdub
+	./scripts/compare-ffmpeg.py $(COMPARE)

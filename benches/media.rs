@@ -9,7 +9,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use overdub::demo::clip;
-use overdub::demux::SegmentDemuxer;
+use overdub::demux::{Demuxer, Input};
 use overdub::media::{AudioTrack, Flicks, Moment, Origin, VideoTrack, mp4};
 use overdub_fmp4 as fmp4;
 use overdub_ts as ts;
@@ -119,8 +119,8 @@ fn whole_batch(bencher: Bencher<'_, '_>) {
 }
 
 fn tracks(input: &Bytes) -> (VideoTrack, AudioTrack) {
-    let mut demuxer = SegmentDemuxer::new();
-    let pieces: Vec<_> = demuxer.demux(input.clone(), false, &origin());
+    let mut demuxer = Demuxer::new();
+    let pieces: Vec<_> = demuxer.handle_segment(&Input::main(input.clone(), false), &origin());
     let mut tracks = pieces.into_iter().filter_map(|piece| piece.video.zip(piece.audio));
     let ((video, mut samples), (audio, frames)) = tracks.next().expect("both tracks");
     let mut frames: Vec<_> = frames.into_iter().map(|frame| frame.data).collect();

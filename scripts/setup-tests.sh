@@ -2,7 +2,7 @@
 # Installs what the tests need and the machine lacks. Does nothing, and quickly, when all is there.
 #
 #   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium (the browser),
-#                     Python with venv
+#                     Python with venv, build-essential (libFuzzer is C++)
 #
 # npm and Python packages (socket.io, python-socketio) are installed by the tests that use them, pinned, below
 # tests/processors/node and target/tmp.
@@ -20,7 +20,8 @@ PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx)
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
 command -v chromium >/dev/null || packages+=(chromium)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
-command -v cc >/dev/null || packages+=(build-essential)
+# The C++ compiler is for libFuzzer.
+command -v cc >/dev/null && command -v c++ >/dev/null || packages+=(build-essential)
 if [ "${#packages[@]}" -gt 0 ]; then
   if ! command -v apt-get >/dev/null; then
     echo "setup: missing ${packages[*]}, and this is no Debian: install them by hand" >&2

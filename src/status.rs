@@ -165,6 +165,9 @@ pub struct Remuxer {
     /// Damaged access units and packets that were dropped.
     pub dropped: u64,
     pub configuration_changes: u64,
+    /// SCTE 35 sections, timed ID3 tags and event messages of the source.
+    pub cues: u64,
+    pub last_cue: Option<String>,
     pub last_error: Option<String>,
 }
 

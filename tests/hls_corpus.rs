@@ -163,7 +163,7 @@ async fn complete_playlists_of_the_corpus_are_delivered_byte_for_byte_in_the_cle
                 delivered += 1;
             }
             Err(error @ (hls::Error::Unsupported { .. } | hls::Error::Crypt { .. })) => {
-                println!("refused: {error}")
+                println!("refused: {error}");
             }
             Err(error) => panic!("{name}: {error}"),
         }

@@ -34,7 +34,8 @@ impl<R: Read> Chunks<R> {
     /// So many bytes, fewer only where the input ends. What is allocated grows with what is read.
     fn take(&mut self, len: u64) -> std::io::Result<Bytes> {
         let mut data = self.free();
-        data.reserve(usize::try_from(len.min(RESERVED)).unwrap_or(0));
+        // One more than is read: of a `Vec` that is full, `Bytes` forgets how much it could take.
+        data.reserve(usize::try_from(len.min(RESERVED)).unwrap_or(0) + 1);
         self.input.by_ref().take(len).read_to_end(&mut data)?;
         let data = Bytes::from(data);
         if self.handed_out.len() == REMEMBERED {
@@ -48,11 +49,13 @@ impl<R: Read> Chunks<R> {
     fn free(&mut self) -> Vec<u8> {
         let unused = self.handed_out.iter().position(Bytes::is_unique);
         let Some(mut data) = unused.and_then(|index| self.handed_out.remove(index)) else {
-            return Vec::with_capacity(CHUNK as usize);
+            return Vec::new();
         };
-        // Emptied first, so that nothing is moved on the way.
+        // Made short first, so that nothing is moved on the way; an empty `Bytes` lets go of its memory.
+        data.truncate(1);
+        let mut data = Vec::from(data);
         data.clear();
-        data.into()
+        data
     }
 }
 

@@ -1,9 +1,26 @@
 //! Segment bytes to samples on exact time, cut where a period ends.
 //!
-//! Pure: [`SegmentDemuxer`] takes segments and yields pieces.
+//! Pure: [`Demuxer`] takes segments and yields pieces. What a segment is, its content says: MPEG-TS, fragmented
+//! MP4 or packed audio (RFC 8216 section 3), each segment for itself. A separate audio rendition is a second
+//! sequence of segments; its frames join the pictures by their times.
 
+mod cmaf;
+mod demuxer;
+mod error;
+mod id3;
+mod join;
 mod mpegts;
+mod nal;
+mod packed;
 mod periods;
+mod segment;
+mod sniff;
+mod splice;
+#[cfg(test)]
+mod tests;
 
-pub use mpegts::{Damage, SegmentDemuxer, audio_params, video_params};
+pub use demuxer::Demuxer;
+pub use error::{Damage, SegmentError};
+pub use mpegts::{audio_params, video_params};
 pub use periods::{Periods, StampedPicture};
+pub use segment::Input;

@@ -1,109 +1,103 @@
-//! MPEG-TS segments through the `ts` crate into pieces. Pure.
+//! MPEG-TS segments (RFC 8216 3.2) through the `ts` crate. Pure.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use overdub_ts as ts;
 
-use super::{Periods, StampedPicture};
-use crate::media::{AudioCodec, AudioParams, Flicks, Origin, Piece, StampedFrame, VideoCodec, VideoParams};
+use super::segment::{Sink, Wanted};
+use super::{StampedPicture, splice};
+use crate::media::{AudioCodec, AudioParams, Cue, CueKind, Flicks, StampedFrame, VideoCodec, VideoParams};
 
-/// What was broken in the segments so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Damage {
-    /// Damage events of the transport stream.
-    pub events: u64,
-    /// Access units and frames left out because of it.
-    pub dropped: u64,
-    /// The last event, as a person should read it.
-    pub last: Option<String>,
-}
-
-/// Demuxes consecutive segments of one source. Of a segment's streams the first video and the first audio
-/// that Overdub carries are taken, of the program that the demuxer selects.
+/// Reads consecutive segments. Of a segment's streams the first video and the first audio that Overdub carries
+/// are taken, of the program that the demuxer selects.
 #[derive(Debug, Default)]
-pub struct SegmentDemuxer {
+pub(super) struct Mpegts {
     demuxer: ts::Demuxer,
-    periods: Periods,
     video: Option<u16>,
     audio: Option<u16>,
-    damage: Damage,
+    /// PIDs with timed metadata.
+    id3: Vec<u16>,
 }
 
-impl SegmentDemuxer {
-    pub fn new() -> Self {
-        Self::default()
+impl Mpegts {
+    /// Nothing of what came before reaches into the next segment: what was waiting for its end in the last one
+    /// was cut off there.
+    pub(super) fn restart(&mut self) {
+        *self = Self::default();
     }
 
-    /// The pieces of the next segment. With `discontinuity` nothing of what came before reaches into it.
-    pub fn demux(&mut self, data: Bytes, discontinuity: bool, origin: &Origin) -> Vec<Piece> {
-        if discontinuity {
-            // What was waiting for its end in the last segment was cut off there.
-            self.demuxer = ts::Demuxer::new();
-            self.video = None;
-            self.audio = None;
-        }
-        self.periods.begin(discontinuity);
+    /// Segments are missing before the next one: what waits for its end will not get it.
+    pub(super) fn hole(&mut self, wanted: Wanted, sink: &mut Sink<'_>) {
+        self.demuxer.finish();
+        self.drain(wanted, sink);
+    }
+
+    pub(super) fn demux(&mut self, data: Bytes, wanted: Wanted, sink: &mut Sink<'_>) {
         self.demuxer.push(data);
-        self.drain();
+        self.drain(wanted, sink);
         self.demuxer.end_segment();
-        self.drain();
-        self.periods.end(origin)
+        self.drain(wanted, sink);
     }
 
-    pub fn damage(&self) -> &Damage {
-        &self.damage
-    }
-
-    fn drain(&mut self) {
+    fn drain(&mut self, wanted: Wanted, sink: &mut Sink<'_>) {
         while let Some(event) = self.demuxer.next_event() {
             match event {
-                ts::Event::Program(program) if program.selected => self.select(&program),
+                ts::Event::Program(program) if program.selected => self.select(&program, wanted),
                 ts::Event::Params { pid, params: ts::Params::Video(params) } if self.video == Some(pid) => {
                     if let Some(params) = video_params(&params) {
-                        self.periods.video_params(Arc::new(params));
+                        sink.periods.video_params(Arc::new(params));
                     }
                 }
                 ts::Event::Params { pid, params: ts::Params::Audio(params) } if self.audio == Some(pid) => {
                     if let Some(params) = audio_params(&params) {
-                        self.periods.audio_params(Arc::new(params));
+                        sink.periods.audio_params(Arc::new(params));
                     }
                 }
-                ts::Event::Sample(sample) => self.sample(sample),
-                ts::Event::Damage(damage) => {
-                    self.damage.events += 1;
-                    self.damage.last = Some(damage.to_string());
+                ts::Event::Sample(sample) => self.sample(sample, sink),
+                ts::Event::Section { near, data, .. } => {
+                    if let Some(splice) = splice::parse(&data, near) {
+                        let splice::Splice { kind, time, duration } = splice;
+                        sink.cue(Cue { segment: sink.segment, time, duration, kind, data });
+                    }
                 }
+                ts::Event::Damage(damage) => sink.damage.event(&damage),
                 _ => {}
             }
         }
     }
 
-    fn sample(&mut self, sample: ts::Sample) {
+    fn sample(&mut self, sample: ts::Sample, sink: &mut Sink<'_>) {
         let ours = self.video == Some(sample.pid) || self.audio == Some(sample.pid);
         if ours && sample.damaged {
-            self.damage.dropped += 1;
+            sink.damage.dropped += 1;
         } else if self.video == Some(sample.pid) {
-            self.periods.picture(StampedPicture {
+            sink.periods.picture(StampedPicture {
                 dts: flicks(sample.dts),
                 pts: flicks(sample.pts),
                 random_access: sample.random_access,
                 data: sample.data,
             });
         } else if self.audio == Some(sample.pid) {
-            self.periods.frame(StampedFrame { pts: flicks(sample.pts), data: sample.data });
+            sink.periods.frame(StampedFrame { pts: flicks(sample.pts), data: sample.data });
+        } else if self.id3.contains(&sample.pid) && !sample.damaged {
+            let time = Some(flicks(sample.pts));
+            let (kind, segment) = (CueKind::Id3, sink.segment);
+            sink.cue(Cue { segment, time, duration: None, kind, data: sample.data });
         }
     }
 
     /// Keeps the streams that it has as long as the program lists them.
-    fn select(&mut self, program: &ts::Program) {
+    fn select(&mut self, program: &ts::Program, wanted: Wanted) {
         let first = |wanted: fn(ts::Codec) -> bool, current: Option<u16>| {
             let mut matching = program.streams.iter().filter(|stream| stream.codec.is_some_and(wanted));
             let kept = matching.clone().find(|stream| Some(stream.pid) == current);
             kept.or_else(|| matching.next()).map(|stream| stream.pid)
         };
-        self.video = first(|codec| video_codec(codec).is_some(), self.video);
-        self.audio = first(|codec| audio_codec(codec).is_some(), self.audio);
+        self.video = first(|codec| video_codec(codec).is_some(), self.video).filter(|_| wanted.video);
+        self.audio = first(|codec| audio_codec(codec).is_some(), self.audio).filter(|_| wanted.audio);
+        let id3 = program.streams.iter().filter(|stream| stream.codec == Some(ts::Codec::TimedId3));
+        self.id3 = id3.map(|stream| stream.pid).collect();
     }
 }
 

@@ -49,9 +49,7 @@ pub use settings::{Proxy, Settings, Timeouts};
 pub use source::run;
 pub use status::{SourceKind, Status};
 
-pub use crate::media::Rendition;
-
-use crate::media::Moment;
+use crate::media::{Moment, Rendition};
 
 /// What a source yields, in the order of the stream.
 #[derive(Clone, Debug)]

@@ -4,7 +4,9 @@
 
 pub mod asc;
 mod batch;
+mod cue;
 mod frame;
+mod frame_len;
 pub mod mp4;
 mod packet;
 mod params;
@@ -15,6 +17,7 @@ mod stream_id;
 mod time;
 
 pub use batch::Batch;
+pub use cue::{Cue, CueKind};
 pub use frame::{AudioTrack, VideoSample, VideoTrack};
 pub use packet::{Packet, PacketKind};
 pub use params::{AudioCodec, AudioParams, VideoCodec, VideoParams};

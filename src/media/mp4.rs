@@ -6,7 +6,10 @@
 use bytes::Bytes;
 use overdub_fmp4::{Chunks, Codec, Fragment, Sample, TrackConfig, TrackRun, WriteError, init_segment};
 
-use super::{AudioCodec, AudioParams, AudioTrack, Flicks, VideoCodec, VideoParams, VideoSample, VideoTrack};
+use super::{
+    AudioCodec, AudioParams, AudioTrack, Flicks, VideoCodec, VideoParams, VideoSample, VideoTrack, asc,
+    frame_len,
+};
 
 /// Track numbers in every file that Overdub writes.
 pub const VIDEO_TRACK: u32 = 1;
@@ -43,6 +46,41 @@ pub fn audio_config(params: &AudioParams) -> TrackConfig {
         AudioCodec::Opus => Codec::Opus { dops: config, channels },
     };
     TrackConfig { id: AUDIO_TRACK, timescale: sample_rate, codec, language: None, edit: None }
+}
+
+/// The parameters of an audio track that was read, of which `first` is the first frame: what its sample entry
+/// leaves open (the length of a frame) the frame tells. `None` where the codec is not carried, or its
+/// configuration cannot be understood.
+pub fn audio_params(codec: &Codec, first: &[u8]) -> Option<AudioParams> {
+    let of = |codec, config: &Bytes, sample_rate, channels, codec_string: &str| {
+        let frame_len = frame_len::of(codec, first)?;
+        let (config, codec_string) = (config.clone(), codec_string.to_owned());
+        Some(AudioParams { codec, config, sample_rate, channels, frame_len, codec_string })
+    };
+    match codec {
+        Codec::Aac { asc: config, channels, .. } => {
+            let aac = asc::parse(config)?;
+            Some(AudioParams {
+                codec: AudioCodec::Aac,
+                config: config.clone(),
+                sample_rate: aac.sample_rate,
+                channels: aac.channels.unwrap_or(*channels),
+                frame_len: aac.frame_len,
+                codec_string: aac.codec_string,
+            })
+        }
+        Codec::MpegAudio { sample_rate, channels } => {
+            of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, "mp4a.6B")
+        }
+        Codec::Ac3 { dac3, sample_rate, channels } => {
+            of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3")
+        }
+        Codec::Eac3 { dec3, sample_rate, channels } => {
+            of(AudioCodec::Eac3, dec3, *sample_rate, *channels, "ec-3")
+        }
+        Codec::Opus { dops, channels } => of(AudioCodec::Opus, dops, 48_000, *channels, "opus"),
+        _ => None,
+    }
 }
 
 /// The init segment for tracks with these parameters.

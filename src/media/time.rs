@@ -32,8 +32,17 @@ impl Flicks {
 
     /// From a number of audio samples at `rate` Hz; exact for every rate that divides 705,600,000.
     pub fn from_samples(samples: i64, rate: u32) -> Self {
-        let flicks = i128::from(samples) * i128::from(Self::PER_SECOND) / i128::from(rate.max(1));
-        Self(i64::try_from(flicks).unwrap_or(i64::MAX))
+        Self::from_units(samples, rate)
+    }
+
+    /// From a time in a file's own timescale of `per_second` units: exact where that divides 705,600,000, else
+    /// to the nearest flick (halves up), which is far below what any output can say. Computed of the whole
+    /// time, so that nothing adds up; saturates beyond 414 years.
+    pub fn from_units(units: i64, per_second: u32) -> Self {
+        let per_second = i128::from(per_second.max(1));
+        let flicks =
+            (i128::from(units) * i128::from(Self::PER_SECOND) + per_second / 2).div_euclid(per_second);
+        Self(i64::try_from(flicks).unwrap_or(if flicks < 0 { i64::MIN } else { i64::MAX }))
     }
 
     /// From whole milliseconds.
@@ -205,6 +214,24 @@ mod tests {
             let ms = Flicks::from_samples(k * 1024, 44_100).to_millis() as f64;
             assert!((exact - ms).abs() <= 0.5 + 1e-6, "{k}: {exact} {ms}");
         }
+    }
+
+    #[test]
+    fn times_of_any_timescale_are_within_half_a_flick_however_large() {
+        // A live packager's tfdt: seconds since 1970 in 10 MHz, beyond 53 bits.
+        let since_1970 = 17_000_000_000_333_667_i64;
+        assert_eq!(Flicks::from_units(since_1970, 10_000_000).to_ticks(), 153_000_000_003_003);
+        assert_eq!(Flicks::from_units(1_024, 15_360), Flicks::new(47_040_000));
+        assert_eq!(Flicks::from_units(-1, 30_000), Flicks::new(-23_520));
+        for units in [i64::MIN, -7, 0, 1, 333_333, i64::MAX / 3] {
+            let exact = i128::from(units) * 705_600_000;
+            let got = i128::from(Flicks::from_units(units, 12_288).get()) * 12_288;
+            let saturated = exact.abs() > i128::from(i64::MAX) * 12_288;
+            assert!(saturated || (exact - got).abs() * 2 <= 12_288, "{units}");
+        }
+        assert_eq!(Flicks::from_units(i64::MAX, 1).get(), i64::MAX);
+        assert_eq!(Flicks::from_units(i64::MIN, 1).get(), i64::MIN);
+        assert_eq!(Flicks::from_units(5, 0), Flicks::from_units(5, 1));
     }
 
     #[test]

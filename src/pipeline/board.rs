@@ -10,7 +10,7 @@ use crate::batch::GridStats;
 use crate::clock::{Clock, wall_clock};
 use crate::config::StreamSettings;
 use crate::demux::Damage;
-use crate::media::{Batch, Flicks, Moment, Piece};
+use crate::media::{Batch, Cue, Flicks, Moment, Piece};
 use crate::remux::FitReport;
 use crate::roundtrip::Outcome as RoundtripOutcome;
 use crate::status::{
@@ -110,6 +110,13 @@ impl Board {
             tracing::warn!(segment, events = damage.events, last = damage.last, "damage in the source");
             remuxer.last_error.clone_from(&damage.last);
         }
+    }
+
+    pub(super) fn cue(&self, cue: &Cue) {
+        let mut kept = self.kept();
+        let remuxer = &mut kept.status.modules.remuxer;
+        remuxer.cues += 1;
+        remuxer.last_cue = Some(cue.kind.to_string());
     }
 
     pub(super) fn captured(&self, batch: &Batch) {

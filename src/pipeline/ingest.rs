@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, watch};
 use super::board::Board;
 use crate::batch::Batcher;
 use crate::clock::Clock;
-use crate::demux::SegmentDemuxer;
+use crate::demux::{Demuxer, Input};
 use crate::hls;
-use crate::media::{Batch, Flicks, Moment, Origin, mp4};
+use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition, mp4};
 use crate::playout::Playout;
 use crate::roundtrip;
 use crate::status::BatchState;
@@ -19,6 +19,10 @@ use crate::storage::{Artifact, Numbers, Writer};
 
 /// The deadline of an answer lies this long before the playout of its batch (DESIGN section 4).
 const ANSWER_MARGIN: Duration = Duration::from_millis(500);
+
+/// Pictures that wait for the sound of another playlist, or sound for pictures, go on without when no segment of
+/// either came for so long: more than two of the longest usual target duration.
+const SOURCE_QUIET: Duration = Duration::from_secs(20);
 
 /// A batch with what the round trip was told of it.
 #[derive(Debug)]
@@ -28,12 +32,22 @@ pub(super) struct Captured {
     pub requested: bool,
 }
 
+/// The initialization sections written last.
+#[derive(Debug, Default)]
+pub(super) struct Inits {
+    main: Option<Bytes>,
+    audio: Option<Bytes>,
+}
+
 /// The task of a stream that owns the demuxer and the batcher.
 pub(super) struct Ingest {
     pub clock: Clock,
     pub processing_budget: Duration,
-    pub demuxer: SegmentDemuxer,
+    pub demuxer: Demuxer,
     pub batcher: Batcher,
+    /// Of the segment after the last one that came.
+    pub next_segment: u64,
+    pub inits: Inits,
     pub writer: Writer,
     pub board: Arc<Board>,
     pub playout: watch::Sender<Option<Playout>>,
@@ -47,8 +61,17 @@ impl Ingest {
         loop {
             let playout = *self.playout.borrow();
             let timeout = self.batcher.poll_timeout(playout);
+            // Counted from here on, so that waiting for the batches' receiver is not taken for a quiet source.
+            let quiet = self.clock.now() + SOURCE_QUIET;
             let event = tokio::select! {
+                biased;
                 event = events.recv() => event,
+                () = self.clock.sleep_until(quiet), if self.demuxer.is_waiting() => {
+                    tracing::warn!("one rendition of the source is quiet: the other goes on without it");
+                    let pieces = self.demuxer.release();
+                    self.pieces(pieces).await;
+                    continue;
+                }
                 () = self.clock.sleep_until(timeout.unwrap_or_default()), if timeout.is_some() => {
                     if let Some(batch) = self.batcher.poll_close(self.clock.now(), playout) {
                         self.send(batch).await;
@@ -59,37 +82,74 @@ impl Ingest {
             match event {
                 Some(hls::Event::TargetDuration(target)) => self.batcher.set_target_duration(target),
                 Some(hls::Event::Segment(segment)) => self.segment(segment).await,
-                Some(hls::Event::Renditions { .. }) => {}
+                Some(hls::Event::Renditions { separate_audio }) => {
+                    let pieces = self.demuxer.set_separate_audio(separate_audio);
+                    self.pieces(pieces).await;
+                }
                 Some(hls::Event::Lost { rendition, media_sequence, duration, reason }) => {
                     tracing::warn!(?rendition, media_sequence, ?duration, reason, "segment lost");
+                    self.demuxer.handle_lost(rendition);
                 }
                 Some(hls::Event::Ended) | None => break,
             }
         }
+        let pieces = self.demuxer.flush();
+        self.pieces(pieces).await;
         if let Some(batch) = self.batcher.flush() {
             self.send(batch).await;
         }
     }
 
     async fn segment(&mut self, segment: hls::Segment) {
-        self.writer.segment(segment.number, &segment.extension, segment.data.clone());
+        self.keep(&segment);
         let origin = Origin {
             segment: segment.number,
             captured_at: segment.captured_at,
             program_date_time: segment.program_date_time,
         };
-        let pieces = self.demuxer.demux(segment.data, segment.discontinuity, &origin);
-        if pieces.is_empty() {
-            tracing::warn!(segment = segment.number, url = segment.url, "no samples in the segment");
+        let input = Input {
+            rendition: segment.rendition,
+            init: segment.init,
+            data: segment.data,
+            discontinuity: segment.discontinuity,
+            discontinuity_sequence: segment.discontinuity_sequence,
+        };
+        let refused = self.demuxer.damage().refused;
+        let pieces = self.demuxer.handle_segment(&input, &origin);
+        for cue in self.demuxer.take_cues() {
+            tracing::info!(segment = cue.segment, time = ?cue.time, kind = %cue.kind, "cue");
+            self.board.cue(&cue);
         }
-        let mut closed = Vec::new();
+        if self.demuxer.damage().refused > refused {
+            let reason = self.demuxer.damage().last_refusal.as_ref().map(ToString::to_string);
+            tracing::warn!(segment = segment.number, url = segment.url, reason, "no samples in the segment");
+        }
+        self.pieces(pieces).await;
+        self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
+    }
+
+    /// Hands the segment to the writer as it came. Renditions share one sequence of numbers.
+    fn keep(&mut self, segment: &hls::Segment) {
+        self.next_segment = self.next_segment.max(segment.number.saturating_add(1));
+        let known = match segment.rendition {
+            Rendition::Main => &mut self.inits.main,
+            Rendition::Audio => &mut self.inits.audio,
+        };
+        if let Some(init) = &segment.init
+            && known.as_ref() != Some(init)
+        {
+            self.writer.init(segment.number, "mp4", init.clone());
+            *known = Some(init.clone());
+        }
+        self.writer.segment(segment.number, &segment.extension, segment.data.clone());
+    }
+
+    async fn pieces(&mut self, pieces: Vec<Piece>) {
         for piece in pieces {
             self.board.piece(&piece);
-            closed.extend(self.batcher.handle_piece(piece));
-        }
-        self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
-        for batch in closed {
-            self.send(batch).await;
+            for batch in self.batcher.handle_piece(piece) {
+                self.send(batch).await;
+            }
         }
     }
 
@@ -104,7 +164,7 @@ impl Ingest {
             plays_in = ?playout.due(batch.start).saturating_since(now),
             "batch captured"
         );
-        self.writer.keep(Numbers { segment: batch.segments.end, batch: batch.number + 1 });
+        self.writer.keep(Numbers { segment: self.next_segment, batch: batch.number + 1 });
         let origin = batch.start - batch.shift;
         if let Some(video) = &batch.video {
             self.store(batch.number, Artifact::Video, mp4::file(Some(video), None, origin));

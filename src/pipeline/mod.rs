@@ -32,7 +32,7 @@ use tracing::Instrument;
 use crate::batch::{self, Batcher};
 use crate::clock::Clock;
 use crate::config::{RtmpUrl, StreamSettings};
-use crate::demux::SegmentDemuxer;
+use crate::demux::Demuxer;
 use crate::playout::Playout;
 use crate::preview::{self, Preview};
 use crate::remux::{Fitter, Interleaver, Sound};
@@ -41,7 +41,7 @@ use crate::storage::{Numbers, Writer};
 use crate::{hls, publish, roundtrip};
 
 use board::{Board, Reports};
-use ingest::{Captured, Ingest};
+use ingest::{Captured, Ingest, Inits};
 use output::{Output, Port};
 
 /// Segments between the fetcher and the demuxer: one in work, one at hand.
@@ -258,8 +258,10 @@ impl Stream {
         Ingest {
             clock: self.shared.clock,
             processing_budget,
-            demuxer: SegmentDemuxer::new(),
+            demuxer: Demuxer::new(),
             batcher: Batcher::new(batching, self.first.batch),
+            next_segment: self.first.segment,
+            inits: Inits::default(),
             writer: self.writer.clone(),
             board: Arc::clone(&self.board),
             playout,

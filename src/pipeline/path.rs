@@ -12,7 +12,7 @@ use overdub_rtmp::{Client, ClientState, Server, ServerEvent, ServerState, Target
 use crate::batch::{self, Batcher};
 use crate::config::{ConfigurationChange, Fallback};
 use crate::demo::clip;
-use crate::demux::SegmentDemuxer;
+use crate::demux::{Demuxer, Input};
 use crate::hls::cursor::{Cursor, Next};
 use crate::hls::playlist::{self, Playlist};
 use crate::media::{Batch, Flicks, Moment, Origin, Packet, mp4};
@@ -44,7 +44,7 @@ fn playlist_text(now: Moment) -> String {
 /// The path, stage by stage; `step` runs each once.
 struct Path {
     cursor: Cursor,
-    demuxer: SegmentDemuxer,
+    demuxer: Demuxer,
     batcher: Batcher,
     playout: Option<Playout>,
     window: Window,
@@ -70,7 +70,7 @@ impl Path {
         let target = Target::parse("rtmp://localhost/live/path").unwrap();
         let mut path = Self {
             cursor: Cursor::new(3),
-            demuxer: SegmentDemuxer::new(),
+            demuxer: Demuxer::new(),
             batcher: Batcher::new(settings, 0),
             playout: None,
             window: Window::new(window),
@@ -113,7 +113,8 @@ impl Path {
             let Next::Segment(listed) = next else { panic!("nothing is missed: {next:?}") };
             let number: u64 = listed.segment.uri.trim_end_matches(".ts").parse().unwrap();
             let origin = Origin { segment: number, captured_at: now, program_date_time: None };
-            for piece in self.demuxer.demux(clip::segment(number), listed.discontinuity, &origin) {
+            let input = Input::main(clip::segment(number), listed.discontinuity);
+            for piece in self.demuxer.handle_segment(&input, &origin) {
                 for batch in self.batcher.handle_piece(piece) {
                     self.send(batch, now);
                 }
@@ -271,12 +272,12 @@ fn ten_minutes_of_stream_come_through_untouched_and_in_time() {
 
 /// The first `count` frames of the clip from the segment at which the stream began, straight from the demuxer.
 fn source_frames(count: usize) -> Vec<Bytes> {
-    let mut demuxer = SegmentDemuxer::new();
+    let mut demuxer = Demuxer::new();
     let mut frames = BTreeMap::new();
     let mut number = WINDOW - 3;
     while frames.len() < count {
         let origin = Origin { segment: number, captured_at: Moment::ZERO, program_date_time: None };
-        for piece in demuxer.demux(clip::segment(number), false, &origin) {
+        for piece in demuxer.handle_segment(&Input::main(clip::segment(number), false), &origin) {
             let (_, all) = piece.audio.unwrap();
             frames.extend(all.into_iter().map(|frame| (frame.pts, frame.data)));
         }

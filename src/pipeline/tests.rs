@@ -13,7 +13,7 @@ use crate::batch::{self, Batcher};
 use crate::clock::Clock;
 use crate::config::{Artifacts, ConfigurationChange, Fallback, StreamOptions};
 use crate::demo::clip;
-use crate::demux::SegmentDemuxer;
+use crate::demux::{Demuxer, Input};
 use crate::media::{Batch, Flicks, Moment, Origin, Packet};
 use crate::playout::Playout;
 use crate::remux::{Fitter, Interleaver, Sound};
@@ -24,9 +24,11 @@ use crate::{hls, publish, roundtrip};
 fn batch() -> Batch {
     let buffer_duration = clip::SEGMENT_DURATION * 5;
     let settings = batch::Settings { buffer_duration, processing_budget: clip::SEGMENT_DURATION };
-    let (mut demuxer, mut batcher) = (SegmentDemuxer::new(), Batcher::new(settings, 0));
+    let (mut demuxer, mut batcher) = (Demuxer::new(), Batcher::new(settings, 0));
     let origin = Origin { segment: 0, captured_at: Moment::ZERO, program_date_time: None };
-    let pieces = (0..5).flat_map(|n| demuxer.demux(clip::segment(n), false, &origin)).collect::<Vec<_>>();
+    let pieces = (0..5)
+        .flat_map(|n| demuxer.handle_segment(&Input::main(clip::segment(n), false), &origin))
+        .collect::<Vec<_>>();
     let mut closed = pieces.into_iter().flat_map(|piece| batcher.handle_piece(piece)).collect::<Vec<_>>();
     closed.pop().unwrap()
 }

@@ -19,6 +19,8 @@ struct Sample {
 }
 
 struct Truth {
+    /// What ffprobe counts as packets at the start and is no frame.
+    headless: usize,
     pid: u64,
     codec: String,
     packets: usize,
@@ -28,6 +30,11 @@ struct Truth {
     /// Some access units carry no time of their own; FFmpeg and we may guess differently.
     all_timed: bool,
 }
+
+/// Files whose first packet, as ffprobe counts it, is the end of a frame whose header is not in the file. No
+/// decoder can do anything with it; `demux` reports it and leaves it out. androidx/media, where this one is from,
+/// has the same sound as MP4 with 9 samples, too (ts/tests/corpus.rs says more).
+const HEADLESS: &[&str] = &["ax_sample_ac3.ts"];
 
 const VIDEO: &[&str] = &["h264", "hevc"];
 const AUDIO: &[&str] = &["aac", "aac_latm", "mp2", "mp3", "ac3", "eac3", "opus"];
@@ -68,6 +75,7 @@ fn sample(file: PathBuf) -> Option<Sample> {
     truth.push(".truth.json");
     let text = std::fs::read_to_string(&truth).unwrap_or_else(|e| panic!("{}: {e}", truth.display()));
     let json: serde_json::Value = serde_json::from_str(&text).expect("a truth is JSON");
+    let headless = usize::from(HEADLESS.iter().any(|name| file.ends_with(name)));
     let stream = |stream: &serde_json::Value| -> Option<Truth> {
         let codec = stream["codec_name"].as_str()?;
         let equal = stream["es_md5_equal"] == true;
@@ -76,12 +84,16 @@ fn sample(file: PathBuf) -> Option<Sample> {
         let known = stream["width"].as_u64() > Some(0)
             || stream["sample_rate"].as_str().is_some_and(|rate| rate != "0");
         (ours && known && stream["packets"].as_u64() > Some(0)).then_some(Truth {
+            headless,
             pid: u64::from_str_radix(stream["id"].as_str()?.trim_start_matches("0x"), 16).ok()?,
             codec: codec.to_owned(),
             packets: usize::try_from(stream["packets"].as_u64()?).ok()?,
             first_dts: stream["first_dts"].as_i64()?,
-            md5: stream["payload_md5"].as_str().filter(|_| equal).map(str::to_owned),
-            all_timed: stream["packets_without_pts"] == 0 && stream["packets_without_dts"] == 0,
+            md5: stream["payload_md5"].as_str().filter(|_| equal && headless == 0).map(str::to_owned),
+            // FFmpeg gives the stamp of the first frame to what is left of the one before it.
+            all_timed: headless == 0
+                && stream["packets_without_pts"] == 0
+                && stream["packets_without_dts"] == 0,
         })
     };
     let streams: Vec<_> = json["ffprobe"]["streams"].as_array()?.iter().filter_map(stream).collect();
@@ -113,10 +125,11 @@ async fn same_track(source: &Path, ours: &Path, truth: &Truth) -> Result<Option<
     if let Some(filter) = truth.filter() {
         let copy = |map| [&["-map", map, "-c", "copy"], filter].concat();
         let (theirs, mine) = (packets(source, &copy(&map)).await, packets(ours, &copy("0:0")).await);
-        if mine.len() != truth.packets {
+        if mine.len() + truth.headless != truth.packets {
             return Err(format!("{what}: {} units, the truth says {}", mine.len(), truth.packets));
         }
-        same(what, &hashes(&theirs), &hashes(&mine))?;
+        let theirs = &theirs[truth.headless.min(theirs.len())..];
+        same(what, &hashes(theirs), &hashes(&mine))?;
         shift = Some(mine[0].dts - truth.first_dts);
         let shift = mine[0].dts - theirs[0].dts;
         for (i, (a, b)) in theirs.iter().zip(&mine).enumerate().filter(|_| truth.all_timed) {
@@ -176,6 +189,22 @@ async fn check(dir: &Workdir, number: usize, sample: &Sample) -> Result<(), Stri
     Ok(())
 }
 
+/// One line of the table by file that lies in target/tmp afterwards.
+fn row(file: &str, sample: &Sample, agreed: bool) -> String {
+    let streams: Vec<_> = sample
+        .streams
+        .iter()
+        .map(|stream| format!("{} {} {}", stream.pid, stream.codec, stream.packets - stream.headless))
+        .collect();
+    let bytes = sample.streams.iter().all(|stream| stream.md5.is_some());
+    let agreed = match (agreed, bytes) {
+        (true, true) => "samples, times, decoded frames, elementary bytes",
+        (true, false) => "samples, times, decoded frames",
+        (false, _) => "no",
+    };
+    format!("| {file} | {} | {agreed} |\n", streams.join(", "))
+}
+
 /// Files judged at a time: most of it is starting processes.
 const AT_ONCE: usize = 4;
 
@@ -183,17 +212,23 @@ async fn check_all(name: &str, folder: &Path) {
     let dir = Workdir::new(name);
     let samples = samples(folder);
     assert!(!samples.is_empty(), "{}: no file", folder.display());
-    let mut faults = Vec::new();
+    let (mut faults, mut rows) = (Vec::new(), Vec::new());
     let checks = samples.iter().enumerate().map(|(number, sample)| {
         let dir = &dir;
         async move { (sample, check(dir, number, sample).await) }
     });
     let mut checks = futures_util::stream::iter(checks).buffer_unordered(AT_ONCE);
     while let Some((sample, checked)) = checks.next().await {
+        let file = sample.file.file_name().unwrap_or_default().display();
+        rows.push(row(&file.to_string(), sample, checked.is_ok()));
         if let Err(fault) = checked {
-            faults.push(format!("{}: {fault}", sample.file.file_name().unwrap_or_default().display()));
+            faults.push(format!("{file}: {fault}"));
         }
     }
+    rows.sort();
+    let table = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.md", name.replace(' ', "-")));
+    let header = "| file | streams: PID, codec, samples | as in the truth |\n|---|---|---|\n";
+    std::fs::write(&table, format!("{header}{}", rows.concat())).expect("a table in target/tmp");
     say(&format!(
         "{name}: {} of {} files are as FFmpeg sees them",
         samples.len() - faults.len(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::origin::{Answer, live_playlist, segment, segment_number, start, window_of};
 use crate::run::{assert_clean, run, settings};
-use overdub::hls::{Event, Rendition, Segment};
+use overdub::hls::{Event, Segment};
+use overdub::media::Rendition;
 
 const MASTER: &str = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"fr\",LANGUAGE=\"fr\",URI=\"/fr/a.m3u8\"\n\
     #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",LANGUAGE=\"en\",URI=\"/en/a.m3u8\"\n\

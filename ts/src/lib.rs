@@ -4,7 +4,8 @@
 //! programs, decoder configurations, samples with times on one unwrapped 90 kHz axis, and damage with its
 //! place. H.264 and HEVC come out length-prefixed with their `avcC` and `hvcC`; AAC (from ADTS and LATM), MPEG
 //! audio, AC-3, E-AC-3 and Opus as frames with what their boxes in MP4 hold; ID3 tags as samples; SCTE 35 as
-//! sections. Anything else is listed and left alone. [`adts`] serves ADTS files by itself.
+//! sections. Anything else is listed and left alone. [`adts`] serves ADTS files by itself,
+//! [`elementary`] other containers.
 //!
 //! What there is of a stream comes out: samples before the first [`Event::Params`] of their stream (a join in
 //! the middle) cannot be decoded, and those that are marked as damaged hardly can; what to do about that is
@@ -50,7 +51,7 @@ mod psi;
 mod sync;
 
 pub use clock::{Ticks, Unwrapper};
-pub use codec::adts;
+pub use codec::{adts, elementary};
 pub use demux::{Choice, Config, Demuxer};
 pub use error::{Damage, DamageKind};
 pub use event::{AudioParams, Codec, Colour, Event, Params, Program, Sample, Stats, Stream, VideoParams};

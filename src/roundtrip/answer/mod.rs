@@ -4,7 +4,6 @@
 //! judged here, unless it is absurd: fitting it into the slot of its batch is another's work.
 
 mod adts;
-mod frame_len;
 mod mp4;
 #[cfg(test)]
 mod tests;

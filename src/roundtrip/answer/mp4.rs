@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use overdub_fmp4::{self as fmp4, Codec, Problem, TimedSample, Track};
+use overdub_fmp4::{self as fmp4, Problem, TimedSample, Track};
 
-use super::{AnswerError, MAX_FRAMES, Processed, frame_len};
-use crate::media::{AudioCodec, AudioParams, asc};
+use super::{AnswerError, MAX_FRAMES, Processed};
+use crate::media::{AudioParams, mp4};
 
 /// Lowest and highest rate that is believed, in Hz: those of AAC.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 7_350..=96_000;
@@ -33,7 +33,12 @@ pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, A
     if track.samples.len() > MAX_FRAMES {
         return Err(AnswerError::TooLong);
     }
-    let params = params(&track.info.config.codec, &track.info.sample_entry, &first.data)?;
+    let codec = &track.info.config.codec;
+    if !codec.is_audio() {
+        let entry = track.info.sample_entry.escape_ascii();
+        return Err(AnswerError::Unsupported(format!("sample entry {entry}")));
+    }
+    let params = mp4::audio_params(codec, &first.data).ok_or(AnswerError::BadConfig)?;
     if !SAMPLE_RATES.contains(&params.sample_rate) || params.channels == 0 || params.frame_len == 0 {
         return Err(AnswerError::BadConfig);
     }
@@ -96,38 +101,6 @@ fn check_continuity(
     let most = i64::try_from(one.saturating_mul(2)).unwrap_or(i64::MAX);
     let hole = samples.windows(2).position(|pair| pair[1].dts.saturating_sub(pair[0].dts) > most);
     hole.map_or(Ok(()), |index| Err(AnswerError::Hole { frame: index + 1 }))
-}
-
-fn params(codec: &Codec, sample_entry: &[u8; 4], first: &Bytes) -> Result<AudioParams, AnswerError> {
-    let of = |codec, config: &Bytes, sample_rate, channels, codec_string: &str| {
-        let frame_len = frame_len::of(codec, first).ok_or(AnswerError::BadConfig)?;
-        let (config, codec_string) = (config.clone(), codec_string.to_owned());
-        Ok(AudioParams { codec, config, sample_rate, channels, frame_len, codec_string })
-    };
-    match codec {
-        Codec::Aac { asc: config, channels, .. } => {
-            let aac = asc::parse(config).ok_or(AnswerError::BadConfig)?;
-            Ok(AudioParams {
-                codec: AudioCodec::Aac,
-                config: config.clone(),
-                sample_rate: aac.sample_rate,
-                channels: aac.channels.unwrap_or(*channels),
-                frame_len: aac.frame_len,
-                codec_string: aac.codec_string,
-            })
-        }
-        Codec::MpegAudio { sample_rate, channels } => {
-            of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, "mp4a.6B")
-        }
-        Codec::Ac3 { dac3, sample_rate, channels } => {
-            of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3")
-        }
-        Codec::Eac3 { dec3, sample_rate, channels } => {
-            of(AudioCodec::Eac3, dec3, *sample_rate, *channels, "ec-3")
-        }
-        Codec::Opus { dops, channels } => of(AudioCodec::Opus, dops, 48_000, *channels, "opus"),
-        _ => Err(AnswerError::Unsupported(format!("sample entry {}", sample_entry.escape_ascii()))),
-    }
 }
 
 /// `time` of `from` units per second in `to` units per second, to the nearest.

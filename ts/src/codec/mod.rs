@@ -7,6 +7,7 @@ mod annexb;
 mod audio;
 mod bits;
 mod blocks;
+pub mod elementary;
 mod h264;
 mod hevc;
 mod latm;

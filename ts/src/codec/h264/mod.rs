@@ -10,10 +10,9 @@ use super::annexb::{Keep, Picture, Role, Rules, frame_ticks, kept};
 use super::order::OrderCount;
 use super::sets::ParameterSets;
 use crate::event::VideoParams;
-use avcc::AvcSets;
 use slice::{Seen, Slice};
 
-pub(super) use avcc::put_set;
+pub(super) use avcc::{AvcSets, put_set};
 
 type AvcParameterSets = ParameterSets<AvcSets>;
 
@@ -174,7 +173,7 @@ impl Avc {
 }
 
 /// Whether a SEI NAL unit has a recovery point message (D.1.8, payloadType 6).
-fn has_recovery_point(rbsp: &[u8]) -> bool {
+pub(super) fn has_recovery_point(rbsp: &[u8]) -> bool {
     const RECOVERY_POINT: u32 = 6;
     // Only types and sizes are read, and a payload's own bytes are stepped over, so emulation prevention
     // matters for the sizes alone: undone for the start, where the message stands in practice.

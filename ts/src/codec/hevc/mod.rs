@@ -10,8 +10,9 @@ use super::annexb::{Keep, Picture, Role, Rules, frame_ticks, kept};
 use super::order::OrderCount;
 use super::sets::ParameterSets;
 use crate::event::VideoParams;
-use hvcc::HevcSets;
 use slice::Slice;
+
+pub(super) use hvcc::HevcSets;
 
 type HevcParameterSets = ParameterSets<HevcSets>;
 

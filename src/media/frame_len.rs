@@ -1,6 +1,6 @@
 //! How many samples a frame holds, where the frame says so itself. Pure.
 
-use crate::media::AudioCodec;
+use super::AudioCodec;
 
 /// Samples in `frame` at the codec's rate; `None` where it cannot be told. For AAC the configuration says
 /// it, so there is no answer here.

@@ -47,6 +47,8 @@ pub struct Periods {
 struct Track<P> {
     /// The configuration of the samples to come.
     params: Option<Arc<P>>,
+    /// That of the last sample; `None` at the begin of a clock.
+    used: Option<Arc<P>>,
     last: Option<Flicks>,
     /// Index of the piece that this track has reached.
     piece: usize,
@@ -54,7 +56,7 @@ struct Track<P> {
 
 impl<P> Default for Track<P> {
     fn default() -> Self {
-        Self { params: None, last: None, piece: 0 }
+        Self { params: None, used: None, last: None, piece: 0 }
     }
 }
 
@@ -79,8 +81,8 @@ impl Periods {
     pub fn begin(&mut self, discontinuity: bool) {
         if discontinuity && self.seen_any {
             self.period += 1;
-            self.video.last = None;
-            self.audio.last = None;
+            (self.video.last, self.video.used) = (None, None);
+            (self.audio.last, self.audio.used) = (None, None);
         }
         self.video.piece = 0;
         self.audio.piece = 0;
@@ -100,11 +102,13 @@ impl Periods {
         let Some(params) = self.video.params.clone() else { return };
         let time = picture.dts;
         let jumped = self.video.last.is_some_and(|last| time < last || time > last + JUMP);
-        let known = self.pieces[self.video.piece].video.as_ref().map(|(known, _)| known);
+        let here = self.pieces[self.video.piece].video.as_ref().map(|(known, _)| known);
+        let known = here.or(self.video.used.as_ref());
         let change = known.filter(|known| **known != params).map(|known| is_new_period(known, &params));
         let piece = self.advance(self.video.piece, time, jumped, change, |piece| piece.video.is_some());
         self.video.piece = piece;
         self.video.last = Some(time);
+        self.video.used = Some(Arc::clone(&params));
         let (_, samples) = self.pieces[piece].video.get_or_insert_with(|| (params, Vec::new()));
         if let Some(last) = samples.last_mut() {
             last.duration = time - last.dts;
@@ -118,11 +122,13 @@ impl Periods {
         let Some(params) = self.audio.params.clone() else { return };
         let time = frame.pts;
         let jumped = self.audio.last.is_some_and(|last| time < last - AUDIO_BACKWARDS || time > last + JUMP);
-        let known = self.pieces[self.audio.piece].audio.as_ref().map(|(known, _)| known);
+        let here = self.pieces[self.audio.piece].audio.as_ref().map(|(known, _)| known);
+        let known = here.or(self.audio.used.as_ref());
         let change = known.filter(|known| **known != params).map(|_| true);
         let piece = self.advance(self.audio.piece, time, jumped, change, |piece| piece.audio.is_some());
         self.audio.piece = piece;
         self.audio.last = Some(time);
+        self.audio.used = Some(Arc::clone(&params));
         self.pieces[piece].audio.get_or_insert_with(|| (params, Vec::new())).1.push(frame);
     }
 
@@ -214,160 +220,4 @@ fn with_last_duration(mut samples: Vec<VideoSample>) -> Vec<VideoSample> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::{AudioCodec, Moment, VideoCodec};
-
-    fn video(width: u32, config: &'static [u8]) -> Arc<VideoParams> {
-        let config = Bytes::from_static(config);
-        let codec_string = "avc1.64001f".into();
-        Arc::new(VideoParams { codec: VideoCodec::Avc, config, width, height: 720, codec_string })
-    }
-
-    fn audio(config: &'static [u8]) -> Arc<AudioParams> {
-        Arc::new(AudioParams {
-            codec: AudioCodec::Aac,
-            config: Bytes::from_static(config),
-            sample_rate: 48_000,
-            channels: 2,
-            frame_len: 1024,
-            codec_string: String::new(),
-        })
-    }
-
-    fn picture(ms: i64) -> StampedPicture {
-        let dts = Flicks::from_millis(ms);
-        StampedPicture { dts, pts: dts, random_access: true, data: Bytes::new() }
-    }
-
-    fn frame(ms: i64) -> StampedFrame {
-        StampedFrame { pts: Flicks::from_millis(ms), data: Bytes::new() }
-    }
-
-    fn origin() -> Origin {
-        Origin { segment: 0, captured_at: Moment::ZERO, program_date_time: None }
-    }
-
-    fn started() -> Periods {
-        let mut periods = Periods::default();
-        periods.begin(false);
-        periods.video_params(video(1280, b"a"));
-        periods.audio_params(audio(b"a"));
-        periods
-    }
-
-    /// Period, number of pictures and of frames of each piece.
-    fn shape(pieces: &[Piece]) -> Vec<(u64, usize, usize)> {
-        let count = |piece: &Piece| {
-            let video = piece.video.as_ref().map_or(0, |(_, samples)| samples.len());
-            let audio = piece.audio.as_ref().map_or(0, |(_, frames)| frames.len());
-            (piece.period, video, audio)
-        };
-        pieces.iter().map(count).collect()
-    }
-
-    #[test]
-    fn a_segment_of_one_clock_is_one_piece() {
-        let mut periods = started();
-        for t in (0..1_000).step_by(40) {
-            periods.picture(picture(t));
-            periods.frame(frame(t - 300));
-        }
-        let pieces = periods.end(&origin());
-        assert_eq!(shape(&pieces), [(0, 25, 25)]);
-        assert!(pieces[0].video.as_ref().unwrap().1.iter().all(|s| s.duration == Flicks::from_millis(40)));
-    }
-
-    #[test]
-    fn a_jump_inside_a_segment_splits_it_and_late_audio_stays_with_its_clock() {
-        let mut periods = started();
-        periods.picture(picture(0));
-        periods.frame(frame(0));
-        periods.picture(picture(100_000));
-        periods.frame(frame(40));
-        periods.frame(frame(100_000));
-        periods.picture(picture(100_040));
-        assert_eq!(shape(&periods.end(&origin())), [(0, 1, 2), (1, 2, 1)]);
-        periods.begin(false);
-        periods.picture(picture(100_080));
-        periods.frame(frame(100_040));
-        assert_eq!(shape(&periods.end(&origin())), [(1, 1, 1)]);
-    }
-
-    #[test]
-    fn a_jump_backwards_splits_too() {
-        let mut periods = started();
-        for t in [5_000, 5_040, 1_000, 1_040] {
-            periods.picture(picture(t));
-        }
-        assert_eq!(shape(&periods.end(&origin())), [(0, 2, 0), (1, 2, 0)]);
-    }
-
-    #[test]
-    fn another_size_begins_a_period_and_the_audio_is_cut_at_its_time() {
-        let mut periods = started();
-        periods.picture(picture(0));
-        periods.picture(picture(40));
-        periods.video_params(video(640, b"b"));
-        periods.picture(picture(80));
-        periods.picture(picture(120));
-        for t in [0, 20, 60, 80, 100] {
-            periods.frame(frame(t));
-        }
-        assert_eq!(shape(&periods.end(&origin())), [(0, 2, 3), (1, 2, 2)]);
-    }
-
-    #[test]
-    fn another_picture_parameter_set_splits_the_piece_but_not_the_period() {
-        let mut periods = started();
-        periods.picture(picture(0));
-        periods.video_params(video(1280, b"b"));
-        periods.picture(picture(40));
-        assert_eq!(shape(&periods.end(&origin())), [(0, 1, 0), (0, 1, 0)]);
-    }
-
-    #[test]
-    fn another_audio_configuration_begins_a_period() {
-        let mut periods = started();
-        for t in [0, 20] {
-            periods.picture(picture(t));
-            periods.frame(frame(t));
-        }
-        periods.audio_params(audio(b"b"));
-        periods.frame(frame(40));
-        periods.picture(picture(40));
-        assert_eq!(shape(&periods.end(&origin())), [(0, 2, 2), (1, 1, 1)]);
-    }
-
-    #[test]
-    fn a_discontinuity_begins_a_period_even_where_the_stamps_go_on() {
-        let mut periods = started();
-        periods.picture(picture(0));
-        periods.end(&origin());
-        periods.begin(true);
-        periods.picture(picture(40));
-        assert_eq!(shape(&periods.end(&origin())), [(1, 1, 0)]);
-    }
-
-    #[test]
-    fn a_track_that_never_jumped_joins_at_the_next_segment() {
-        let mut periods = started();
-        periods.picture(picture(0));
-        periods.frame(frame(0));
-        periods.picture(picture(100_000));
-        periods.end(&origin());
-        periods.begin(false);
-        periods.picture(picture(100_040));
-        periods.frame(frame(100_040));
-        assert_eq!(shape(&periods.end(&origin())), [(1, 1, 1)]);
-    }
-
-    #[test]
-    fn a_hostile_segment_opens_a_bounded_number_of_pieces() {
-        let mut periods = started();
-        for n in 0..10_000 {
-            periods.picture(picture(if n % 2 == 0 { 0 } else { 1_000_000 }));
-        }
-        assert!(periods.end(&origin()).len() <= MAX_PIECES);
-    }
-}
+mod tests;

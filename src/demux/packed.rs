@@ -1,0 +1,85 @@
+//! Packed audio segments (RFC 8216 3.4): frames behind an ID3 tag that says when the first one plays. Pure.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use overdub_ts::{Codec, Ticks, Unwrapper, elementary};
+
+use super::mpegts::audio_params;
+use super::segment::Sink;
+use super::{SegmentError, id3};
+use crate::media::{AudioParams, Flicks, StampedFrame};
+
+/// Reads consecutive segments of one rendition.
+#[derive(Debug, Default)]
+pub(super) struct Packed {
+    clock: Unwrapper,
+    /// Where the last segment ended.
+    end: Option<Flicks>,
+    params: Option<(Arc<overdub_ts::AudioParams>, Arc<AudioParams>)>,
+}
+
+impl Packed {
+    /// Nothing of what came before reaches into the next segment. A segment without a stamp still goes on where
+    /// the last one ended: no other place is better.
+    pub(super) fn restart(&mut self) {
+        self.clock = Unwrapper::new();
+    }
+
+    /// Reads a segment with `tags` bytes of ID3 before its frames.
+    pub(super) fn demux(
+        &mut self,
+        codec: Codec,
+        tags: usize,
+        data: &Bytes,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), SegmentError> {
+        let stamp = id3::timestamp(data.get(..tags).unwrap_or_default());
+        let start = match stamp {
+            Some(stamp) => {
+                let Ticks(ticks) = self.clock.unwrap(stamp);
+                Flicks::from_ticks(ticks)
+            }
+            None => self.end.unwrap_or(Flicks::ZERO),
+        };
+        let body = data.slice(tags.min(data.len())..);
+        let mut frames = elementary::frames(codec, body).ok_or(SegmentError::NoFrames)?;
+        // The time of a frame is counted from the stamp in samples, so that no rounding adds up; a new rate
+        // counts from where the old one ended.
+        let (mut base, mut samples, mut rate) = (start, 0_i64, 0);
+        let mut any = false;
+        for frame in frames.by_ref() {
+            any = true;
+            if frame.params.sample_rate != rate {
+                base += Flicks::from_samples(samples, rate);
+                (samples, rate) = (0, frame.params.sample_rate);
+            }
+            self.announce(&frame.params, sink);
+            let pts = base + Flicks::from_samples(samples, rate);
+            sink.periods.frame(StampedFrame { pts, data: frame.data });
+            samples = samples.saturating_add(frame.samples.into());
+        }
+        if frames.skipped() > 0 {
+            let skipped = frames.skipped();
+            sink.damage.event(&format!("packed audio: {skipped} bytes outside of whole frames"));
+        }
+        if !any {
+            return Err(SegmentError::NoFrames);
+        }
+        self.end = Some(base + Flicks::from_samples(samples, rate));
+        Ok(())
+    }
+
+    fn announce(&mut self, params: &Arc<overdub_ts::AudioParams>, sink: &mut Sink<'_>) {
+        let known = self.params.as_ref().filter(|(known, _)| Arc::ptr_eq(known, params) || known == params);
+        let ours = match known {
+            Some((_, ours)) => Arc::clone(ours),
+            None => match audio_params(params) {
+                Some(ours) => Arc::new(ours),
+                None => return,
+            },
+        };
+        self.params = Some((Arc::clone(params), Arc::clone(&ours)));
+        sink.periods.audio_params(ours);
+    }
+}

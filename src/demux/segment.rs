@@ -1,0 +1,142 @@
+//! Segments of one playlist to pieces, whatever each segment's format is. Pure.
+
+use bytes::Bytes;
+
+use super::cmaf::Cmaf;
+use super::mpegts::Mpegts;
+use super::packed::Packed;
+use super::sniff::{self, Format};
+use super::{Damage, Periods, SegmentError};
+use crate::media::{Cue, Origin, Piece, Rendition};
+
+/// More cues in one segment than this are not kept: real ones have a few, a hostile one could have thousands.
+const MAX_CUES: usize = 64;
+
+/// A segment as the demuxer needs it.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub rendition: Rendition,
+    /// The body of its EXT-X-MAP, decrypted.
+    pub init: Option<Bytes>,
+    /// Its own body, decrypted.
+    pub data: Bytes,
+    /// EXT-X-DISCONTINUITY in its playlist, or what amounts to it.
+    pub discontinuity: bool,
+    /// Its discontinuity sequence number (RFC 8216 6.2.2): the same in all renditions.
+    pub discontinuity_sequence: u64,
+}
+
+impl Input {
+    /// A segment of the main playlist that needs no init segment.
+    pub fn main(data: Bytes, discontinuity: bool) -> Self {
+        Self { rendition: Rendition::Main, init: None, data, discontinuity, discontinuity_sequence: 0 }
+    }
+}
+
+/// Which kinds of tracks are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) video: bool,
+    pub(super) audio: bool,
+}
+
+impl Wanted {
+    pub(super) const BOTH: Self = Self { video: true, audio: true };
+}
+
+/// Where the readers of the formats put what they find.
+pub(super) struct Sink<'a> {
+    pub(super) periods: &'a mut Periods,
+    pub(super) damage: &'a mut Damage,
+    cues: &'a mut Vec<Cue>,
+    /// Overdub's own number of the segment.
+    pub(super) segment: u64,
+}
+
+impl Sink<'_> {
+    pub(super) fn cue(&mut self, cue: Cue) {
+        if self.cues.len() < MAX_CUES {
+            self.cues.push(cue);
+        }
+    }
+}
+
+/// Demuxes consecutive segments of one playlist.
+#[derive(Debug)]
+pub(super) struct SegmentDemuxer {
+    wanted: Wanted,
+    ts: Mpegts,
+    cmaf: Cmaf,
+    packed: Packed,
+    periods: Periods,
+    /// What the last segment was; `None`: it gave nothing, or is missing.
+    format: Option<Format>,
+}
+
+impl SegmentDemuxer {
+    pub(super) fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            ts: Mpegts::default(),
+            cmaf: Cmaf::default(),
+            packed: Packed::default(),
+            periods: Periods::default(),
+            format: None,
+        }
+    }
+
+    /// Segments are missing before the next one.
+    pub(super) fn hole(&mut self) {
+        self.format = None;
+    }
+
+    /// The pieces of the next segment, with its cues. With `discontinuity` nothing of what came before reaches
+    /// into it. An error may come with pieces: what was read before it, or was waiting.
+    pub(super) fn demux(
+        &mut self,
+        input: &Input,
+        origin: &Origin,
+        damage: &mut Damage,
+        cues: &mut Vec<Cue>,
+    ) -> (Vec<Piece>, Result<Times, SegmentError>) {
+        if input.discontinuity {
+            self.ts.restart();
+            self.packed.restart();
+        }
+        self.periods.begin(input.discontinuity);
+        let sink = &mut Sink { periods: &mut self.periods, damage, cues, segment: origin.segment };
+        let format = sniff::format(&input.data);
+        if !matches!((self.format, &format), (Some(Format::Ts), Ok(Format::Ts))) {
+            self.ts.hole(self.wanted, sink);
+        }
+        self.format = format.as_ref().ok().copied();
+        let result = match format {
+            Ok(Format::Ts) => {
+                self.ts.demux(input.data.clone(), self.wanted, sink);
+                Ok(Times::Wrap)
+            }
+            Ok(Format::Mp4) => {
+                let read = self.cmaf.demux(input.init.as_ref(), &input.data, self.wanted, sink);
+                read.map(|()| Times::Whole)
+            }
+            Ok(Format::Packed { codec, tags }) if self.wanted.audio => {
+                self.packed.demux(codec, tags, &input.data, sink).map(|()| Times::Wrap)
+            }
+            Ok(Format::Packed { .. }) => Ok(Times::Wrap),
+            Err(error) => Err(error),
+        };
+        if result.is_err() {
+            self.format = None;
+        }
+        (self.periods.end(origin), result)
+    }
+}
+
+/// How the times of a format count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Times {
+    /// 33 bits of 90 kHz: they begin anew every 26.5 hours.
+    Wrap,
+    /// 64 bits.
+    Whole,
+}
