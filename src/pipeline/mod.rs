@@ -13,6 +13,8 @@ mod ingest;
 mod output;
 #[cfg(test)]
 mod path;
+#[cfg(test)]
+mod renditions;
 mod source;
 #[cfg(test)]
 mod tests;
