@@ -12,7 +12,7 @@ use aes::{Aes128, Aes256};
 use axum::body::Bytes;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
-use overdub::hls::{CryptError, Error, Proxy, Resolved, Resolver, ResolverAnswer, Settings};
+use overdub::hls::{CryptError, Error, Event, Proxy, Resolved, Resolver, ResolverAnswer, Settings};
 use overdub::policy::{Policy, Reach, Refused};
 use url::Url;
 
@@ -438,4 +438,28 @@ async fn an_initialization_section_is_decrypted_once_and_its_range_alone() {
     assert_clean(&got, &[]);
     assert!(got.segments.iter().all(|s| s.init.as_deref() == Some(b"the initialization section")));
     assert_eq!((asked(&log, "/key"), asked(&log, "/init.mp4")), (1, 1));
+}
+
+#[tokio::test]
+async fn sound_on_a_public_host_does_not_cut_off_the_pictures_of_the_local_network() {
+    let (url, _) = start(|ask| match (ask.path.as_str(), segment_number(&ask.path)) {
+        ("/live.m3u8", _) => Answer::text(format!(
+            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"http://public.test:{}/a.m3u8\"\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nv.m3u8\n",
+            port(ask)
+        )),
+        (_, Some(number)) => Answer::Body(segment(number)),
+        _ => Answer::text(window_of(0, 3, 1000) + "#EXT-X-ENDLIST\n"),
+    })
+    .await;
+    let mut run = run(as_host(&url, "lan.test"));
+    let mut got = 0;
+    while let Some(event) = run.events.recv().await {
+        match event {
+            Event::Segment(_) => got += 1,
+            Event::Lost { reason, .. } => panic!("{reason}"),
+            _ => {}
+        }
+    }
+    assert_eq!(got, 6);
 }
