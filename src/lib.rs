@@ -20,6 +20,7 @@
 //! - [`demo`]: everything that a bare machine needs to see it work.
 //! - [`echo`]: the reference processor: answers every fragment unchanged, or badly when told to.
 //! - [`sink`]: an RTMP server that checks what it is sent, for the demo and the tests.
+//! - [`policy`]: which hosts a source may lead to. Pure.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`cli`]: one file per command.
 
@@ -35,6 +36,7 @@ pub mod hls;
 pub mod media;
 pub mod pipeline;
 pub mod playout;
+pub mod policy;
 pub mod preview;
 pub mod publish;
 pub mod redact;

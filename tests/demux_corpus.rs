@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
-use overdub::demux::{Demuxer, Input, Rendition};
+use overdub::demux::{Demuxer, Input};
 use overdub::hls::playlist::{ByteRange, Definitions, Master, Media, Playlist, parse};
-use overdub::media::{Flicks, Moment, Origin, Piece};
+use overdub::media::{Flicks, Moment, Origin, Piece, Rendition};
 use serde_json::Value;
 
 fn corpus() -> Option<PathBuf> {

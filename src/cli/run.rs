@@ -7,8 +7,8 @@ use super::progress::Progress;
 use super::signals;
 use crate::clock::Clock;
 use crate::config::{
-    Artifacts, Fallback, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions, StreamSettings,
-    from_environment,
+    Artifacts, Fallback, OneOrMany, Secret, ServiceOptions, ServiceSettings, Span, StreamOptions,
+    StreamSettings, from_environment,
 };
 use crate::pipeline::{self, End};
 use crate::status::{Phase, StreamStatus};
@@ -38,6 +38,18 @@ pub(super) struct Args {
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
+    /// A header for every request of the source: "Name: value". May be repeated.
+    #[arg(long, value_name = "HEADER", value_parser = header)]
+    source_header: Vec<(String, Secret)>,
+    /// "basic USER:PASSWORD" or "bearer TOKEN", for the source's own origin; better in OVERDUB_SOURCE_AUTH.
+    #[arg(long, value_name = "AUTH", value_parser = |text: &str| Ok::<_, String>(Secret::new(text)))]
+    source_auth: Option<Secret>,
+    /// A proxy for the source, or "none" [default: as HTTPS_PROXY and the like say]
+    #[arg(long, value_name = "URL")]
+    source_proxy: Option<String>,
+    /// A host, address or network that the source's playlists may lead to in any case. May be repeated.
+    #[arg(long, value_name = "HOST")]
+    source_allowed_host: Vec<String>,
     /// What is written [default: all]
     #[arg(long, value_enum)]
     artifacts: Option<Artifacts>,
@@ -58,6 +70,10 @@ impl Args {
             processing_budget: self.processing_budget,
             fallback: self.fallback,
             artifacts: self.artifacts,
+            source_headers: given(&self.source_header).map(|headers| headers.into_iter().collect()),
+            source_auth: self.source_auth.clone(),
+            source_proxy: self.source_proxy.clone(),
+            source_allowed_hosts: given(&self.source_allowed_host),
             ..StreamOptions::default()
         };
         let flags =
@@ -69,6 +85,16 @@ impl Args {
         let stream = autostart.ok_or_else(|| anyhow::anyhow!("no source"))?;
         Ok((stream, storage_path))
     }
+}
+
+/// A list that a lower layer may fill when no flag did.
+fn given<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn header(text: &str) -> Result<(String, Secret), &'static str> {
+    let (name, value) = text.split_once(':').ok_or("must be \"Name: value\"")?;
+    Ok((name.trim().to_owned(), Secret::new(value.trim())))
 }
 
 /// Runs the stream until its source ends, it fails, or a signal ends it.

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Invalid, OneOrMany, ServiceOptions, StreamOptions};
+use super::{Invalid, OneOrMany, Secret, ServiceOptions, StreamOptions};
 
 /// The settings that the environment gives. `variable` looks a name up. Each setting has a name of its own
 /// (`OVERDUB_...`), which goes before the original service's name where that had one. An empty variable
@@ -16,6 +16,19 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
         stream: StreamOptions {
             stream_id: read.text(&["OVERDUB_STREAM_ID", "STREAM_ID"]),
             source_url: read.text(&["OVERDUB_SOURCE_URL", "SOURCE_URL"]),
+            source_headers: read
+                .text(&["OVERDUB_SOURCE_HEADERS"])
+                .map(|text| {
+                    let wrong = "must be a JSON object of names and texts";
+                    serde_json::from_str(&text).map_err(|_| Invalid::new("OVERDUB_SOURCE_HEADERS", wrong))
+                })
+                .transpose()?,
+            source_user_agent: read.text(&["OVERDUB_SOURCE_USER_AGENT"]),
+            source_auth: read.text(&["OVERDUB_SOURCE_AUTH"]).map(Secret::new),
+            source_proxy: read.text(&["OVERDUB_SOURCE_PROXY"]),
+            source_allowed_hosts: read
+                .text(&["OVERDUB_SOURCE_ALLOWED_HOSTS"])
+                .map(|text| text.split_whitespace().map(str::to_owned).collect()),
             audio_processor_url: read.text(&["OVERDUB_AUDIO_PROCESSOR_URL", "AUDIO_PROCESSOR_URL"]),
             srs_rtmp_url: read.text(&["OVERDUB_SRS_RTMP_URL", "SRS_RTMP_URL"]).map(|text| several(&text)),
             buffer_duration: read

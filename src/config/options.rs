@@ -1,10 +1,14 @@
 //! One layer of a stream's settings.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, RtmpUrl, Span, StreamSettings};
+use super::source::{self, SourceAccess};
+use super::{
+    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, RtmpUrl, Secret, Span, StreamSettings,
+};
 use crate::media::StreamId;
 
 /// A stream's settings as one layer gives them: the body of `POST /api/pipeline/start`, the flags, the
@@ -15,6 +19,15 @@ use crate::media::StreamId;
 pub struct StreamOptions {
     pub stream_id: Option<String>,
     pub source_url: Option<String>,
+    /// Sent with every request for the source; `authorization` and `cookie` only to its own origin.
+    pub source_headers: Option<BTreeMap<String, Secret>>,
+    pub source_user_agent: Option<String>,
+    /// `basic USER:PASSWORD` or `bearer TOKEN`, for the source's own origin.
+    pub source_auth: Option<Secret>,
+    /// An address, or `none`; the environment's (`HTTPS_PROXY`, ...) otherwise.
+    pub source_proxy: Option<String>,
+    /// Names, `*.names`, addresses and networks that playlists and redirects may lead to in any case.
+    pub source_allowed_hosts: Option<Vec<String>>,
     pub audio_processor_url: Option<String>,
     /// `{streamId}` in an address is replaced, so that one default serves many streams.
     pub srs_rtmp_url: Option<OneOrMany>,
@@ -53,6 +66,11 @@ impl StreamOptions {
         Self {
             stream_id: self.stream_id.or(lower.stream_id),
             source_url: self.source_url.or(lower.source_url),
+            source_headers: self.source_headers.or(lower.source_headers),
+            source_user_agent: self.source_user_agent.or(lower.source_user_agent),
+            source_auth: self.source_auth.or(lower.source_auth),
+            source_proxy: self.source_proxy.or(lower.source_proxy),
+            source_allowed_hosts: self.source_allowed_hosts.or(lower.source_allowed_hosts),
             audio_processor_url: self.audio_processor_url.or(lower.audio_processor_url),
             srs_rtmp_url: self.srs_rtmp_url.or(lower.srs_rtmp_url),
             buffer_duration: self.buffer_duration.or(lower.buffer_duration),
@@ -76,6 +94,7 @@ impl StreamOptions {
     /// Fills in the defaults and checks every value.
     pub fn resolve(self) -> Result<StreamSettings, Invalid> {
         type S = StreamSettings;
+        let access = self.source_access()?;
         let stream_id = required("streamId", self.stream_id)?;
         let stream_id =
             StreamId::new(&stream_id).map_err(|error| Invalid::new("streamId", error.to_string()))?;
@@ -86,6 +105,7 @@ impl StreamOptions {
             srs_rtmp_urls: outputs(targets.as_slice(), &stream_id)?,
             stream_id,
             source_url,
+            source: access,
             audio_processor_url: http("audioProcessorUrl", processor)?,
             buffer_duration: within(
                 "bufferDuration",
@@ -123,6 +143,34 @@ impl StreamOptions {
                 S::MAX_MESSAGE_RANGE,
             )?,
         })
+    }
+}
+
+impl StreamOptions {
+    fn source_access(&self) -> Result<SourceAccess, Invalid> {
+        let given = self.source_headers.iter().flatten();
+        let mut headers: Vec<(String, Secret)> = given
+            .map(|(name, value)| Ok((source::header(name, value.reveal())?, value.clone())))
+            .collect::<Result<_, Invalid>>()?;
+        headers.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if headers.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(Invalid::new("sourceHeaders", "names the same header twice"));
+        }
+        if headers.len() > SourceAccess::MAX_HEADERS {
+            return Err(Invalid::new("sourceHeaders", "must have at most 32 headers"));
+        }
+        let auth = self.source_auth.as_ref().map(source::auth).transpose()?;
+        if auth.is_some() && headers.iter().any(|(name, _)| name == "authorization") {
+            return Err(Invalid::new("sourceAuth", "is given as a header already"));
+        }
+        if let Some(agent) = &self.source_user_agent
+            && (agent.is_empty() || http::HeaderValue::try_from(agent.as_str()).is_err())
+        {
+            return Err(Invalid::new("sourceUserAgent", "cannot be sent"));
+        }
+        let proxy = self.source_proxy.as_deref().map(source::proxy).transpose()?.unwrap_or_default();
+        let allowed_hosts = source::allowed(self.source_allowed_hosts.as_deref().unwrap_or_default())?;
+        Ok(SourceAccess { headers, user_agent: self.source_user_agent.clone(), auth, proxy, allowed_hosts })
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HttpUrl, RtmpUrl};
+use super::{HttpUrl, RtmpUrl, SourceAccess};
 use crate::media::StreamId;
 
 /// Everything that one stream needs to know. Equal settings are "the same settings again".
@@ -13,6 +13,7 @@ pub struct StreamSettings {
     pub stream_id: StreamId,
     /// The playlist: media or master.
     pub source_url: HttpUrl,
+    pub source: SourceAccess,
     pub audio_processor_url: HttpUrl,
     /// Where the output goes; at least one.
     pub srs_rtmp_urls: Vec<RtmpUrl>,

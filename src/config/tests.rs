@@ -29,6 +29,28 @@ fn two_fields_are_enough_and_the_rest_has_defaults() {
 }
 
 #[test]
+fn what_opens_the_source_is_kept_and_never_shown() {
+    let settings = from_json(&format!(
+        r#"{{{LEAST},"sourceHeaders":{{"X-Token":"opensesame","Referer":"http://p/"}},"sourceUserAgent":"tv",
+        "sourceAuth":"Basic user:pa:opensesame","sourceProxy":"http://u:opensesame@proxy:3128",
+        "sourceAllowedHosts":["10.0.0.0/8","*.cdn.corp"]}}"#
+    ))
+    .unwrap();
+    assert!(!format!("{settings:?}").contains("opensesame"), "{settings:?}");
+    let source = settings.source;
+    assert_eq!(source.headers[1], ("x-token".to_owned(), Secret::new("opensesame")));
+    let password = Secret::new("pa:opensesame");
+    assert_eq!(source.auth, Some(SourceAuth::Basic { user: "user".to_owned(), password }));
+    assert_eq!(source.allowed_hosts.len(), 2);
+    let none =
+        from_json(&format!(r#"{{{LEAST},"sourceProxy":"none","sourceAuth":"bearer a.b=="}}"#)).unwrap();
+    assert_eq!(none.source.proxy, SourceProxy::Direct);
+    assert_eq!(none.source.auth, Some(SourceAuth::Bearer(Secret::new("a.b=="))));
+    let (_, reason) = refused(&format!(r#"{{{LEAST},"sourceAuth":"opensesame"}}"#));
+    assert!(!reason.contains("opensesame"));
+}
+
+#[test]
 fn every_wrong_value_is_reported_under_its_own_name() {
     let cases = [
         (r#"{"streamId":"a"}"#.to_owned(), "sourceUrl"),
@@ -54,6 +76,16 @@ fn every_wrong_value_is_reported_under_its_own_name() {
         (format!(r#"{{{LEAST},"maxConcurrentBatches":2.5}}"#), "maxConcurrentBatches"),
         (format!(r#"{{{LEAST},"processorPriming":-1}}"#), "processorPriming"),
         (format!(r#"{{{LEAST},"buferDuration":30}}"#), "buferDuration"),
+        (format!(r#"{{{LEAST},"sourceHeaders":{{"a b":"c"}}}}"#), "sourceHeaders"),
+        (format!(r#"{{{LEAST},"sourceHeaders":{{"Host":"c"}}}}"#), "sourceHeaders"),
+        (format!(r#"{{{LEAST},"sourceHeaders":{{"X":"a\r\nB: c"}}}}"#), "sourceHeaders"),
+        (format!(r#"{{{LEAST},"sourceHeaders":{{"X":"1","x":"2"}}}}"#), "sourceHeaders"),
+        (format!(r#"{{{LEAST},"sourceUserAgent":""}}"#), "sourceUserAgent"),
+        (format!(r#"{{{LEAST},"sourceAuth":"basic nobody"}}"#), "sourceAuth"),
+        (format!(r#"{{{LEAST},"sourceAuth":"bearer"}}"#), "sourceAuth"),
+        (format!(r#"{{{LEAST},"sourceAuth":"digest a:b"}}"#), "sourceAuth"),
+        (format!(r#"{{{LEAST},"sourceProxy":"socks5://h"}}"#), "sourceProxy"),
+        (format!(r#"{{{LEAST},"sourceAllowedHosts":["10.0.0.0/40"]}}"#), "sourceAllowedHosts"),
         ("{".to_owned(), ""),
         ("[]".to_owned(), ""),
         (format!("{{{LEAST}}} x"), ""),

@@ -2,8 +2,8 @@
 
 use super::join::Joiner;
 use super::segment::{SegmentDemuxer, Wanted};
-use super::{Damage, Input, Rendition};
-use crate::media::{Cue, Origin, Piece};
+use super::{Damage, Input};
+use crate::media::{Cue, Origin, Piece, Rendition};
 
 /// Demuxes the segments of a source as they come.
 ///

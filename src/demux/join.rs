@@ -8,9 +8,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::SegmentError;
 use super::segment::Times;
-use super::{Rendition, SegmentError};
-use crate::media::{AudioParams, Flicks, Moment, Origin, Piece, StampedFrame};
+use crate::media::{AudioParams, Flicks, Moment, Origin, Piece, Rendition, StampedFrame};
 
 /// How much of one side is kept while the other is late: two segments of the longest usual length. More would
 /// eat the time that the processor has. Sources with longer segments get two of theirs...

@@ -23,4 +23,4 @@ pub use demuxer::Demuxer;
 pub use error::{Damage, SegmentError};
 pub use mpegts::{audio_params, video_params};
 pub use periods::{Periods, StampedPicture};
-pub use segment::{Input, Rendition};
+pub use segment::Input;

@@ -7,7 +7,7 @@ use super::mpegts::Mpegts;
 use super::packed::Packed;
 use super::sniff::{self, Format};
 use super::{Damage, Periods, SegmentError};
-use crate::media::{Cue, Origin, Piece};
+use crate::media::{Cue, Origin, Piece, Rendition};
 
 /// More cues in one segment than this are not kept: real ones have a few, a hostile one could have thousands.
 const MAX_CUES: usize = 64;
@@ -31,15 +31,6 @@ impl Input {
     pub fn main(data: Bytes, discontinuity: bool) -> Self {
         Self { rendition: Rendition::Main, init: None, data, discontinuity, discontinuity_sequence: 0 }
     }
-}
-
-/// Which playlist a segment is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rendition {
-    /// The variant's own.
-    Main,
-    /// That of a separate audio rendition (EXT-X-MEDIA).
-    Audio,
 }
 
 /// Which kinds of tracks are taken.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::playlist;
+use super::{CryptError, playlist};
+use crate::policy::Refused;
 
 /// A failure of one request or of the source as a whole. URLs are redacted.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum Error {
     /// Only http and https are read.
     #[error("{url}: the scheme is neither http nor https")]
     Scheme { url: String },
+    /// An address that what named it may not lead to (see [`crate::policy`]).
+    #[error("{url} is not asked: {source}")]
+    Forbidden { url: String, source: Refused },
     /// An address in a playlist is none.
     #[error("{playlist} lists an address that is not a URL")]
     Address { playlist: String },
@@ -28,6 +32,9 @@ pub enum Error {
     /// The connection ended before the body did.
     #[error("{url}: the body ended after {received} bytes: {reason}")]
     Truncated { url: String, received: usize, reason: String },
+    /// The body comes, but more slowly than anything that is worth waiting for.
+    #[error("{url}: the body comes too slowly: {received} bytes after a window of {} s", .window.as_secs_f64())]
+    Slow { url: String, received: usize, window: Duration },
     #[error("{url}: the body is larger than {limit} bytes")]
     TooLarge { url: String, limit: usize },
     /// A segment that is empty or a web page.
@@ -41,6 +48,10 @@ pub enum Error {
     /// Something that HLS allows and this version does not read.
     #[error("{url}: {what} is not supported")]
     Unsupported { url: String, what: String },
+    /// A segment whose encryption cannot be undone. `url` is the segment's, or its key's where that is at
+    /// fault.
+    #[error("{url}: {source}")]
+    Crypt { url: String, source: CryptError },
     /// The time for a first success is over.
     #[error("no success within {} s; last: {last}", .budget.as_secs_f64())]
     Startup { budget: Duration, last: Box<Error> },
@@ -53,11 +64,15 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Truncated { .. }
+            | Self::Slow { .. }
             | Self::NotASegment { .. } => true,
             // A source that is being started answers 404, a balanced one that lost its token 403.
             Self::Status { status, .. } => matches!(status, 403 | 404 | 408 | 425 | 429 | 500..=599),
+            // A damaged body or a key in rotation; what a playlist asks for does not change.
+            Self::Crypt { source, .. } => source.is_transient(),
             Self::Client { .. }
             | Self::Scheme { .. }
+            | Self::Forbidden { .. }
             | Self::Address { .. }
             | Self::TooLarge { .. }
             | Self::Playlist { .. }

@@ -1,4 +1,4 @@
-//! Reads the playlist of a source: the master where there is one, then the chosen media playlist.
+//! Reads playlists: what is at the source's own address, and a media playlist again and again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,162 +6,226 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::fetch::Http;
-use super::playlist::{Definitions, Media, Playlist, SegmentRef, parse};
-use super::{Error, Settings, variant};
+use super::fetch::{Answer, Body, Http, Request, Validators};
+use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, parse};
+use super::{Error, Settings};
+use crate::policy::Reach;
 use crate::redact;
 
 /// A playlist that takes longer, however steadily it drips, is of no use to a live client.
 const MAX_PLAYLIST_TIME: Duration = Duration::from_secs(20);
 
-/// A media playlist of a master that refuses so often in a row has probably lost its token: the master is
-/// read again for a new address.
-const REFUSALS_BEFORE_MASTER: u32 = 3;
+/// So many times in a row "not modified" is believed. Servers that date playlists to the second, or tag them
+/// by a cache's own key, say it of what has changed.
+const UNCHANGED_BELIEVED: u32 = 3;
 
-/// Where the media playlist is, and how it was found. A value: each reading returns the next one.
+/// What the source's own address turned out to be.
+pub(super) enum Opened {
+    /// A media playlist: there is nothing to choose.
+    Media(Box<Loader>, Media),
+    /// A master playlist, and where it was found.
+    Master(Master, Address),
+}
+
+/// Where a playlist came from: what its addresses are relative to, and how near they may lead.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    pub(super) url: Url,
+    pub(super) reach: Reach,
+}
+
+/// Reads the source's own address.
+pub(super) async fn open(http: Arc<Http>, settings: Arc<Settings>) -> Result<Opened, Error> {
+    let source = Address { url: settings.url.clone(), reach: http.source_reach() };
+    let mut loader = Loader::new(http, settings, source, BTreeMap::new());
+    let (body, playlist) = match loader.read(None).await? {
+        Reading::Changed(body, playlist) => (body, playlist),
+        Reading::Unchanged => return Err(loader.not_asked_for()),
+    };
+    let named_by = loader.http.note_source(body.first);
+    (loader.named_by, loader.led_by) = (named_by, named_by);
+    match playlist {
+        Playlist::Media(media) => {
+            let media = absolute(media, &body.url)?;
+            loader.follow(&body, &media);
+            Ok(Opened::Media(Box::new(loader), media))
+        }
+        Playlist::Master(master) => Ok(Opened::Master(master, Address { url: body.url, reach: body.reach })),
+    }
+}
+
+/// One media playlist: where it is, and where it was found last. A value: each reading returns the next one.
 #[derive(Clone)]
 pub(super) struct Loader {
     http: Arc<Http>,
     settings: Arc<Settings>,
-    media: Option<Address>,
-    refusals: u32,
-}
-
-#[derive(Clone)]
-struct Address {
     /// As the source or its master lists it.
     listed: Url,
     /// Where redirects led last time: a balanced source is read from one server as long as it lives.
     current: Url,
-    /// What was chosen, when there was a choice.
-    variant: Option<String>,
+    /// How far away who named `listed` is.
+    named_by: Reach,
+    /// The same of `current`: a redirect may have led farther.
+    led_by: Reach,
+    /// How far away the last reading came from: what it names may be no nearer.
+    reach: Reach,
     variables: BTreeMap<String, String>,
+    known: Option<Known>,
+}
+
+/// The last reading, for a server that only says that it still holds.
+#[derive(Clone)]
+struct Known {
+    validators: Validators,
+    media: Media,
+    unchanged: u32,
+}
+
+/// What one request for a playlist brought.
+enum Reading {
+    Unchanged,
+    Changed(Box<Body>, Playlist),
 }
 
 impl Loader {
-    pub(super) fn new(http: Arc<Http>, settings: Arc<Settings>) -> Self {
-        Self { http, settings, media: None, refusals: 0 }
+    /// `listed` is the playlist's address, and how far away who named it is; `variables` are what the master
+    /// playlist defined.
+    pub(super) fn new(
+        http: Arc<Http>,
+        settings: Arc<Settings>,
+        listed: Address,
+        variables: BTreeMap<String, String>,
+    ) -> Self {
+        let Address { url, reach } = listed;
+        Self {
+            http,
+            settings,
+            current: url.clone(),
+            listed: url,
+            named_by: reach,
+            led_by: reach,
+            reach,
+            variables,
+            known: None,
+        }
     }
 
-    /// The variant chosen from a master playlist.
-    pub(super) fn variant(&self) -> Option<&str> {
-        self.media.as_ref()?.variant.as_deref()
+    /// The address that was given.
+    pub(super) fn listed(&self) -> &Url {
+        &self.listed
+    }
+
+    /// How near what the last reading names may be.
+    pub(super) fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// One reading of the media playlist, its addresses absolute. The loader comes back in either case, with
     /// what it learnt for the next reading.
     pub(super) async fn load(mut self) -> (Self, Result<Media, Error>) {
         let result = self.load_once().await;
-        match (&result, &mut self.media) {
-            (Ok(_), _) => self.refusals = 0,
-            (Err(error), Some(address)) => {
-                // A redirect's target may be the one that died; the address that was given still holds.
-                address.current = address.listed.clone();
-                self.refusals = if error.is_refusal() { self.refusals.saturating_add(1) } else { 0 };
-                if self.refusals >= REFUSALS_BEFORE_MASTER && address.variant.is_some() {
-                    self.media = None;
-                    self.refusals = 0;
-                }
-            }
-            (Err(_), None) => {}
+        if result.is_err() {
+            // A redirect's target may be the one that died; the address that was given still holds.
+            self.current = self.listed.clone();
+            self.led_by = self.named_by;
+            self.known = None;
         }
         (self, result)
     }
 
     async fn load_once(&mut self) -> Result<Media, Error> {
-        let address = match &self.media {
-            Some(address) => address.clone(),
-            None => match self.open().await? {
-                (address, Some(media)) => {
-                    self.media = Some(address);
-                    return Ok(media);
-                }
-                (address, None) => {
-                    self.media = Some(address.clone());
-                    address
-                }
-            },
-        };
-        let (final_url, playlist) = self.playlist(&address.current, address.variables.clone()).await?;
-        let Playlist::Media(media) = playlist else {
-            return Err(Error::NestedMaster { url: redact::url(final_url.as_str()) });
-        };
-        if let Some(kept) = &mut self.media {
-            kept.current = final_url.clone();
-        }
-        absolute(media, &final_url)
-    }
-
-    /// Reads the source's own address: a media playlist is the answer already.
-    async fn open(&self) -> Result<(Address, Option<Media>), Error> {
-        let source = &self.settings.url;
-        let (final_url, playlist) = self.playlist(source, BTreeMap::new()).await?;
-        let master = match playlist {
-            Playlist::Media(media) => {
-                let address = Address {
-                    listed: source.clone(),
-                    current: final_url.clone(),
-                    variant: None,
-                    variables: BTreeMap::new(),
-                };
-                return Ok((address, Some(absolute(media, &final_url)?)));
+        let known = self.known.take().filter(|known| known.unchanged < UNCHANGED_BELIEVED);
+        match (self.read(known.as_ref().map(|known| &known.validators)).await?, known) {
+            (Reading::Changed(body, Playlist::Media(media)), _) => {
+                let media = absolute(media, &body.url)?;
+                self.follow(&body, &media);
+                Ok(media)
             }
-            Playlist::Master(master) => master,
-        };
-        let shown = redact::url(final_url.as_str());
-        let choice = variant::choose(&master).ok_or_else(|| Error::Playlist {
-            url: shown.clone(),
-            source: super::playlist::Error::EmptyMaster,
-        })?;
-        if let Some(rendition) = choice.separate_audio {
-            let what = format!("sound in a playlist of its own (audio rendition {:?})", rendition.name);
-            return Err(Error::Unsupported { url: shown, what });
+            (Reading::Changed(body, Playlist::Master(_)), _) => {
+                Err(Error::NestedMaster { url: redact::url(body.url.as_str()) })
+            }
+            (Reading::Unchanged, Some(known)) => {
+                let media = known.media.clone();
+                self.known = Some(Known { unchanged: known.unchanged.saturating_add(1), ..known });
+                Ok(media)
+            }
+            (Reading::Unchanged, None) => Err(self.not_asked_for()),
         }
-        let listed = final_url.join(&choice.variant.uri).map_err(|_| Error::Address { playlist: shown })?;
-        let address = Address {
-            current: listed.clone(),
-            listed,
-            variant: Some(variant::describe(choice.variant)),
-            variables: master.variables.clone(),
-        };
-        Ok((address, None))
     }
 
-    async fn playlist(
-        &self,
-        url: &Url,
-        imported: BTreeMap<String, String>,
-    ) -> Result<(Url, Playlist), Error> {
-        let body = self.http.get(url, None, self.settings.max_playlist_bytes, MAX_PLAYLIST_TIME).await?;
+    async fn read(&self, known: Option<&Validators>) -> Result<Reading, Error> {
+        let (url, from) = (&self.current, self.led_by);
+        let (limit, total) = (self.settings.max_playlist_bytes, MAX_PLAYLIST_TIME);
+        let request = Request { url, from, range: None, limit, total, known };
+        let Answer::Body(body) = self.http.fetch(request).await? else { return Ok(Reading::Unchanged) };
+        let imported = self.variables.clone();
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
         let playlist = parse(&body.bytes, &definitions)
             .map_err(|source| Error::Playlist { url: redact::url(body.url.as_str()), source })?;
-        Ok((body.url, playlist))
+        Ok(Reading::Changed(body, playlist))
+    }
+
+    /// Keeps to where `body` came from, and what it said.
+    fn follow(&mut self, body: &Body, media: &Media) {
+        if self.current != body.url {
+            // Whoever redirected us there answers for it.
+            (self.current, self.led_by) = (body.url.clone(), body.reach);
+        }
+        self.reach = body.reach;
+        let validators = body.validators.clone();
+        let known = Known { validators, media: media.clone(), unchanged: 0 };
+        self.known = (known.validators != Validators::default()).then_some(known);
+    }
+
+    /// "Not modified", where nothing was known.
+    fn not_asked_for(&self) -> Error {
+        Error::Status { url: redact::url(self.current.as_str()), status: 304 }
     }
 }
 
-/// Resolves every segment's address against the playlist's (RFC 8216 4.1), and refuses what is not a stream.
+/// Resolves every address against the playlist's (RFC 8216 4.1), and refuses what is not a stream. An address
+/// that is none stays as it is: only its segment is lost by it.
 fn absolute(mut media: Media, base: &Url) -> Result<Media, Error> {
     if media.iframes_only {
         let what = "a playlist of single pictures (EXT-X-I-FRAMES-ONLY)".to_owned();
         return Err(Error::Unsupported { url: redact::url(base.as_str()), what });
     }
+    let join = |uri: &str| base.join(uri).map_or_else(|_| uri.to_owned(), String::from);
+    let mut keys = Resolved::default();
+    let mut maps = Resolved::default();
     for segment in &mut media.segments {
-        let url =
-            base.join(&segment.uri).map_err(|_| Error::Address { playlist: redact::url(base.as_str()) })?;
-        segment.uri = url.into();
+        segment.uri = join(&segment.uri);
+        let key = |key: &Key| Key { uri: key.uri.as_deref().map(join), ..key.clone() };
+        segment.key = segment.key.take().map(|known| keys.get(known, key));
+        segment.map = segment.map.take().map(|known| {
+            maps.get(known, |map: &Map| Map {
+                uri: join(&map.uri),
+                byte_range: map.byte_range,
+                key: map.key.as_deref().map(|known| Arc::new(key(known))),
+            })
+        });
     }
     Ok(media)
 }
 
-/// What this version cannot read in a segment.
-pub(super) fn unsupported(segment: &SegmentRef) -> Option<Error> {
-    let what = if let Some(key) = &segment.key {
-        format!("encryption ({:?})", key.method)
-    } else if segment.map.is_some() {
-        "fragmented MP4 (EXT-X-MAP)".to_owned()
-    } else {
-        return None;
-    };
-    Some(Error::Unsupported { url: redact::url(&segment.uri), what })
+/// The last one resolved: runs of segments share theirs.
+struct Resolved<T>(Option<(Arc<T>, Arc<T>)>);
+
+impl<T> Default for Resolved<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Resolved<T> {
+    fn get(&mut self, written: Arc<T>, resolve: impl FnOnce(&T) -> T) -> Arc<T> {
+        if let Some((known, resolved)) = &self.0
+            && Arc::ptr_eq(known, &written)
+        {
+            return resolved.clone();
+        }
+        let resolved = Arc::new(resolve(&written));
+        self.0 = Some((written, resolved.clone()));
+        resolved
+    }
 }

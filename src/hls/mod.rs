@@ -1,48 +1,70 @@
 //! A live HLS source to captured segments, in order, each once.
 //!
 //! - [`playlist`]: text to playlist. Pure.
-//! - [`variant`]: which variant of a master playlist. Pure.
+//! - [`variant`]: which variant of a master playlist, and which sound. Pure.
+//! - `failover`: when another variant stands in for one that fails. Pure.
 //! - [`cursor`]: which segment next, when to read the playlist again. Pure.
-//! - `retry`: how long to wait before trying again. Pure.
-//! - `fetch`: one HTTP request, bounded.
-//! - `source`: the task that drives them.
+//! - `join`: the order of two renditions. Pure.
+//! - `retry`, `attempt`: how long to wait before trying again, and how often. Pure.
+//! - `crypt`: whole-segment encryption; `whole`: whether a body is all of a segment. Pure.
+//! - `fetch`: one HTTP request, bounded; `keys`: those for keys; `segment`: one attempt at a segment.
+//! - `load`, `work`: what a source waits for, playlists and segments.
+//! - `presentation`: what a master playlist offers; `reader`: one rendition of it; `source`: the task.
 //!
 //! RFC 8216 and draft-pantos-hls-rfc8216bis. A source that has worked once is never given up: what fails
 //! later is retried, and what is lost is reported as [`Event::Lost`].
 
 mod attempt;
+mod crypt;
 pub mod cursor;
 mod error;
+mod failover;
 mod fetch;
+mod join;
+mod keys;
 mod load;
+mod marks;
 pub mod playlist;
+mod presentation;
+mod reader;
+mod report;
 mod retry;
+mod segment;
 mod settings;
 mod source;
 mod status;
 pub mod variant;
+mod whole;
+mod work;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use crypt::CryptError;
 pub use error::Error;
 pub(crate) use fetch::tls;
-pub use settings::{Settings, Timeouts};
+pub use fetch::{Resolved, Resolver, ResolverAnswer, SystemResolver};
+pub use settings::{Proxy, Settings, Timeouts};
 pub use source::run;
 pub use status::{SourceKind, Status};
 
-use crate::media::Moment;
+use crate::media::{Moment, Rendition};
 
 /// What a source yields, in the order of the stream.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The playlist's target duration, before the first segment and whenever it changes.
     TargetDuration(Duration),
+    /// Whether the sound has a playlist of its own: before the first segment, and whenever it changes.
+    Renditions {
+        separate_audio: bool,
+    },
     Segment(Segment),
     /// Media that will not come: `duration` of it (what the playlist said; a target duration for each
     /// segment that was never seen listed).
     Lost {
+        rendition: Rendition,
         media_sequence: u64,
         duration: Duration,
         reason: String,
@@ -56,11 +78,16 @@ pub enum Event {
 pub struct Segment {
     /// Overdub's own number: consecutive, never used twice.
     pub number: u64,
+    /// Of which playlist; each has discontinuities of its own.
+    pub rendition: Rendition,
     /// The source's number; it may restart.
     pub media_sequence: u64,
     /// A new period must begin here: EXT-X-DISCONTINUITY (also of a lost segment before this one), or the
     /// source's numbering began anew.
     pub discontinuity: bool,
+    /// The source's own count of discontinuities (RFC 8216 6.2.2): equal in both renditions where they belong
+    /// together, in sources that keep to it.
+    pub discontinuity_sequence: u64,
     /// `EXTINF`.
     pub duration: Duration,
     /// `EXT-X-PROGRAM-DATE-TIME` as written.
@@ -69,6 +96,8 @@ pub struct Segment {
     pub url: String,
     /// The file extension in the source's address: letters and digits, `ts` where it has none.
     pub extension: String,
+    /// The body of its `EXT-X-MAP`, where it has one: the same bytes, shared, as long as it does not change.
+    pub init: Option<Bytes>,
     pub data: Bytes,
     /// When its last byte arrived.
     pub captured_at: Moment,

@@ -1,8 +1,13 @@
 //! What a source is read with; each default with its reason.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
+
+use super::fetch::{Resolver, SystemResolver};
+use super::variant;
+use crate::policy::Policy;
 
 /// How one source is read.
 #[derive(Clone, Debug)]
@@ -11,6 +16,10 @@ pub struct Settings {
     pub url: Url,
     /// Segments from the end at which a live source is begun (RFC 8216 6.3.3 asks for 3 target durations).
     pub live_start_segments: usize,
+    /// Where to begin instead: seconds from the beginning of the playlist, or, negative, from its end.
+    pub start_offset: Option<f64>,
+    /// What is read of a master playlist.
+    pub variant: variant::Policy,
     pub timeouts: Timeouts,
     /// A larger playlist is refused: a day of 2 s segments with long addresses is about 8 MB.
     pub max_playlist_bytes: usize,
@@ -19,11 +28,28 @@ pub struct Settings {
     pub user_agent: String,
     /// Sent with every request; `authorization` and `cookie` only to the origin of `url`.
     pub headers: Vec<(String, String)>,
+    pub proxy: Proxy,
+    /// Where the source's playlists and redirects may lead.
+    pub policy: Policy,
+    pub resolver: Arc<dyn Resolver>,
     /// How long a source that has never worked is tried before it is given up.
     pub startup_budget: Duration,
     /// How long a segment of a live source is tried before it counts as lost: what comes later than the
     /// default processing budget could not be played any more.
     pub segment_life: Duration,
+}
+
+/// The way to the source's hosts. A proxy resolves names itself, so that only addresses and `localhost` are
+/// judged by the policy on this side of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, where they are set.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// This one for everything. May carry user and password.
+    Url(Url),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +68,8 @@ impl Settings {
         Self {
             url,
             live_start_segments: 3,
+            start_offset: None,
+            variant: variant::Policy::default(),
             timeouts: Timeouts {
                 // Two lost SYN packets (1 s + 2 s) are survived.
                 connect: Duration::from_secs(4),
@@ -53,6 +81,9 @@ impl Settings {
             max_segment_bytes: 64 << 20,
             user_agent: concat!("overdub/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
+            proxy: Proxy::default(),
+            policy: Policy::default(),
+            resolver: Arc::new(SystemResolver),
             startup_budget: Duration::from_secs(20),
             segment_life: Duration::from_secs(12),
         }

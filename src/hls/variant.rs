@@ -1,38 +1,114 @@
-//! Which variant of a master playlist is read. Pure.
+//! Which variant of a master playlist is read, and which audio rendition with it. Pure.
+
+use std::cmp::Reverse;
+use std::str::FromStr;
 
 use super::playlist::{Master, Rendition, Variant};
 
-/// RFC 6381 prefixes of what can be carried from TS segments to every output: H.264 with AAC or MP3.
-const CARRIED: [&str; 5] = ["avc1", "avc3", "mp4a.40", "mp4a.6b", "mp4a.69"];
-
-/// Prefixes of video codecs, to tell a variant with a picture from one with sound only.
+/// Prefixes of video codecs (RFC 6381), to tell a variant with a picture from one with sound only.
 const VIDEO: [&str; 9] = ["avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe", "vp09", "av01", "vvc1"];
 
-/// What was chosen, and why it may not be complete.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Choice<'a> {
-    pub variant: &'a Variant,
-    /// The rendition that carries the sound in a playlist of its own, when there is one.
-    pub separate_audio: Option<&'a Rendition>,
+/// Of audio codecs; what is neither (subtitles, metadata) does not matter.
+const AUDIO: [&str; 7] = ["mp4a", "ac-3", "ec-3", "ac-4", "opus", "flac", "alac"];
+
+/// A description of the picture for the blind: never chosen unless it is asked for by name.
+const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
+
+/// What is read of a master playlist, as the settings say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    pub pick: Pick,
+    /// Pixels: a higher picture is taken only where there is no other.
+    pub max_height: Option<u64>,
+    /// Bits a second, likewise.
+    pub max_bandwidth: Option<u64>,
+    /// RFC 5646; `en` takes `en-US` too.
+    pub audio_language: Option<String>,
+    /// NAME of an audio rendition, letter case ignored; goes before the language.
+    pub audio_name: Option<String>,
 }
 
-/// The variant with the highest bandwidth among the best sort there is: first those whose codecs are all
-/// carried (or not declared) and have their sound inside, then those with the sound apart, then the rest.
-/// Of equals the first, which is how RFC 8216 6.3.1 lists redundant streams.
-pub fn choose(master: &Master) -> Option<Choice<'_>> {
-    let mut best: Option<(&Variant, _)> = None;
-    for variant in &master.variants {
-        let rank = (
-            carried(variant),
-            has_video(variant),
-            separate_audio(master, variant).is_none(),
-            variant.bandwidth,
-        );
-        if best.is_none_or(|(_, known)| rank > known) {
-            best = Some((variant, rank));
-        }
+/// Which variant goes before the others. The others stand in for it while it fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Pick {
+    #[default]
+    Highest,
+    Lowest,
+    /// Counted from 0 in the order of the playlist.
+    Index(usize),
+    /// The one with this NAME, of this size (`1280x720`, `720p`), or with this text in its address.
+    Matching(String),
+}
+
+impl FromStr for Pick {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.trim() {
+            "highest" | "" => Self::Highest,
+            "lowest" => Self::Lowest,
+            text => text.parse().map_or_else(|_| Self::Matching(text.to_owned()), Self::Index),
+        })
     }
-    best.map(|(variant, _)| Choice { variant, separate_audio: separate_audio(master, variant) })
+}
+
+/// A variant with the sound that goes with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    pub variant: Variant,
+    /// The rendition that carries the sound in a playlist of its own, when there is one.
+    pub audio: Option<Rendition>,
+}
+
+/// All variants, the best first. Those that come before another only by the order of the playlist are its
+/// redundant streams (RFC 8216 6.2.4).
+///
+/// What was asked for goes first; then what lies under the caps; then codecs that every output carries, then a
+/// picture, then the wanted language, then bandwidth and height.
+pub fn order(master: &Master, policy: &Policy) -> Vec<Candidate> {
+    let mut ranked: Vec<_> = master
+        .variants
+        .iter()
+        .enumerate()
+        .map(|(index, variant)| {
+            let audio = rendition(master, variant, policy);
+            let speaks = audio.as_ref().is_some_and(|(_, wanted)| *wanted);
+            let size = (variant.bandwidth, variant.resolution.map_or(0, |(_, height)| height));
+            let under = under_caps(variant, policy);
+            // Of what is too large the smallest, of the rest the largest.
+            let largest = under && policy.pick != Pick::Lowest;
+            let rank = (
+                picked(variant, index, &policy.pick),
+                under,
+                carried(variant),
+                has_video(variant),
+                speaks,
+                largest.then_some(size),
+                Reverse((!largest).then_some(size)),
+            );
+            let separate = audio.map(|(rendition, _)| rendition).filter(|rendition| rendition.uri.is_some());
+            (rank, Candidate { variant: variant.clone(), audio: separate.cloned() })
+        })
+        .collect();
+    // Stable: equals stay in the order of the playlist.
+    ranked.sort_by(|(a, _), (b, _)| b.cmp(a));
+    ranked.into_iter().map(|(_, candidate)| candidate).collect()
+}
+
+/// The one of `candidates` that is what `known` was before its playlist was read again: the same attributes,
+/// and of several such the same address but for its query.
+pub fn same(candidates: &[Candidate], known: &Candidate) -> Option<usize> {
+    let alike = |candidate: &&Candidate| {
+        let (a, b) = (&candidate.variant, &known.variant);
+        (a.bandwidth, a.resolution, &a.codecs, &a.name) == (b.bandwidth, b.resolution, &b.codecs, &b.name)
+    };
+    let path = |uri: &str| uri.split(['?', '#']).next().unwrap_or(uri).to_owned();
+    let by_path = |candidate: &&Candidate| path(&candidate.variant.uri) == path(&known.variant.uri);
+    let position =
+        |test: &dyn Fn(&&Candidate) -> bool| candidates.iter().position(|candidate| test(&candidate));
+    position(&|candidate| alike(candidate) && by_path(candidate))
+        .or_else(|| position(&alike))
+        .or_else(|| position(&by_path))
 }
 
 /// `1280x720, 3.0 Mbit/s, avc1.64001f,mp4a.40.2`: what is known of a variant, for the status.
@@ -48,13 +124,46 @@ pub fn describe(variant: &Variant) -> String {
     parts.join(", ")
 }
 
+fn picked(variant: &Variant, index: usize, pick: &Pick) -> bool {
+    match pick {
+        Pick::Highest | Pick::Lowest => false,
+        Pick::Index(wanted) => index == *wanted,
+        Pick::Matching(text) => {
+            let size = variant.resolution.is_some_and(|(width, height)| {
+                *text == format!("{width}x{height}") || *text == format!("{height}p")
+            });
+            size || variant.name.as_ref() == Some(text) || variant.uri.contains(text.as_str())
+        }
+    }
+}
+
+fn under_caps(variant: &Variant, policy: &Policy) -> bool {
+    let height = variant.resolution.map_or(0, |(_, height)| height);
+    policy.max_height.is_none_or(|most| height <= most)
+        && policy.max_bandwidth.is_none_or(|most| variant.bandwidth <= most)
+}
+
 fn codecs(variant: &Variant) -> impl Iterator<Item = String> + '_ {
     let codecs = variant.codecs.as_deref().unwrap_or_default().split(',');
     codecs.map(|codec| codec.trim().to_ascii_lowercase()).filter(|codec| !codec.is_empty())
 }
 
-fn carried(variant: &Variant) -> bool {
-    codecs(variant).all(|codec| CARRIED.iter().any(|prefix| codec.starts_with(prefix)))
+/// How well the outputs carry it: H.264 with AAC or MP3 everywhere, HEVC in enhanced RTMP, AC-3 and Opus only
+/// as far as the processor's answer is something else. What is not declared is taken for the usual.
+fn carried(variant: &Variant) -> u8 {
+    let score = |codec: &String| {
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| codec.starts_with(prefix));
+        if starts(&["avc1", "avc3", "mp4a.40", "mp4a.6b", "mp4a.69"]) {
+            3
+        } else if starts(&["hvc1", "hev1"]) {
+            2
+        } else if starts(&AUDIO) {
+            1
+        } else {
+            u8::from(!starts(&VIDEO)) * 3
+        }
+    };
+    codecs(variant).map(|codec| score(&codec)).min().unwrap_or(3)
 }
 
 fn has_video(variant: &Variant) -> bool {
@@ -64,66 +173,45 @@ fn has_video(variant: &Variant) -> bool {
         || codecs(variant).any(|codec| VIDEO.iter().any(|prefix| codec.starts_with(prefix)))
 }
 
-/// A group in which any rendition has no address also has its sound in the variant's segments (RFC 8216
-/// 4.3.4.2.1), and that is the one to read.
-fn separate_audio<'a>(master: &'a Master, variant: &Variant) -> Option<&'a Rendition> {
+/// The audio rendition of the variant's group, and whether it is what the settings ask for. One without an
+/// address is the sound in the variant's own segments (RFC 8216 4.3.4.2.1).
+///
+/// By name, else by language, else the default one, else one that may be chosen for the user, else the first;
+/// a description for the blind comes last. Of equals the one with two channels: every output takes stereo.
+fn rendition<'a>(master: &'a Master, variant: &Variant, policy: &Policy) -> Option<(&'a Rendition, bool)> {
     let group = variant.audio.as_deref()?;
-    let mut members = master.audio.iter().filter(|rendition| rendition.group == group);
-    if members.clone().any(|rendition| rendition.uri.is_none()) {
-        return None;
-    }
-    let first = members.clone().next();
-    members.find(|rendition| rendition.default).or(first)
+    let named = |rendition: &Rendition| {
+        policy.audio_name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&rendition.name))
+    };
+    let spoken = |rendition: &Rendition| {
+        let language = policy.audio_language.as_deref();
+        language.is_some_and(|wanted| speaks(rendition.language.as_deref(), wanted))
+    };
+    let rank = |rendition: &Rendition| {
+        let described = rendition.characteristics.as_ref().is_some_and(|all| all.contains(DESCRIBES_VIDEO));
+        (
+            named(rendition),
+            spoken(rendition),
+            !described,
+            rendition.default,
+            rendition.autoselect,
+            rendition.channels.is_none_or(|channels| channels == 2),
+        )
+    };
+    let members = master.audio.iter().filter(|rendition| rendition.group == group);
+    // `max_by_key` takes the last of equals: reversed, that is the first.
+    let members: Vec<_> = members.collect();
+    let best = members.into_iter().rev().max_by_key(|rendition| rank(rendition))?;
+    Some((best, named(best) || spoken(best)))
+}
+
+/// Whether a language tag is the wanted one or a region of it (RFC 4647 3.3.1).
+fn speaks(language: Option<&str>, wanted: &str) -> bool {
+    let Some(language) = language else { return false };
+    let (language, wanted) = (language.to_ascii_lowercase(), wanted.to_ascii_lowercase());
+    language.strip_prefix(&wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::playlist::{Definitions, Playlist, parse};
-    use super::*;
-
-    fn master(text: &str) -> Master {
-        match parse(text.as_bytes(), &Definitions::default()) {
-            Ok(Playlist::Master(master)) => master,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_highest_bandwidth_that_can_be_carried_wins() {
-        let master = master(
-            "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=100000,CODECS=\"mp4a.40.2\"\naudio.m3u8\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=9000000,CODECS=\"hvc1.1.6.L93.B0,mp4a.40.2\"\nhevc.m3u8\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=2000000,CODECS=\"avc1.4d401f,mp4a.40.2\"\nmiddle.m3u8\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=3000000,CODECS=\"avc1.4d401f,mp4a.40.2\",RESOLUTION=1280x720\nhigh.m3u8\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=3000000,CODECS=\"avc1.4d401f,mp4a.40.2\",RESOLUTION=1280x720\nbackup.m3u8\n",
-        );
-        let choice = choose(&master).expect("one of five");
-        assert_eq!(choice.variant.uri, "high.m3u8");
-        assert_eq!(choice.separate_audio, None);
-        assert_eq!(describe(choice.variant), "1280x720, 3.0 Mbit/s, avc1.4d401f,mp4a.40.2");
-    }
-
-    #[test]
-    fn sound_in_the_segments_is_preferred_to_sound_apart() {
-        let master = master(
-            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"apart\",NAME=\"en\",URI=\"en.m3u8\"\n\
-             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"inside\",NAME=\"en\",DEFAULT=YES\n\
-             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"inside\",NAME=\"fr\",URI=\"fr.m3u8\"\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=2,AUDIO=\"apart\"\na.m3u8\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"inside\"\nb.m3u8\n",
-        );
-        let choice = choose(&master).expect("one of two");
-        assert_eq!((choice.variant.uri.as_str(), choice.separate_audio), ("b.m3u8", None));
-    }
-
-    #[test]
-    fn sound_apart_is_named_when_there_is_nothing_else() {
-        let master = master(
-            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"fr\",URI=\"fr.m3u8\"\n\
-             #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",DEFAULT=YES,URI=\"en.m3u8\"\n\
-             #EXT-X-STREAM-INF:BANDWIDTH=2,AUDIO=\"a\"\na.m3u8\n",
-        );
-        let rendition = choose(&master).and_then(|choice| choice.separate_audio).expect("it is apart");
-        assert_eq!(rendition.name, "en");
-    }
-}
+#[path = "variant_tests.rs"]
+mod tests;

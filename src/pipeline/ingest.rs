@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, watch};
 use super::board::Board;
 use crate::batch::Batcher;
 use crate::clock::Clock;
-use crate::demux::{Demuxer, Input, Rendition};
+use crate::demux::{Demuxer, Input};
 use crate::hls;
-use crate::media::{Batch, Flicks, Moment, Origin, Piece, mp4};
+use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition, mp4};
 use crate::playout::Playout;
 use crate::roundtrip;
 use crate::status::BatchState;
@@ -32,12 +32,22 @@ pub(super) struct Captured {
     pub requested: bool,
 }
 
+/// The initialization sections written last.
+#[derive(Debug, Default)]
+pub(super) struct Inits {
+    main: Option<Bytes>,
+    audio: Option<Bytes>,
+}
+
 /// The task of a stream that owns the demuxer and the batcher.
 pub(super) struct Ingest {
     pub clock: Clock,
     pub processing_budget: Duration,
     pub demuxer: Demuxer,
     pub batcher: Batcher,
+    /// Of the segment after the last one that came.
+    pub next_segment: u64,
+    pub inits: Inits,
     pub writer: Writer,
     pub board: Arc<Board>,
     pub playout: watch::Sender<Option<Playout>>,
@@ -72,9 +82,13 @@ impl Ingest {
             match event {
                 Some(hls::Event::TargetDuration(target)) => self.batcher.set_target_duration(target),
                 Some(hls::Event::Segment(segment)) => self.segment(segment).await,
-                Some(hls::Event::Lost { media_sequence, duration, reason }) => {
-                    tracing::warn!(media_sequence, ?duration, reason, "segment lost");
-                    self.demuxer.handle_lost(Rendition::Main);
+                Some(hls::Event::Renditions { separate_audio }) => {
+                    let pieces = self.demuxer.set_separate_audio(separate_audio);
+                    self.pieces(pieces).await;
+                }
+                Some(hls::Event::Lost { rendition, media_sequence, duration, reason }) => {
+                    tracing::warn!(?rendition, media_sequence, ?duration, reason, "segment lost");
+                    self.demuxer.handle_lost(rendition);
                 }
                 Some(hls::Event::Ended) | None => break,
             }
@@ -87,13 +101,19 @@ impl Ingest {
     }
 
     async fn segment(&mut self, segment: hls::Segment) {
-        self.writer.segment(segment.number, &segment.extension, segment.data.clone());
+        self.keep(&segment);
         let origin = Origin {
             segment: segment.number,
             captured_at: segment.captured_at,
             program_date_time: segment.program_date_time,
         };
-        let input = Input::main(segment.data, segment.discontinuity);
+        let input = Input {
+            rendition: segment.rendition,
+            init: segment.init,
+            data: segment.data,
+            discontinuity: segment.discontinuity,
+            discontinuity_sequence: segment.discontinuity_sequence,
+        };
         let refused = self.demuxer.damage().refused;
         let pieces = self.demuxer.handle_segment(&input, &origin);
         for cue in self.demuxer.take_cues() {
@@ -106,6 +126,22 @@ impl Ingest {
         }
         self.pieces(pieces).await;
         self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
+    }
+
+    /// Hands the segment to the writer as it came. Renditions share one sequence of numbers.
+    fn keep(&mut self, segment: &hls::Segment) {
+        self.next_segment = self.next_segment.max(segment.number.saturating_add(1));
+        let known = match segment.rendition {
+            Rendition::Main => &mut self.inits.main,
+            Rendition::Audio => &mut self.inits.audio,
+        };
+        if let Some(init) = &segment.init
+            && known.as_ref() != Some(init)
+        {
+            self.writer.init(segment.number, "mp4", init.clone());
+            *known = Some(init.clone());
+        }
+        self.writer.segment(segment.number, &segment.extension, segment.data.clone());
     }
 
     async fn pieces(&mut self, pieces: Vec<Piece>) {
@@ -128,7 +164,7 @@ impl Ingest {
             plays_in = ?playout.due(batch.start).saturating_since(now),
             "batch captured"
         );
-        self.writer.keep(Numbers { segment: batch.segments.end, batch: batch.number + 1 });
+        self.writer.keep(Numbers { segment: self.next_segment, batch: batch.number + 1 });
         let origin = batch.start - batch.shift;
         if let Some(video) = &batch.video {
             self.store(batch.number, Artifact::Video, mp4::file(Some(video), None, origin));

@@ -14,6 +14,9 @@ mod output;
 #[cfg(test)]
 mod path;
 #[cfg(test)]
+mod renditions;
+mod source;
+#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
@@ -40,7 +43,7 @@ use crate::storage::{Numbers, Writer};
 use crate::{hls, publish, roundtrip};
 
 use board::{Board, Reports};
-use ingest::{Captured, Ingest};
+use ingest::{Captured, Ingest, Inits};
 use output::{Output, Port};
 
 /// Segments between the fetcher and the demuxer: one in work, one at hand.
@@ -259,6 +262,8 @@ impl Stream {
             processing_budget,
             demuxer: Demuxer::new(),
             batcher: Batcher::new(batching, self.first.batch),
+            next_segment: self.first.segment,
+            inits: Inits::default(),
             writer: self.writer.clone(),
             board: Arc::clone(&self.board),
             playout,
@@ -315,10 +320,7 @@ impl Stream {
         events: mpsc::Sender<hls::Event>,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<(), String>> + use<> {
-        let settings = hls::Settings {
-            live_start_segments: self.settings.live_start_segments,
-            ..hls::Settings::new(self.settings.source_url.as_url().clone())
-        };
+        let settings = source::settings(&self.settings);
         let (clock, persistent) = (self.shared.clock, self.shared.persistent);
         let (board, status, first) = (Arc::clone(&self.board), self.hls_status.clone(), self.first.segment);
         async move {

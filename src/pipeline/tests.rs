@@ -33,26 +33,32 @@ fn batch() -> Batch {
     closed.pop().unwrap()
 }
 
-fn output(clock: Clock, folder: &std::path::Path, playout: watch::Receiver<Option<Playout>>) -> Output {
+/// The board of a stream "a" and the writer of its `artifacts` in `folder`.
+pub(super) fn board(clock: Clock, folder: &std::path::Path, artifacts: Artifacts) -> (Arc<Board>, Writer) {
     let options = StreamOptions {
         stream_id: Some("a".to_owned()),
         source_url: Some("http://localhost/a.m3u8".to_owned()),
         ..StreamOptions::default()
     };
     let settings = options.resolve().unwrap();
-    let (writer, _) = Writer::spawn(folder, &settings.stream_id, Artifacts::None);
+    let (writer, _) = Writer::spawn(folder, &settings.stream_id, artifacts);
     let reports = Reports {
         hls: watch::channel(hls::Status::default()).1,
         roundtrip: watch::channel(roundtrip::Status::default()).1,
         outputs: vec![watch::channel(publish::Status::default()).1],
     };
+    (Arc::new(Board::new(&settings, clock, writer.clone(), reports)), writer)
+}
+
+fn output(clock: Clock, folder: &std::path::Path, playout: watch::Receiver<Option<Playout>>) -> Output {
+    let (board, writer) = board(clock, folder, Artifacts::None);
     Output {
         clock,
         fitter: Fitter::default(),
         sound: Sound::new(Fallback::Original, ConfigurationChange::Allow),
         interleaver: Interleaver::default(),
         ports: Vec::new(),
-        board: Arc::new(Board::new(&settings, clock, writer.clone(), reports)),
+        board,
         writer,
         playout,
     }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hex_literal::hex;
 
-use super::{Demuxer, Input, Rendition};
+use super::{Demuxer, Input};
 use crate::media::{
-    AudioCodec, AudioParams, Flicks, Moment, Origin, Piece, VideoCodec, VideoParams, VideoSample, mp4,
+    AudioCodec, AudioParams, Flicks, Moment, Origin, Piece, Rendition, VideoCodec, VideoParams, VideoSample,
+    mp4,
 };
 
 /// x264's for 320x180 and 640x360:

@@ -38,12 +38,16 @@ pub(super) enum Dates {
 pub(super) struct History {
     known: BTreeMap<u64, Known>,
     newest: Option<OffsetDateTime>,
+    /// When the last segment of the newest date ends.
+    newest_end: Option<OffsetDateTime>,
 }
 
 #[derive(Debug)]
 struct Known {
     name: String,
     date: Option<OffsetDateTime>,
+    duration: Duration,
+    discontinuity_sequence: u64,
 }
 
 impl History {
@@ -51,10 +55,19 @@ impl History {
     pub(super) fn record(&mut self, segments: &[SegmentRef]) {
         for segment in segments.iter().skip(segments.len().saturating_sub(MAX_REMEMBERED)) {
             let date = date(segment);
-            self.newest = self.newest.max(date);
-            self.known
-                .entry(segment.sequence)
-                .or_insert_with(|| Known { name: name(&segment.uri).to_owned(), date });
+            if date > self.newest {
+                self.newest = date;
+                self.newest_end = date.and_then(|date| after(date, segment.duration));
+            } else if date.is_none() && !self.known.contains_key(&segment.sequence) {
+                // A date holds on for the segments after it (RFC 8216 4.3.2.6).
+                self.newest_end = self.newest_end.and_then(|end| after(end, segment.duration));
+            }
+            self.known.entry(segment.sequence).or_insert_with(|| Known {
+                name: name(&segment.uri).to_owned(),
+                date,
+                duration: segment.duration,
+                discontinuity_sequence: segment.discontinuity_sequence,
+            });
         }
         while self.known.len() > MAX_REMEMBERED {
             self.known.pop_first();
@@ -63,6 +76,44 @@ impl History {
 
     pub(super) fn clear(&mut self) {
         self.known.clear();
+    }
+
+    /// When the last segment known ends, by its date.
+    pub(super) fn end(&self) -> Option<OffsetDateTime> {
+        self.newest_end
+    }
+
+    /// The discontinuity sequence number of the last segment known.
+    pub(super) fn last_discontinuity(&self) -> Option<u64> {
+        self.known.last_key_value().map(|(_, known)| known.discontinuity_sequence)
+    }
+
+    /// Whether the first of `segments` begins, by its date, where the last one known ended.
+    pub(super) fn goes_on(&self, segments: &[SegmentRef]) -> bool {
+        let Some(first) = segments.first() else { return false };
+        let (Some(end), Some(begins)) = (self.newest_end, date(first)) else { return false };
+        (begins - end).unsigned_abs() <= first.duration / 2
+    }
+
+    /// The first of `segments` that is, by its date, not before the end of what is known.
+    pub(super) fn resume_index(&self, segments: &[SegmentRef]) -> Option<usize> {
+        let end = self.newest_end?;
+        let mut dates = Vec::with_capacity(segments.len());
+        for segment in segments {
+            dates.push(after(date(segment)?, segment.duration / 2)?);
+        }
+        dates.iter().position(|middle| *middle >= end)
+    }
+
+    /// Whether the segment `next` of a window has a date that does not follow from the one before it, though
+    /// no discontinuity stands between them.
+    pub(super) fn strays(&self, segments: &[SegmentRef], next: u64, tolerance: Duration) -> bool {
+        let before = next.checked_sub(1).and_then(|last| self.known.get(&last));
+        let segment = segments.iter().find(|segment| segment.sequence == next);
+        let (Some(before), Some(segment)) = (before, segment) else { return false };
+        let expected = before.date.and_then(|date| after(date, before.duration));
+        let (Some(expected), Some(found)) = (expected, date(segment)) else { return false };
+        !segment.discontinuity && (found - expected).unsigned_abs() > tolerance
     }
 
     /// `tolerance`: how far two dates of one segment may be apart; servers of a group write their own.
@@ -105,6 +156,10 @@ fn name(uri: &str) -> &str {
 }
 
 /// ISO 8601 as RFC 8216 4.3.2.6 asks, with a zone in either form.
-fn date(segment: &SegmentRef) -> Option<OffsetDateTime> {
+pub(super) fn date(segment: &SegmentRef) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(segment.program_date_time.as_deref()?, &Iso8601::PARSING).ok()
+}
+
+fn after(date: OffsetDateTime, duration: Duration) -> Option<OffsetDateTime> {
+    date.checked_add(duration.try_into().ok()?)
 }

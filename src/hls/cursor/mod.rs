@@ -5,8 +5,10 @@
 //! not go backwards.
 
 mod history;
+mod numbering;
 #[cfg(test)]
 mod simulation;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +18,10 @@ use std::time::Duration;
 use crate::hls::playlist::{Media, SegmentRef};
 use crate::media::Moment;
 
-use history::{Comparison, Dates, History};
+use history::{Dates, History};
+use numbering::{plausible_jump, restarted_behind};
+use start::start_index;
+pub use start::{Place, Start};
 
 /// A server of a balanced group may be this many segments behind another; 3 is what a client that starts
 /// three target durations from the end can bear without a hole.
@@ -24,10 +29,6 @@ const LAG_TOLERANCE: u64 = 3;
 
 /// A live playlist counts as stalled when nothing new was listed for so many target durations.
 const STALLED_AFTER: u32 = 3;
-
-/// A window further ahead of us than this many times what could have been produced since we last looked is
-/// another numbering, not a hole.
-const PLAUSIBLE_SPEED: u32 = 2;
 
 /// Segments known but not yet fetched. A live source that is not drained must not fill the memory; a day of
 /// 1 s segments is below it, and what is beyond is listed again by the next reload.
@@ -81,17 +82,28 @@ pub struct Counters {
     pub unchanged: u64,
     pub lagging: u64,
     pub restarts: u64,
+    /// Windows that ran past us, and the segments in them that were never seen.
     pub windows_missed: u64,
+    pub segments_missed: u64,
+    /// Segments whose date does not follow from that of the one before, though nothing says so.
+    pub dates_astray: u64,
+    /// Discontinuities that only their number told, their tag having left with a segment never seen.
+    pub discontinuities_inferred: u64,
+    /// Changes to another playlist of the same presentation.
+    pub switches: u64,
 }
 
 /// The reading position in one media playlist.
 #[derive(Debug)]
 pub struct Cursor {
+    start: Start,
     live_start_segments: usize,
     pending: VecDeque<Next>,
     pending_duration: Duration,
     history: History,
     position: Option<Position>,
+    /// After [`Cursor::switch`], until the other playlist was read.
+    left: Option<Position>,
     reload_at: Option<Moment>,
     failures: u32,
     epoch: u64,
@@ -117,12 +129,19 @@ struct Position {
 impl Cursor {
     /// Before the first playlist. `live_start_segments` is the distance from the live edge to start at.
     pub fn new(live_start_segments: usize) -> Self {
+        Self::starting(Start::Edge(live_start_segments), live_start_segments)
+    }
+
+    /// Before the first playlist, which is begun at `start`.
+    pub fn starting(start: Start, live_start_segments: usize) -> Self {
         Self {
+            start,
             live_start_segments: live_start_segments.max(1),
             pending: VecDeque::new(),
             pending_duration: Duration::ZERO,
             history: History::default(),
             position: None,
+            left: None,
             reload_at: Some(Moment::ZERO),
             failures: 0,
             epoch: 0,
@@ -154,6 +173,42 @@ impl Cursor {
     pub fn handle_reload_failed(&mut self, backoff: Duration, now: Moment) {
         self.failures = self.failures.saturating_add(1);
         self.reload_at = Some(now + backoff);
+    }
+
+    /// Another playlist of the same presentation is read from now on: it goes on at `place`, with a period of
+    /// its own. What was listed and not given out is forgotten. The playlist is read at once.
+    pub fn switch(&mut self, place: Place, now: Moment) {
+        self.pending.clear();
+        self.pending_duration = Duration::ZERO;
+        self.failures = 0;
+        self.reload_at = Some(now);
+        // Before anything was read, or between two switches, the place is the one that is known already.
+        if let Some(position) = self.position.take() {
+            self.left = Some(position);
+            self.counters.switches += 1;
+            self.force_discontinuity = true;
+            self.epoch += 1;
+            self.history.clear();
+            self.start = Start::With(place);
+        }
+    }
+
+    /// Where the reader is, for another playlist to go on there: at the first of `taken`, segments that were
+    /// given out and are to be given again, or else at what comes next. `from_start` is what was played.
+    pub fn place(&self, taken: &[&SegmentRef], from_start: Duration, now: Moment) -> Place {
+        let pending = self.pending.iter().find_map(|next| match next {
+            Next::Segment(listed) => Some(&listed.segment),
+            Next::Missed(_) => None,
+        });
+        let first = taken.first().copied().or(pending);
+        let known: Duration = taken.iter().map(|segment| segment.duration).sum();
+        let quiet = self.known().map_or(Duration::ZERO, |known| now.saturating_since(known.progress_at));
+        Place {
+            date: first.map_or_else(|| self.history.end(), history::date),
+            media_sequence: first.map(|segment| segment.sequence).or(self.known().map(|known| known.next)),
+            to_end: known + self.pending_duration + quiet,
+            from_start,
+        }
     }
 
     /// The next segment, or hole, in order; each is given exactly once.
@@ -188,11 +243,16 @@ impl Cursor {
 
     /// Whether it was complete when first read; none before that.
     pub fn is_vod(&self) -> Option<bool> {
-        self.position.as_ref().map(|position| position.vod)
+        self.known().map(|position| position.vod)
     }
 
     pub fn target_duration(&self) -> Option<Duration> {
-        self.position.as_ref().map(|position| position.target)
+        self.known().map(|position| position.target)
+    }
+
+    /// The position, or while another playlist is awaited the one in the playlist that was left.
+    fn known(&self) -> Option<&Position> {
+        self.position.as_ref().or(self.left.as_ref())
     }
 
     /// Readings of the playlist that failed since the last one that did not.
@@ -211,14 +271,15 @@ impl Cursor {
 
     /// Since when nothing new was listed, once that has lasted three target durations.
     pub fn stalled_since(&self, now: Moment) -> Option<Moment> {
-        let position = self.position.as_ref().filter(|position| !position.ended)?;
+        let position = self.known().filter(|position| !position.ended)?;
         let quiet = now.saturating_since(position.progress_at);
         (quiet > position.target * STALLED_AFTER).then_some(position.progress_at)
     }
 
     fn start(&mut self, media: &Media, now: Moment) -> Update {
         let vod = media.is_vod();
-        let from = start_index(media, self.live_start_segments, vod);
+        let from = start_index(media, &self.start);
+        self.left = None;
         self.position = Some(Position {
             next: media.end(),
             target: media.target_duration,
@@ -242,7 +303,9 @@ impl Cursor {
         let comparison = self.history.compare(&media.segments, media.target_duration);
         let restarted = if media.end() > position.next {
             let reused = comparison.overlap && !comparison.names_agree && comparison.dates == Dates::Newer;
-            reused || !plausible_jump(&position, media, now)
+            // Numbers that leap while the dates go on are not media that was missed.
+            let leapt = media.media_sequence > position.next && self.history.goes_on(&media.segments);
+            reused || leapt || !plausible_jump(&position, media, now)
         } else {
             restarted_behind(&mut position, media, comparison)
         };
@@ -256,6 +319,8 @@ impl Cursor {
                 let missed = self.window_missed(&position, media);
                 update.missed = Some(missed);
                 self.pending.push_back(Next::Missed(missed));
+            } else if self.history.strays(&media.segments, position.next, position.target) {
+                self.counters.dates_astray += 1;
             }
             let from = position.next.saturating_sub(media.media_sequence);
             update.listed = self.enqueue(&media.segments, usize::try_from(from).unwrap_or(usize::MAX));
@@ -278,20 +343,32 @@ impl Cursor {
     fn window_missed(&mut self, position: &Position, media: &Media) -> Missed {
         self.counters.windows_missed += 1;
         let count = media.media_sequence - position.next;
+        self.counters.segments_missed = self.counters.segments_missed.saturating_add(count);
+        // A tag that left with them still counts in the number of the first that is left (RFC 8216 6.2.2).
+        if let Some(first) = media.segments.first()
+            && !first.discontinuity
+            && self.history.last_discontinuity().is_some_and(|last| first.discontinuity_sequence > last)
+        {
+            self.counters.discontinuities_inferred += 1;
+            self.force_discontinuity = true;
+        }
         let each = u32::try_from(count).unwrap_or(u32::MAX);
         Missed { media_sequence: position.next, count, duration: position.target.saturating_mul(each) }
     }
 
-    /// Goes on in a new numbering: with as much of its end as can have been produced since the last progress,
-    /// and at least as much as a fresh start would take.
+    /// Goes on in a new numbering: where the dates go on, or else with as much of its end as can have been
+    /// produced since the last progress, and at least as much as a fresh start would take.
     fn restart(&mut self, position: &Position, media: &Media, now: Moment) -> usize {
-        let quiet = now.saturating_since(position.progress_at) + position.target;
-        let mut from = media.segments.len();
-        let mut taken = Duration::ZERO;
-        while from > 0 && (taken < quiet || media.segments.len() - from < self.live_start_segments) {
-            from -= 1;
-            taken += media.segments[from].duration;
-        }
+        let from = self.history.resume_index(&media.segments).unwrap_or_else(|| {
+            let quiet = now.saturating_since(position.progress_at) + position.target;
+            let mut from = media.segments.len();
+            let mut taken = Duration::ZERO;
+            while from > 0 && (taken < quiet || media.segments.len() - from < self.live_start_segments) {
+                from -= 1;
+                taken += media.segments[from].duration;
+            }
+            from
+        });
         self.force_discontinuity = true;
         self.epoch += 1;
         self.history.clear();
@@ -316,67 +393,6 @@ impl Cursor {
     }
 }
 
-/// Whether a window that ends at or before our position is a numbering that began anew; else it is a server
-/// that lags, or a stale copy.
-fn restarted_behind(position: &mut Position, media: &Media, comparison: Comparison) -> bool {
-    if media.segments.is_empty() {
-        return false;
-    }
-    match comparison.dates {
-        Dates::Newer => return true,
-        Dates::Older | Dates::Same => {
-            position.suspect = None;
-            return false;
-        }
-        Dates::Unknown => {}
-    }
-    // No date to go by. Windows that share names with what we know and overlap our position are lagging
-    // servers, however they move.
-    let behind = position.next - media.end();
-    if comparison.names_agree && behind <= LAG_TOLERANCE.max(media.segments.len() as u64) {
-        position.suspect = None;
-        return false;
-    }
-    // A stale copy stands still, a new numbering moves on, or has ended: the second reading tells.
-    match position.suspect.replace(media.end()) {
-        Some(before) => media.end() > before || media.ended,
-        None => false,
-    }
-}
-
-/// Whether a window that begins ahead of our position can be the same numbering.
-fn plausible_jump(position: &Position, media: &Media, now: Moment) -> bool {
-    if media.media_sequence <= position.next {
-        return true;
-    }
-    let ahead = media.end() - position.next;
-    let listed: Duration = media.segments.iter().map(|segment| segment.duration).sum();
-    let count = u32::try_from(media.segments.len()).unwrap_or(u32::MAX).max(1);
-    let mean = (listed / count).max(Duration::from_millis(100));
-    let quiet = now.saturating_since(position.progress_at) + listed;
-    let possible = quiet.as_millis() / mean.as_millis() * u128::from(PLAUSIBLE_SPEED);
-    u128::from(ahead) <= possible + u128::from(LAG_TOLERANCE)
-}
-
 fn fingerprint(media: &Media) -> (u64, u64, bool) {
     (media.media_sequence, media.end(), media.ended)
-}
-
-/// The index of the first segment to play (RFC 8216 6.3.3, and 4.3.5.2 for EXT-X-START).
-fn start_index(media: &Media, live_start_segments: usize, vod: bool) -> usize {
-    let count = media.segments.len();
-    let usual = if vod { 0 } else { count.saturating_sub(live_start_segments) };
-    let Some(start) = media.start else { return usual };
-    let total: f64 = media.segments.iter().map(|segment| segment.duration.as_secs_f64()).sum();
-    let wanted = if start.time_offset < 0.0 { total + start.time_offset } else { start.time_offset };
-    let mut begins = 0.0;
-    for (index, segment) in media.segments.iter().enumerate() {
-        begins += segment.duration.as_secs_f64();
-        if begins > wanted {
-            // Past the usual live start there is less than three target durations to live on (RFC 8216
-            // 6.3.3).
-            return if vod { index } else { index.min(usual) };
-        }
-    }
-    usual
 }

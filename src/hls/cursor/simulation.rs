@@ -64,6 +64,7 @@ impl Origin {
                 map: None,
                 byte_range: None,
                 program_date_time: self.dates.then(|| date(index)),
+                cue: None,
             })
             .collect();
         Media {
@@ -73,6 +74,8 @@ impl Origin {
             ended: false,
             start: None,
             iframes_only: false,
+            skip: None,
+            date_ranges: Vec::new(),
             segments,
         }
     }

@@ -5,18 +5,22 @@
 
 mod attributes;
 mod clean;
+mod delta;
 mod model;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use m3u8_rs as m3u8;
 
+use clean::Extra;
+
 pub use clean::Definitions;
+pub use delta::merge;
 pub use model::{
-    ByteRange, Key, KeyMethod, Kind, Map, Master, Media, Playlist, Rendition, SegmentRef, Start, Variant,
+    ByteRange, Cue, DateRange, Key, KeyMethod, Kind, Map, Master, Media, Playlist, Rendition, SegmentRef,
+    Skip, Start, Variant,
 };
 
 /// Why a text is not a playlist that can be played.
@@ -63,7 +67,7 @@ pub fn parse(body: &[u8], definitions: &Definitions) -> Result<Playlist, Error> 
     }
     let media = m3u8::parse_media_playlist_res(cleaned.text.as_bytes())
         .map_err(|_| Error::LeftOver { parsed: 0, expected: cleaned.entries })?;
-    media_playlist(media, &cleaned).map(Playlist::Media)
+    media_playlist(media, cleaned).map(Playlist::Media)
 }
 
 fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Result<Master, Error> {
@@ -73,14 +77,16 @@ fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Re
     let variants: Vec<Variant> = parsed
         .variants
         .iter()
-        .filter(|variant| !variant.uri.is_empty())
-        .map(|variant| Variant {
+        .zip(cleaned.names)
+        .filter(|(variant, _)| !variant.uri.is_empty())
+        .map(|(variant, name)| Variant {
             uri: variant.uri.clone(),
             bandwidth: variant.bandwidth,
             codecs: variant.codecs.clone(),
             resolution: variant.resolution.map(|r| (r.width, r.height)),
             frame_rate: variant.frame_rate,
             audio: variant.audio.clone(),
+            name,
         })
         .collect();
     if variants.is_empty() {
@@ -95,23 +101,32 @@ fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Re
             name: media.name.clone(),
             language: media.language.clone(),
             default: media.default,
+            autoselect: media.autoselect,
+            channels: media.channels.as_deref().and_then(channels),
+            characteristics: media.characteristics.clone(),
             uri: media.uri.clone(),
         })
         .collect();
     Ok(Master { variants, audio, variables: cleaned.variables })
 }
 
-fn media_playlist(parsed: m3u8::MediaPlaylist, cleaned: &clean::Cleaned) -> Result<Media, Error> {
+fn media_playlist(parsed: m3u8::MediaPlaylist, cleaned: clean::Cleaned) -> Result<Media, Error> {
     if parsed.segments.len() != cleaned.entries {
         return Err(Error::LeftOver { parsed: parsed.segments.len(), expected: cleaned.entries });
     }
-    let first = parsed.media_sequence.saturating_add(cleaned.skipped);
+    let skip = cleaned.media.skip.map(|skip| Skip {
+        key_open: cleaned.media.extras.iter().take_while(|extra| extra.key_open).count(),
+        map_open: cleaned.media.extras.iter().take_while(|extra| extra.map_open).count(),
+        ..skip
+    });
+    let first = parsed.media_sequence.saturating_add(skip.map_or(0, |skip| skip.segments));
     let mut carried = Carried { discontinuities: parsed.discontinuity_sequence, ..Carried::default() };
     let segments: Vec<SegmentRef> = parsed
         .segments
         .into_iter()
+        .zip(cleaned.media.extras)
         .zip(first..)
-        .map(|(segment, sequence)| carried.segment(segment, sequence))
+        .map(|((segment, extra), sequence)| carried.segment(segment, extra, sequence))
         .collect();
     // A playlist without TARGETDURATION is broken (RFC 8216 4.3.3.1), but its longest segment says the same.
     let longest = segments.iter().map(|s| s.duration).max().unwrap_or_default();
@@ -128,36 +143,32 @@ fn media_playlist(parsed: m3u8::MediaPlaylist, cleaned: &clean::Cleaned) -> Resu
             m3u8::MediaPlaylistType::Other(_) => None,
         }),
         ended: parsed.end_list,
-        start: parsed.start.map(|start| Start { time_offset: start.time_offset }),
+        start: cleaned.media.start,
         iframes_only: parsed.i_frames_only,
+        skip,
+        date_ranges: cleaned.media.date_ranges,
         segments,
     })
 }
 
-/// What holds until another tag changes it. `m3u8-rs` attaches a KEY or MAP to the next segment only.
+/// `6`, `16/JOC`: the first part is the count (RFC 8216bis 4.4.6.1).
+fn channels(text: &str) -> Option<u32> {
+    text.split('/').next()?.trim().parse().ok()
+}
+
+/// What runs on from one segment to the next.
 #[derive(Default)]
 struct Carried {
     discontinuities: u64,
-    key: Option<Arc<Key>>,
-    map: Option<Arc<Map>>,
     /// Where the last byte range ended, and in which resource (RFC 8216 4.3.2.2: a range without an offset
     /// begins there).
     range_end: Option<(String, u64)>,
 }
 
 impl Carried {
-    fn segment(&mut self, segment: m3u8::MediaSegment, sequence: u64) -> SegmentRef {
+    fn segment(&mut self, segment: m3u8::MediaSegment, extra: Extra, sequence: u64) -> SegmentRef {
         if segment.discontinuity {
             self.discontinuities = self.discontinuities.saturating_add(1);
-        }
-        if let Some(key) = segment.key {
-            self.key = model_key(key).map(Arc::new);
-        }
-        if let Some(map) = segment.map {
-            let byte_range = map
-                .byte_range
-                .map(|range| ByteRange { offset: range.offset.unwrap_or(0), length: range.length });
-            self.map = Some(Arc::new(Map { uri: map.uri, byte_range, key: self.key.clone() }));
         }
         let byte_range = segment.byte_range.map(|range| {
             let continued =
@@ -166,29 +177,18 @@ impl Carried {
             self.range_end = Some((segment.uri.clone(), offset.saturating_add(range.length)));
             ByteRange { offset, length: range.length }
         });
-        let tag = |name: &str| segment.unknown_tags.iter().find(|tag| tag.tag == name);
         SegmentRef {
             sequence,
             uri: segment.uri,
-            // The text has been checked: finite and not negative.
-            duration: Duration::try_from_secs_f32(segment.duration).unwrap_or_default(),
+            duration: extra.duration,
             discontinuity: segment.discontinuity,
             discontinuity_sequence: self.discontinuities,
-            gap: tag("X-GAP").is_some(),
-            key: self.key.clone(),
-            map: self.map.clone(),
+            gap: extra.gap,
+            key: extra.key,
+            map: extra.map,
             byte_range,
-            program_date_time: tag(clean::DATE_TAG).and_then(|tag| tag.rest.clone()),
+            program_date_time: extra.date,
+            cue: extra.cue,
         }
     }
-}
-
-fn model_key(key: m3u8::Key) -> Option<Key> {
-    let method = match key.method {
-        m3u8::KeyMethod::None => return None,
-        m3u8::KeyMethod::AES128 => KeyMethod::Aes128,
-        m3u8::KeyMethod::SampleAES => KeyMethod::SampleAes,
-        m3u8::KeyMethod::Other(other) => KeyMethod::Other(other),
-    };
-    Some(Key { method, uri: key.uri, iv: key.iv, format: key.keyformat })
 }

@@ -35,6 +35,8 @@ pub struct Variant {
     pub frame_rate: Option<f64>,
     /// The group of audio renditions that this variant plays with.
     pub audio: Option<String>,
+    /// `NAME`, which is not in the RFC.
+    pub name: Option<String>,
 }
 
 /// One audio rendition (RFC 8216 4.3.4.1).
@@ -44,6 +46,11 @@ pub struct Rendition {
     pub name: String,
     pub language: Option<String>,
     pub default: bool,
+    pub autoselect: bool,
+    /// How many channels it has, of `CHANNELS`.
+    pub channels: Option<u32>,
+    /// `CHARACTERISTICS`: a description for the blind has one.
+    pub characteristics: Option<String>,
     /// None: the sound is inside the variant's own segments.
     pub uri: Option<String>,
 }
@@ -61,7 +68,42 @@ pub struct Media {
     pub start: Option<Start>,
     /// Trick-play pictures only: not a stream that can be published.
     pub iframes_only: bool,
+    /// A delta update (RFC 8216bis 6.2.5.1): what it leaves out.
+    pub skip: Option<Skip>,
+    pub date_ranges: Vec<DateRange>,
     pub segments: Vec<SegmentRef>,
+}
+
+/// `EXT-X-SKIP`: segments left out before the first one listed, and for how many of those listed no KEY, or
+/// no MAP, was said since, so that what was in force before goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skip {
+    pub segments: u64,
+    pub key_open: usize,
+    pub map_open: usize,
+}
+
+/// `EXT-X-DATERANGE` (RFC 8216 4.3.2.7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DateRange {
+    pub id: String,
+    pub class: Option<String>,
+    /// As written.
+    pub start: Option<String>,
+    /// As it was or as it is planned.
+    pub duration: Option<Duration>,
+    /// It carries a splice command.
+    pub scte35: bool,
+}
+
+/// A splice point as many encoders mark it (`EXT-X-CUE-OUT` and its kin).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cue {
+    /// A break begins, of this length where it is known.
+    Out(Option<Duration>),
+    /// It goes on.
+    Continued,
+    In,
 }
 
 impl Media {
@@ -110,6 +152,7 @@ pub struct SegmentRef {
     pub byte_range: Option<ByteRange>,
     /// `EXT-X-PROGRAM-DATE-TIME` as written.
     pub program_date_time: Option<String>,
+    pub cue: Option<Cue>,
 }
 
 /// `EXT-X-KEY` with a method other than NONE.

@@ -145,8 +145,73 @@ fn what_is_no_playlist_is_refused_with_the_reason() {
     assert_eq!(read("#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=5,URI=\"i\"\n"), Err(Error::EmptyMaster));
     assert_eq!(read("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=5\n"), Err(Error::EmptyMaster));
     let bad = |line, tag| Err(Error::BadTag { line, tag });
-    assert_eq!(read(&format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:-1\n")), bad(3, "EXT-X-MEDIA-SEQUENCE"));
+    let huge = format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:99999999999999999999999\n");
+    assert_eq!(read(&huge), bad(3, "EXT-X-MEDIA-SEQUENCE"));
     assert_eq!(read(&format!("{HEAD}#EXT-X-BYTERANGE:1@x\n")), bad(3, "EXT-X-BYTERANGE"));
+}
+
+#[test]
+fn what_other_players_forgive_is_forgiven() {
+    for sequence in ["-1", "", "x", "#"] {
+        assert_eq!(
+            media(&format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:{sequence}\n#EXTINF:1,\na\n")).media_sequence,
+            0
+        );
+    }
+    assert_eq!(media("#EXTINF:1,\na\n#EXTINF:1,\nb\n").segments.len(), 2, "no #EXTM3U");
+}
+
+#[test]
+fn a_key_applies_to_the_maps_after_it_only() {
+    let media = media(&format!(
+        "{HEAD}#EXT-X-MAP:URI=\"clear.mp4\"\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:1,\na\n\
+         #EXT-X-MAP:URI=\"hidden.mp4\"\n#EXTINF:1,\nb\n"
+    ));
+    let maps: Vec<_> =
+        media.segments.iter().filter_map(|s| s.map.as_deref()).map(|m| m.key.is_some()).collect();
+    assert_eq!(maps, [false, true]);
+    assert!(media.segments.iter().all(|segment| segment.key.is_some()));
+}
+
+#[test]
+fn cues_and_date_ranges_are_seen_and_parts_are_no_segments() {
+    let media = media(&format!(
+        "{HEAD}#EXT-X-PART-INF:PART-TARGET=0.5\n#EXT-X-CUE-OUT:DURATION=30\n#EXTINF:1,\na\n\
+         #EXT-X-CUE-OUT-CONT:ElapsedTime=1,Duration=30\n#EXTINF:1,\nb\n#EXT-X-CUE-IN\n#EXTINF:1,\nc\n\
+         #EXT-X-DATERANGE:ID=\"x\",START-DATE=\"2026-01-01T00:00:00Z\",PLANNED-DURATION=30.5,SCTE35-OUT=0xFC\n\
+         #EXT-X-PART:DURATION=0.5,URI=\"p1\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p2\"\n\
+         #EXT-X-RENDITION-REPORT:URI=\"r\",LAST-MSN=4\n"
+    ));
+    let cues: Vec<_> = media.segments.iter().map(|segment| segment.cue).collect();
+    let thirty = Some(Duration::from_secs(30));
+    assert_eq!(cues, [Some(Cue::Out(thirty)), Some(Cue::Continued), Some(Cue::In)]);
+    let [range] = media.date_ranges.as_slice() else { panic!("{media:?}") };
+    assert!(range.scte35 && range.duration == Some(Duration::from_millis(30_500)));
+    assert_eq!(media.end(), 3);
+}
+
+#[test]
+fn a_variable_cannot_blow_up_the_text() {
+    let long = "x".repeat(100_000);
+    let mut text = format!("{HEAD}#EXT-X-DEFINE:NAME=\"a\",VALUE=\"{long}\"\n");
+    for _ in 0..100 {
+        text.push_str("#EXTINF:1,\n{$a}\n");
+    }
+    let refused = read(&text);
+    assert!(matches!(refused, Err(Error::BadTag { tag: "EXT-X-DEFINE", .. })), "{refused:?}");
+}
+
+#[test]
+fn renditions_keep_what_a_choice_needs() {
+    let master = master(
+        "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",LANGUAGE=\"en\",AUTOSELECT=YES,\
+         CHANNELS=\"6/JOC\",CHARACTERISTICS=\"public.accessibility.describes-video\",URI=\"a.m3u8\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\",NAME=\"top\"\nv\n",
+    );
+    let [audio] = master.audio.as_slice() else { panic!("{master:?}") };
+    assert_eq!((audio.channels, audio.autoselect, audio.default), (Some(6), true, false));
+    assert!(audio.characteristics.is_some());
+    assert_eq!(master.variants[0].name.as_deref(), Some("top"));
 }
 
 proptest! {

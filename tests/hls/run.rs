@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::hls_origin::segment;
+use crate::origin::segment;
 
 /// Short waits: the tests' target duration is 1 s.
 pub(crate) fn settings(url: Url) -> Settings {
@@ -60,6 +60,9 @@ impl Run {
                 Some(Event::Segment(segment)) => got.segments.push(segment),
                 Some(Event::Lost { media_sequence, reason, .. }) => got.lost.push((media_sequence, reason)),
                 Some(Event::Ended) => got.ended = true,
+                Some(Event::Renditions { separate_audio }) => {
+                    assert!(got.segments.is_empty() && !separate_audio);
+                }
                 Some(Event::TargetDuration(target)) => assert_eq!(target, Duration::from_secs(1)),
                 None => panic!("the run ended after {} segments", got.segments.len()),
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
 use overdub::clock::Clock;
@@ -24,7 +24,13 @@ pub(crate) struct Ask {
     pub(crate) before: u32,
     /// Since the origin was started.
     pub(crate) at: Duration,
-    pub(crate) authorization: Option<String>,
+    pub(crate) headers: HeaderMap,
+}
+
+impl Ask {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 pub(crate) enum Answer {
@@ -32,6 +38,10 @@ pub(crate) enum Answer {
     /// A body that is gzip already.
     Gzip(Bytes),
     Status(u16),
+    /// A status with headers and a body.
+    With(u16, Vec<(&'static str, String)>, Bytes),
+    /// A body without a length: chunked.
+    Unmeasured(Bytes),
     Redirect(String),
     /// No answer at all.
     Hang,
@@ -73,9 +83,8 @@ pub(crate) async fn start(answer: impl Fn(&Ask) -> Answer + Send + Sync + 'stati
                 *count - 1
             };
             log.lock().expect("no holder panics").push((at, path.clone()));
-            let authorization =
-                request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).map(str::to_owned);
-            let ask = Ask { path, uri: request.uri().to_string(), before, at, authorization };
+            let ask =
+                Ask { path, uri: request.uri().to_string(), before, at, headers: request.headers().clone() };
             respond(answer(&ask)).await
         }
     });
@@ -90,6 +99,17 @@ async fn respond(answer: Answer) -> Response {
         Answer::Body(bytes) => bytes.into_response(),
         Answer::Gzip(bytes) => ([(header::CONTENT_ENCODING, "gzip")], bytes).into_response(),
         Answer::Status(code) => StatusCode::from_u16(code).expect("a status").into_response(),
+        Answer::With(status, headers, body) => {
+            let mut response = (StatusCode::from_u16(status).expect("a status"), body).into_response();
+            for (name, value) in headers {
+                response.headers_mut().append(name, value.parse().expect("a header value"));
+            }
+            response
+        }
+        Answer::Unmeasured(bytes) => {
+            let whole = stream::once(async move { Ok::<_, Infallible>(bytes) });
+            Body::from_stream(whole).into_response()
+        }
         Answer::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
         Answer::Hang => std::future::pending().await,
         Answer::HangInBody(bytes) => {

@@ -1,0 +1,135 @@
+//! How a source is reached, beside its address.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use super::{HttpUrl, Invalid};
+use crate::policy::Allowed;
+
+/// A text that opens a door. Neither `Debug` nor anything else shows it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, to be sent and not to be shown.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// How a source and what its playlists name are asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceAccess {
+    /// Names in lower case, each once.
+    pub headers: Vec<(String, Secret)>,
+    /// None: Overdub's own.
+    pub user_agent: Option<String>,
+    pub auth: Option<SourceAuth>,
+    pub proxy: SourceProxy,
+    /// Where playlists and redirects may lead although the policy says no.
+    pub allowed_hosts: Vec<Allowed>,
+}
+
+/// Who we are to the source's own origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceAuth {
+    Basic { user: String, password: Secret },
+    Bearer(Secret),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SourceProxy {
+    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    #[default]
+    Environment,
+    Direct,
+    Url(HttpUrl),
+}
+
+impl SourceAccess {
+    /// More are no header list but a mistake; each is sent with every request.
+    pub const MAX_HEADERS: usize = 32;
+    /// Servers refuse longer ones (8 KiB for all of them is a usual limit).
+    pub const MAX_HEADER_VALUE: usize = 4_096;
+    /// An allow list is written by a person.
+    pub const MAX_ALLOWED: usize = 64;
+
+    /// What the client says itself; another value would make it misread the answer.
+    const OURS: [&str; 12] = [
+        "host",
+        "connection",
+        "content-length",
+        "transfer-encoding",
+        "te",
+        "upgrade",
+        "expect",
+        "range",
+        "if-none-match",
+        "if-modified-since",
+        "if-range",
+        "accept-encoding",
+    ];
+}
+
+/// `name` in lower case, when the user may set it to `value`.
+pub(super) fn header(name: &str, value: &str) -> Result<String, Invalid> {
+    const FIELD: &str = "sourceHeaders";
+    let Ok(parsed) = http::HeaderName::try_from(name) else {
+        return Err(Invalid::new(FIELD, "names a header that is no token of letters, digits and dashes"));
+    };
+    let name = parsed.as_str();
+    if SourceAccess::OURS.contains(&name) || name.starts_with("proxy-") {
+        return Err(Invalid::new(FIELD, format!("{name} is set by Overdub itself")));
+    }
+    if value.len() > SourceAccess::MAX_HEADER_VALUE || http::HeaderValue::try_from(value).is_err() {
+        return Err(Invalid::new(FIELD, format!("the value of {name} cannot be sent")));
+    }
+    Ok(name.to_owned())
+}
+
+/// `basic USER:PASSWORD` or `bearer TOKEN`. What is wrong is said without the text.
+pub(super) fn auth(text: &Secret) -> Result<SourceAuth, Invalid> {
+    let wrong = || Invalid::new("sourceAuth", "must be \"basic USER:PASSWORD\" or \"bearer TOKEN\"");
+    let (scheme, rest) = text.reveal().trim().split_once(' ').ok_or_else(wrong)?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("basic") {
+        // RFC 7617 2: the first colon ends the user.
+        let (user, password) = rest.split_once(':').filter(|(user, _)| !user.is_empty()).ok_or_else(wrong)?;
+        return Ok(SourceAuth::Basic { user: user.to_owned(), password: Secret::new(password) });
+    }
+    // RFC 6750 2.1.
+    let token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+    if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() && rest.chars().all(token) {
+        return Ok(SourceAuth::Bearer(Secret::new(rest)));
+    }
+    Err(wrong())
+}
+
+pub(super) fn proxy(text: &str) -> Result<SourceProxy, Invalid> {
+    if text.trim().eq_ignore_ascii_case("none") {
+        return Ok(SourceProxy::Direct);
+    }
+    HttpUrl::new(text).map(SourceProxy::Url).map_err(|reason| Invalid::new("sourceProxy", reason))
+}
+
+pub(super) fn allowed(texts: &[String]) -> Result<Vec<Allowed>, Invalid> {
+    const FIELD: &str = "sourceAllowedHosts";
+    if texts.len() > SourceAccess::MAX_ALLOWED {
+        return Err(Invalid::new(FIELD, "must have at most 64 entries"));
+    }
+    let entry =
+        |text: &String| text.parse().map_err(|wrong| Invalid::new(FIELD, format!("each entry {wrong}")));
+    texts.iter().map(entry).collect()
+}

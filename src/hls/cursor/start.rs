@@ -1,0 +1,105 @@
+//! Where in a playlist reading begins.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+use super::history;
+use crate::hls::playlist::{Media, SegmentRef};
+
+/// Where to begin in the first playlist.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// A live one so many segments before its end, or at its EXT-X-START; a complete one at its beginning.
+    Edge(usize),
+    /// So many seconds from the beginning, or, negative, from the end.
+    Offset { seconds: f64, live_start_segments: usize },
+    /// Where another playlist of the same presentation is.
+    With(Place),
+}
+
+/// A place in the presentation, as one playlist tells it to another.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Place {
+    /// Its programme date time.
+    pub date: Option<OffsetDateTime>,
+    /// Its media sequence number, where both playlists are numbered alike: RFC 8216 6.2.4 does not ask for
+    /// that, but the variants of one packager are.
+    pub media_sequence: Option<u64>,
+    /// How much media there was from there to the end of the playlist.
+    pub to_end: Duration,
+    /// And from its beginning, for complete playlists.
+    pub from_start: Duration,
+}
+
+/// The index of the first segment to play (RFC 8216 6.3.3, and 4.3.5.2 for EXT-X-START).
+pub(super) fn start_index(media: &Media, start: &Start) -> usize {
+    let vod = media.is_vod();
+    let usual = |segments: usize| if vod { 0 } else { media.segments.len().saturating_sub(segments.max(1)) };
+    match start {
+        Start::Edge(segments) => {
+            let usual = usual(*segments);
+            let Some(start) = media.start else { return usual };
+            // Past the usual live start there is less than three target durations to live on (RFC 8216
+            // 6.3.3).
+            let index = at_offset(media, start.time_offset).unwrap_or(usual);
+            if vod { index } else { index.min(usual) }
+        }
+        // What the user asks for goes before what is advised.
+        Start::Offset { seconds, live_start_segments } => {
+            at_offset(media, *seconds).unwrap_or_else(|| usual(*live_start_segments))
+        }
+        Start::With(place) => at_place(media, place),
+    }
+}
+
+/// The segment in which the second `offset` lies; none past the end.
+fn at_offset(media: &Media, offset: f64) -> Option<usize> {
+    let total: f64 = media.segments.iter().map(|segment| segment.duration.as_secs_f64()).sum();
+    let wanted = if offset < 0.0 { total + offset } else { offset };
+    let mut begins = 0.0;
+    media.segments.iter().position(|segment| {
+        begins += segment.duration.as_secs_f64();
+        begins > wanted
+    })
+}
+
+/// By date, where both have one; by number, where it is listed; else by the distance from the end that moves,
+/// or from the beginning that does not.
+fn at_place(media: &Media, place: &Place) -> usize {
+    let segments = &media.segments;
+    if let Some(index) = place.date.and_then(|date| at_date(segments, date)) {
+        return index;
+    }
+    if let Some(sequence) = place.media_sequence
+        && (media.media_sequence..=media.end()).contains(&sequence)
+    {
+        return usize::try_from(sequence - media.media_sequence).unwrap_or(usize::MAX);
+    }
+    if media.is_vod() {
+        return at_offset(media, place.from_start.as_secs_f64()).unwrap_or(segments.len());
+    }
+    let (mut from, mut taken) = (segments.len(), Duration::ZERO);
+    while from > 0 && taken < place.to_end {
+        from -= 1;
+        taken += segments[from].duration;
+    }
+    from
+}
+
+/// The first segment of which more than half lies after `date`; none when the dates cannot be compared.
+fn at_date(segments: &[SegmentRef], wanted: OffsetDateTime) -> Option<usize> {
+    // A date holds for its segment; those after it count on from there (RFC 8216 4.3.2.6).
+    let (anchor, anchored) =
+        segments.iter().enumerate().find_map(|(index, segment)| Some((index, history::date(segment)?)))?;
+    let before: Duration = segments.iter().take(anchor).map(|segment| segment.duration).sum();
+    let mut begins = anchored.checked_sub(before.try_into().ok()?)?;
+    for (index, segment) in segments.iter().enumerate() {
+        begins = history::date(segment).unwrap_or(begins);
+        if begins.checked_add((segment.duration / 2).try_into().ok()?)? > wanted {
+            return Some(index);
+        }
+        begins = begins.checked_add(segment.duration.try_into().ok()?)?;
+    }
+    Some(segments.len())
+}

@@ -1,0 +1,165 @@
+//! A body, bounded in size and in time, and whole.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::Response;
+use tokio::time::timeout;
+
+use super::super::playlist::ByteRange;
+use super::super::{Error, Timeouts};
+use super::root_cause;
+use crate::clock::Clock;
+
+/// At most this much is allocated on the word of a Content-Length; the rest grows with what arrives.
+const MAX_RESERVED_BYTES: u64 = 1 << 20;
+
+/// A body that brings less in a whole idle time is a connection that dies: a quarter of the thinnest audio
+/// rendition in use (24 kbit/s). Playlists and keys are shorter than this, so that none is too slow by size.
+const MIN_BYTES_PER_SECOND: f64 = 750.0;
+
+/// Reads what is left of `response`: at most `limit` bytes.
+pub(super) async fn read(
+    response: &mut Response,
+    shown: &str,
+    limit: usize,
+    timeouts: &Timeouts,
+) -> Result<Bytes, Error> {
+    let announced = response.content_length().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(Error::TooLarge { url: shown.to_owned(), limit });
+    }
+    let reserve = usize::try_from(announced.min(MAX_RESERVED_BYTES)).unwrap_or(0);
+    let mut bytes = BytesMut::with_capacity(reserve);
+    let mut pace = Pace::new(timeouts.idle);
+    loop {
+        let late = |_| Error::Timeout { url: shown.to_owned(), what: "further byte", after: timeouts.idle };
+        match timeout(timeouts.idle, response.chunk()).await.map_err(late)? {
+            Ok(Some(chunk)) if bytes.len().saturating_add(chunk.len()) > limit => {
+                return Err(Error::TooLarge { url: shown.to_owned(), limit });
+            }
+            Ok(Some(chunk)) => {
+                bytes.extend_from_slice(&chunk);
+                if !pace.keeps(bytes.len()) {
+                    let (url, received) = (shown.to_owned(), bytes.len());
+                    return Err(Error::Slow { url, received, window: timeouts.idle });
+                }
+            }
+            Ok(None) => return Ok(bytes.freeze()),
+            Err(error) => {
+                return Err(Error::Truncated {
+                    url: shown.to_owned(),
+                    received: bytes.len(),
+                    reason: root_cause(&error),
+                });
+            }
+        }
+    }
+}
+
+/// Whether a body comes faster than it is worth waiting for, window by window.
+struct Pace {
+    clock: Clock,
+    window: Duration,
+    began: Duration,
+    had: usize,
+}
+
+impl Pace {
+    fn new(window: Duration) -> Self {
+        Self { clock: Clock::start(), window, began: Duration::ZERO, had: 0 }
+    }
+
+    fn keeps(&mut self, received: usize) -> bool {
+        let now = self.clock.now().since_start();
+        let taken = now.saturating_sub(self.began);
+        if taken < self.window {
+            return true;
+        }
+        let brought = received.saturating_sub(self.had);
+        (self.began, self.had) = (now, received);
+        brought as f64 >= MIN_BYTES_PER_SECOND * taken.as_secs_f64()
+    }
+}
+
+/// The part of a whole body that `range` names, from a server that ignores ranges.
+pub(super) fn cut(bytes: &Bytes, range: ByteRange, shown: &str) -> Result<Bytes, Error> {
+    let bounds = usize::try_from(range.offset).ok().zip(usize::try_from(range.length).ok());
+    let part = bounds.and_then(|(offset, length)| {
+        let end = offset.checked_add(length).filter(|end| *end <= bytes.len())?;
+        Some(bytes.slice(offset..end))
+    });
+    part.ok_or_else(|| truncated(bytes, shown, "the byte range lies outside of the body"))
+}
+
+/// Whether a partial answer is the part that was asked for: `content_range` is its header. A cache that
+/// aligns ranges to its own blocks answers with another part.
+pub(super) fn check_part(
+    bytes: &Bytes,
+    range: ByteRange,
+    content_range: Option<&str>,
+    shown: &str,
+) -> Result<(), Error> {
+    let first = content_range
+        .and_then(|value| value.trim().strip_prefix("bytes"))
+        .and_then(|value| value.trim_start().split('-').next()?.parse::<u64>().ok());
+    if first.is_some_and(|first| first != range.offset) {
+        return Err(truncated(bytes, shown, "the answer is another byte range"));
+    }
+    if bytes.len() as u64 != range.length {
+        return Err(truncated(bytes, shown, "the byte range was not answered in full"));
+    }
+    Ok(())
+}
+
+fn truncated(bytes: &Bytes, shown: &str, reason: &str) -> Error {
+    Error::Truncated { url: shown.to_owned(), received: bytes.len(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RANGE: ByteRange = ByteRange { offset: 4, length: 6 };
+
+    #[test]
+    fn a_range_is_cut_from_a_whole_body_or_refused() {
+        let body = Bytes::from_static(b"0123456789");
+        assert_eq!(cut(&body, RANGE, "u").unwrap().as_ref(), b"456789");
+        for range in [
+            ByteRange { offset: 4, length: 7 },
+            ByteRange { offset: 11, length: 0 },
+            ByteRange { offset: u64::MAX, length: 1 },
+        ] {
+            assert!(matches!(cut(&body, range, "u"), Err(Error::Truncated { received: 10, .. })));
+        }
+    }
+
+    #[test]
+    fn a_partial_answer_must_be_the_part_that_was_asked_for() {
+        let part = Bytes::from_static(b"456789");
+        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/10"), "u"), Ok(()));
+        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/*"), "u"), Ok(()));
+        assert_eq!(check_part(&part, RANGE, None, "u"), Ok(()));
+        assert!(check_part(&part, RANGE, Some("bytes 0-5/10"), "u").is_err());
+        assert!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/10"), "u").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drip_is_noticed_within_two_windows_and_a_thin_stream_is_not_one() {
+        let window = Duration::from_secs(5);
+        let run = |step: usize| async move {
+            let (mut pace, mut received) = (Pace::new(window), 0);
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                received += step;
+                if !pace.keeps(received) {
+                    return false;
+                }
+            }
+            true
+        };
+        assert!(!run(10).await, "100 bytes a second");
+        assert!(run(300).await, "24 kbit/s");
+    }
+}

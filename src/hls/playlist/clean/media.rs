@@ -1,0 +1,243 @@
+//! The tags of a media playlist (RFC 8216 4.3.2 and 4.3.3).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::Error;
+use super::super::attributes::{self, Attribute};
+use super::super::model::{ByteRange, Cue, DateRange, Key, KeyMethod, Map, Skip, Start};
+use super::Cleaner;
+
+/// Longer dates are garbage; RFC 3339 with nanoseconds and a zone has 35 characters.
+const MAX_DATE_CHARS: usize = 64;
+
+/// Formats of keys in force at once: each is a DRM system, and there are not so many.
+const MAX_KEY_FORMATS: usize = 16;
+
+/// Date ranges kept of one playlist: a day of breaks; the newest are at its end.
+const MAX_DATE_RANGES: usize = 1_000;
+
+/// Longer identifiers of date ranges are cut: they only tell one from another.
+const MAX_ID_CHARS: usize = 128;
+
+/// What belongs to one segment and does not pass through the parser.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Extra {
+    pub(in super::super) duration: Duration,
+    pub(in super::super) date: Option<String>,
+    pub(in super::super) gap: bool,
+    pub(in super::super) cue: Option<Cue>,
+    pub(in super::super) key: Option<Arc<Key>>,
+    pub(in super::super) map: Option<Arc<Map>>,
+    /// No KEY, or no MAP, stands before it: after EXT-X-SKIP what was in force goes on.
+    pub(in super::super) key_open: bool,
+    pub(in super::super) map_open: bool,
+}
+
+/// What holds until another tag changes it, and what waits for the next address.
+#[derive(Default)]
+pub(super) struct Carry {
+    duration: Duration,
+    date: Option<String>,
+    gap: bool,
+    cue: Option<Cue>,
+    /// One for each KEYFORMAT (RFC 8216 4.3.2.4).
+    keys: Vec<Arc<Key>>,
+    map: Option<Arc<Map>>,
+    key_seen: bool,
+    map_seen: bool,
+}
+
+impl Carry {
+    pub(super) fn segment(&mut self) -> Extra {
+        Extra {
+            duration: self.duration,
+            date: self.date.take(),
+            gap: std::mem::take(&mut self.gap),
+            cue: self.cue.take(),
+            key: self.key(),
+            map: self.map.clone(),
+            key_open: !self.key_seen,
+            map_open: !self.map_seen,
+        }
+    }
+
+    /// Several keys may apply, each for another system: the one that is in the clear is of use here.
+    fn key(&self) -> Option<Arc<Key>> {
+        self.keys.iter().find(|key| is_identity(key.format.as_deref())).or(self.keys.last()).cloned()
+    }
+}
+
+impl Cleaner<'_> {
+    pub(super) fn media_tag(&mut self, name: &str, value: &str, number: usize) -> Result<(), Error> {
+        let bad = |tag| Error::BadTag { line: number, tag };
+        match name {
+            "INF" => {
+                let seconds = seconds(value).unwrap_or(self.target_duration);
+                self.carry.duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+                // The parser's own number has 24 bits: too few for an hour in milliseconds.
+                self.line("#EXTINF:", "0,");
+                self.expects_uri = true;
+            }
+            "-X-TARGETDURATION" => {
+                // Where it cannot be read the longest segment says as much.
+                if let Some(seconds) = seconds(value) {
+                    self.target_duration = seconds;
+                    self.line("#EXT-X-TARGETDURATION:", &format!("{:.0}", seconds.ceil()));
+                }
+            }
+            "-X-MEDIA-SEQUENCE" => self.number("EXT-X-MEDIA-SEQUENCE", value, number)?,
+            // A hint for joining renditions: without it, counting begins at 0.
+            "-X-DISCONTINUITY-SEQUENCE" => {
+                let _ = self.number("EXT-X-DISCONTINUITY-SEQUENCE", value, number);
+            }
+            "-X-PLAYLIST-TYPE" if matches!(value, "VOD" | "EVENT") => {
+                self.line("#EXT-X-PLAYLIST-TYPE:", value);
+            }
+            "-X-ENDLIST" | "-X-I-FRAMES-ONLY" | "-X-DISCONTINUITY" => self.line("#EXT", name),
+            "-X-GAP" => self.carry.gap = true,
+            "-X-BYTERANGE" => {
+                // `100@` is seen, and means what `100` means.
+                let (length, offset) =
+                    byte_range(value.trim_end_matches('@')).ok_or_else(|| bad("EXT-X-BYTERANGE"))?;
+                let offset = offset.map(|offset| format!("@{offset}")).unwrap_or_default();
+                self.line("#EXT-X-BYTERANGE:", &format!("{length}{offset}"));
+            }
+            "-X-KEY" => self.key(value, number)?,
+            "-X-MAP" => self.map(value, number)?,
+            "-X-PROGRAM-DATE-TIME" if value.chars().count() <= MAX_DATE_CHARS && !value.is_empty() => {
+                self.carry.date = Some(value.to_owned());
+            }
+            "-X-SKIP" => {
+                let given = attributes::parse(value);
+                let skipped = attributes::value(&given, "SKIPPED-SEGMENTS").map(str::parse::<u64>);
+                let segments = skipped.transpose().map_err(|_| bad("EXT-X-SKIP"))?.unwrap_or(0);
+                self.media.skip = (segments > 0).then_some(Skip { segments, key_open: 0, map_open: 0 });
+            }
+            "-X-START" => self.start(value),
+            "-X-DATERANGE" => self.date_range(value),
+            "-X-DEFINE" => self.define(value, number)?,
+            // SCTE 35 as Elemental, Wowza and others write it; the payload stays where it is.
+            "-X-CUE-OUT" => self.carry.cue = Some(Cue::Out(cue_duration(value))),
+            "-X-CUE-OUT-CONT" => self.carry.cue = self.carry.cue.take().or(Some(Cue::Continued)),
+            "-X-CUE-IN" => self.carry.cue = Some(Cue::In),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, value: &str, number: usize) -> Result<(), Error> {
+        let value = self.substitute(value, number)?;
+        let given = attributes::parse(&value);
+        let bad = Error::BadTag { line: number, tag: "EXT-X-KEY" };
+        let method = match attributes::value(&given, "METHOD").ok_or(bad)? {
+            "NONE" => {
+                self.carry.keys.clear();
+                self.carry.key_seen = true;
+                return Ok(());
+            }
+            "AES-128" => KeyMethod::Aes128,
+            "SAMPLE-AES" => KeyMethod::SampleAes,
+            other => KeyMethod::Other(other.to_owned()),
+        };
+        let text = |name| attributes::value(&given, name).map(str::to_owned);
+        let key = Key { method, uri: text("URI"), iv: text("IV"), format: text("KEYFORMAT") };
+        // The first KEY after an address replaces what has its format; the others of a set stay.
+        let name = |key: &Key| key.format.clone().unwrap_or_else(|| "identity".to_owned());
+        self.carry.keys.retain(|known| name(known) != name(&key));
+        if self.carry.keys.len() < MAX_KEY_FORMATS {
+            self.carry.keys.push(Arc::new(key));
+        }
+        self.carry.key_seen = true;
+        Ok(())
+    }
+
+    fn map(&mut self, value: &str, number: usize) -> Result<(), Error> {
+        let value = self.substitute(value, number)?;
+        let given = attributes::parse(&value);
+        let bad = || Error::BadTag { line: number, tag: "EXT-X-MAP" };
+        let uri = attributes::value(&given, "URI").ok_or_else(bad)?.to_owned();
+        let byte_range = match attributes::value(&given, "BYTERANGE") {
+            Some(range) => {
+                let (length, offset) = byte_range(range).ok_or_else(bad)?;
+                Some(ByteRange { offset: offset.unwrap_or(0), length })
+            }
+            None => None,
+        };
+        // Only a KEY that stands before it applies to it.
+        self.carry.map = Some(Arc::new(Map { uri, byte_range, key: self.carry.key() }));
+        self.carry.map_seen = true;
+        Ok(())
+    }
+
+    fn start(&mut self, value: &str) {
+        let given = attributes::parse(value);
+        let offset = attributes::value(&given, "TIME-OFFSET").and_then(|offset| offset.parse::<f64>().ok());
+        // A hint: where it cannot be read, the usual start is right.
+        self.media.start =
+            offset.filter(|offset| offset.is_finite()).map(|time_offset| Start { time_offset });
+    }
+
+    fn date_range(&mut self, value: &str) {
+        let given = attributes::parse(value);
+        let Some(id) = attributes::value(&given, "ID") else { return };
+        let duration = ["DURATION", "PLANNED-DURATION"]
+            .into_iter()
+            .find_map(|name| attributes::value(&given, name))
+            .and_then(seconds)
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let has = |name: &str| given.iter().any(|attribute| attribute.name == name);
+        if self.media.date_ranges.len() == MAX_DATE_RANGES {
+            self.media.date_ranges.remove(0);
+        }
+        self.media.date_ranges.push(DateRange {
+            id: id.chars().take(MAX_ID_CHARS).collect(),
+            class: attributes::value(&given, "CLASS").map(|class| class.chars().take(MAX_ID_CHARS).collect()),
+            start: attributes::value(&given, "START-DATE")
+                .filter(|date| date.len() <= MAX_DATE_CHARS)
+                .map(str::to_owned),
+            duration,
+            scte35: has("SCTE35-OUT") || has("SCTE35-IN") || has("SCTE35-CMD"),
+        });
+    }
+
+    fn number(&mut self, tag: &'static str, value: &str, line: usize) -> Result<(), Error> {
+        let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+        let number: u64 = match value.get(..end) {
+            // Empty, negative or a word: counted from 0, as where the tag is missing.
+            None | Some("") => 0,
+            Some(digits) => digits.parse().map_err(|_| Error::BadTag { line, tag })?,
+        };
+        let _ = writeln!(self.out, "#{tag}:{number}");
+        Ok(())
+    }
+}
+
+pub(in super::super) fn is_identity(format: Option<&str>) -> bool {
+    format.is_none_or(|format| format == "identity")
+}
+
+/// `length[@offset]`, blanks allowed.
+fn byte_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (length, offset) = match text.split_once('@') {
+        Some((length, offset)) => (length, Some(offset.trim().parse().ok()?)),
+        None => (text, None),
+    };
+    Some((length.trim().parse().ok()?, offset))
+}
+
+/// `30`, `DURATION=30` or nothing.
+fn cue_duration(value: &str) -> Option<Duration> {
+    let given: Vec<Attribute<'_>> = attributes::parse(value);
+    let text = attributes::value(&given, "DURATION").unwrap_or(value);
+    seconds(text).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// The decimal number that `text` begins with. Titles and attributes follow it, with or without a comma; -1 is
+/// how IPTV lists say "unknown".
+fn seconds(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(text.len());
+    let seconds: f64 = text.get(..end)?.parse().ok()?;
+    (seconds <= f64::from(u32::MAX)).then_some(seconds.max(0.0))
+}

@@ -1,0 +1,211 @@
+//! Brings the text of a playlist into the form that `m3u8-rs` 6 reads without loss.
+//!
+//! Found by reading the parser and by what servers send: it wants strict UTF-8 and `#EXTM3U` at the first
+//! byte; one attribute that it cannot type costs the whole line, and an attribute without `=` swallows the
+//! next line; a comma in an EXTINF title ends the parse with no error; METHOD=NONE without an IV is an error
+//! to it; of several KEYs before a segment it keeps the last, and a decimal TARGETDURATION is none. So only
+//! the tags that the model carries are passed on, each written anew, and the entries are counted.
+
+mod master;
+mod media;
+
+use std::collections::BTreeMap;
+
+use super::attributes;
+use super::model::{DateRange, Skip};
+use super::{Error, Start};
+
+use media::Carry;
+pub(super) use media::Extra;
+
+/// Where `#EXTM3U` does not come within so many lines, the body is something else.
+const MAX_PREAMBLE_LINES: usize = 16;
+
+/// What variables may add to a text: some hundred bytes of token on each of ten thousand addresses.
+const MAX_EXPANSION: usize = 4 << 20;
+
+/// Variables that a playlist may import (RFC 8216bis 4.4.2.3).
+#[derive(Clone, Debug, Default)]
+pub struct Definitions {
+    /// From the master playlist, for IMPORT.
+    pub imported: BTreeMap<String, String>,
+    /// From the playlist's own address, decoded, for QUERYPARAM.
+    pub query: BTreeMap<String, String>,
+}
+
+pub(super) struct Cleaned {
+    pub(super) text: String,
+    pub(super) master: bool,
+    /// Segments of a media playlist; variants of a master playlist.
+    pub(super) entries: usize,
+    pub(super) variables: BTreeMap<String, String>,
+    /// Of each variant, its `NAME`.
+    pub(super) names: Vec<Option<String>>,
+    pub(super) media: Collected,
+}
+
+/// What `m3u8-rs` loses or cannot type, of a media playlist.
+#[derive(Default)]
+pub(super) struct Collected {
+    /// One for each segment.
+    pub(super) extras: Vec<Extra>,
+    pub(super) date_ranges: Vec<DateRange>,
+    pub(super) start: Option<Start>,
+    pub(super) skip: Option<Skip>,
+}
+
+pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, Error> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
+    let numbered = || text.split(['\n', '\r']).map(str::trim as fn(&str) -> &str).enumerate();
+    let mut lines = numbered();
+    if text.is_empty() {
+        return Err(Error::Empty);
+    }
+    if text.starts_with('<') {
+        return Err(Error::Html);
+    }
+    // It must be the first line; comments and rests of a template before it are seen all the same.
+    let has = |prefix: &str| text.split(['\n', '\r']).any(|line| line.trim_start().starts_with(prefix));
+    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| line.starts_with("#EXTM3U")) {
+        // Some generators leave it out; other bodies do not have lines that begin with these.
+        if !has("#EXTINF:") && !has("#EXT-X-STREAM-INF:") {
+            return Err(Error::NotAPlaylist);
+        }
+        lines = numbered();
+    }
+    let master = has("#EXT-X-STREAM-INF:");
+    if !master {
+        if has("#EXT-X-MEDIA:") || has("#EXT-X-I-FRAME-STREAM-INF") || has("#EXT-X-SESSION-") {
+            return Err(Error::EmptyMaster);
+        }
+        if !has("#EXTINF") && !has("#EXT-X-TARGETDURATION") {
+            return Err(Error::NoContent);
+        }
+    }
+
+    let mut cleaner = Cleaner {
+        definitions,
+        out: String::with_capacity(text.len()),
+        max_out: text.len().saturating_mul(2).saturating_add(MAX_EXPANSION),
+        variables: BTreeMap::new(),
+        names: Vec::new(),
+        expects_uri: false,
+        target_duration: 0.0,
+        entries: 0,
+        carry: Carry::default(),
+        media: Collected::default(),
+    };
+    cleaner.out.push_str("#EXTM3U\n");
+    for (index, line) in lines {
+        if line.is_empty() {
+            continue;
+        }
+        if !line.starts_with('#') {
+            cleaner.uri(line, index + 1)?;
+        } else if let Some(tag) = line.strip_prefix("#EXT") {
+            let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+            if master {
+                cleaner.master_tag(name, value.trim(), index + 1)?;
+            } else {
+                cleaner.media_tag(name, value.trim(), index + 1)?;
+            }
+        }
+    }
+    if master {
+        cleaner.drop_open_variant();
+        if cleaner.entries == 0 {
+            return Err(Error::EmptyMaster);
+        }
+    }
+    Ok(Cleaned {
+        text: cleaner.out,
+        master,
+        entries: cleaner.entries,
+        variables: cleaner.variables,
+        names: cleaner.names,
+        media: cleaner.media,
+    })
+}
+
+struct Cleaner<'d> {
+    definitions: &'d Definitions,
+    out: String,
+    /// Where variables make more of the text than this, it is an attack.
+    max_out: usize,
+    variables: BTreeMap<String, String>,
+    names: Vec<Option<String>>,
+    /// An EXTINF or STREAM-INF came, its address did not yet.
+    expects_uri: bool,
+    /// Seconds, for segments whose own duration cannot be read; 0 before the tag.
+    target_duration: f64,
+    entries: usize,
+    carry: Carry,
+    media: Collected,
+}
+
+impl Cleaner<'_> {
+    fn uri(&mut self, line: &str, number: usize) -> Result<(), Error> {
+        // An address that no EXTINF or STREAM-INF announces is no segment and no variant; the other players
+        // do not count it either, and counting it would shift every sequence number after it.
+        if !self.expects_uri {
+            return Ok(());
+        }
+        let line = self.substitute(line, number)?;
+        if self.out.len().saturating_add(line.len()) > self.max_out {
+            return Err(Error::BadTag { line: number, tag: "EXT-X-DEFINE" });
+        }
+        self.media.extras.push(self.carry.segment());
+        self.line("", &line);
+        self.expects_uri = false;
+        self.entries += 1;
+        Ok(())
+    }
+
+    fn define(&mut self, value: &str, number: usize) -> Result<(), Error> {
+        let given = attributes::parse(value);
+        let (name, value) = if let Some(name) = attributes::value(&given, "NAME") {
+            let value = given.iter().find(|a| a.name == "VALUE").map(|a| a.value.to_owned());
+            (name, value)
+        } else if let Some(name) = attributes::value(&given, "IMPORT") {
+            (name, self.definitions.imported.get(name).cloned())
+        } else if let Some(name) = attributes::value(&given, "QUERYPARAM") {
+            (name, self.definitions.query.get(name).cloned())
+        } else {
+            return Err(Error::BadTag { line: number, tag: "EXT-X-DEFINE" });
+        };
+        // RFC 8216bis 4.4.2.3: what cannot be resolved is an error only where it is used.
+        if let Some(value) = value {
+            self.variables.insert(name.to_owned(), value);
+        }
+        Ok(())
+    }
+
+    /// Replaces `{$name}`, once: values are not looked into again, so nothing can grow without bound.
+    fn substitute(&self, text: &str, number: usize) -> Result<String, Error> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{$") {
+            let Some((name, after)) = after.split_once('}') else { break };
+            let value = self
+                .variables
+                .get(name)
+                .ok_or_else(|| Error::UndefinedVariable { line: number, name: name.to_owned() })?;
+            out.push_str(before);
+            out.push_str(value);
+            if out.len() > self.max_out {
+                return Err(Error::BadTag { line: number, tag: "EXT-X-DEFINE" });
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn line(&mut self, tag: &str, value: &str) {
+        self.out.push_str(tag);
+        // A definition may bring a line end with it; a line must stay one line.
+        self.out.extend(value.chars().filter(|c| !matches!(c, '\n' | '\r')));
+        self.out.push('\n');
+    }
+}

@@ -1,0 +1,158 @@
+//! One attempt at a segment or an initialization section: its key, its body, whole and plain.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use url::Url;
+
+use super::crypt::Plan;
+use super::fetch::Http;
+use super::keys::Keys;
+use super::playlist::{ByteRange, Key, Map, SegmentRef};
+use super::whole::{self, Fault};
+use super::{Error, Settings};
+use crate::policy::Reach;
+use crate::redact;
+
+/// An initialization section is some kilobytes; parameter sets and a cover picture stay below this.
+const MAX_MAP_BYTES: usize = 4 << 20;
+
+/// Bodies remembered that seemed to be cut off: more than both renditions of a source have on their way.
+const MAX_SEEMED_CUT: usize = 16;
+
+/// Fetches the segments of one source.
+pub(super) struct Segments {
+    http: Arc<Http>,
+    keys: Keys,
+    max_bytes: usize,
+    /// When the same comes again, it is the source's own.
+    seemed_cut: Mutex<VecDeque<SeemedCut>>,
+}
+
+/// A resource, and the length that it had.
+#[derive(Debug, PartialEq, Eq)]
+struct SeemedCut {
+    uri: String,
+    range: Option<ByteRange>,
+    length: usize,
+}
+
+/// What is asked for, and on which terms.
+struct Resource<'a> {
+    uri: &'a str,
+    range: Option<ByteRange>,
+    key: Option<&'a Key>,
+    /// The media sequence number of the segment that needs it.
+    sequence: u64,
+    /// How far away the playlist is that lists it.
+    from: Reach,
+    limit: usize,
+    total: Duration,
+}
+
+impl Segments {
+    pub(super) fn new(http: Arc<Http>, settings: &Settings) -> Self {
+        let keys = Keys::new(http.clone());
+        Self { http, keys, max_bytes: settings.max_segment_bytes, seemed_cut: Mutex::default() }
+    }
+
+    /// The segment's body, decrypted, within `total`. The playlist that lists it is `from` away.
+    ///
+    /// # Errors
+    ///
+    /// Of this attempt; whether another can help is [`Error::is_transient`].
+    pub(super) async fn fetch(
+        &self,
+        segment: &SegmentRef,
+        from: Reach,
+        total: Duration,
+    ) -> Result<Bytes, Error> {
+        let resource = Resource {
+            uri: &segment.uri,
+            range: segment.byte_range,
+            key: segment.key.as_deref(),
+            sequence: segment.sequence,
+            from,
+            limit: self.max_bytes,
+            total,
+        };
+        self.resource(&resource).await
+    }
+
+    /// The initialization section `map` (RFC 8216 4.3.2.5), decrypted, for the segment of this `sequence`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segments::fetch`].
+    pub(super) async fn initialization(
+        &self,
+        map: &Map,
+        sequence: u64,
+        from: Reach,
+        total: Duration,
+    ) -> Result<Bytes, Error> {
+        let (key, limit) = (map.key.as_deref(), MAX_MAP_BYTES);
+        let range = map.byte_range;
+        self.resource(&Resource { uri: &map.uri, range, key, sequence, from, limit, total }).await
+    }
+
+    async fn resource(&self, resource: &Resource<'_>) -> Result<Bytes, Error> {
+        let &Resource { uri, range, key, sequence, from, limit, total } = resource;
+        let shown = redact::url(uri);
+        let url = Url::parse(uri).map_err(|_| Error::Address { playlist: shown.clone() })?;
+        let plan = key
+            .map(|key| Plan::new(key, sequence))
+            .transpose()
+            .map_err(|source| Error::Crypt { url: shown.clone(), source })?;
+        let work = async {
+            // The key first: without it the body is of no use.
+            let found = match &plan {
+                Some(plan) => Some((plan, self.keys.find(plan, from, total).await?)),
+                None => None,
+            };
+            let body = self.http.get(&url, from, range, limit, total).await?.bytes;
+            let plain = match found {
+                Some((plan, found)) => self.keys.decrypt(plan, found, body, &shown, from, total).await?,
+                None => body,
+            };
+            self.check(&plain, resource, &shown)?;
+            Ok(plain)
+        };
+        let late = |_| Error::Timeout { url: shown.clone(), what: "complete segment", after: total };
+        tokio::time::timeout(total, work).await.map_err(late)?
+    }
+
+    fn check(&self, body: &[u8], resource: &Resource<'_>, shown: &str) -> Result<(), Error> {
+        let reason = match whole::check(body) {
+            Ok(()) => return Ok(()),
+            Err(Fault::NoSegment(reason)) => {
+                return Err(Error::NotASegment { url: shown.to_owned(), reason });
+            }
+            Err(Fault::Cut(reason)) => reason,
+        };
+        let this = SeemedCut { uri: resource.uri.to_owned(), range: resource.range, length: body.len() };
+        let mut seemed_cut = self.seemed_cut.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = seemed_cut.iter().position(|known| *known == this) {
+            // Twice the same length is no accident of the transfer.
+            seemed_cut.remove(at);
+            return Ok(());
+        }
+        seemed_cut.push_front(this);
+        seemed_cut.truncate(MAX_SEEMED_CUT);
+        let (url, received) = (shown.to_owned(), body.len());
+        Err(Error::Truncated { url, received, reason: reason.to_owned() })
+    }
+}
+
+/// What this version cannot decrypt of a segment or its initialization section.
+pub(super) fn unsupported(segment: &SegmentRef) -> Option<Error> {
+    let refused = |key: Option<&Key>, uri: &str| {
+        let source = Plan::new(key?, segment.sequence).err()?;
+        Some(Error::Crypt { url: redact::url(uri), source })
+    };
+    let map = segment.map.as_deref();
+    refused(segment.key.as_deref(), &segment.uri)
+        .or_else(|| map.and_then(|map| refused(map.key.as_deref(), &map.uri)))
+}

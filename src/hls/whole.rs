@@ -1,0 +1,149 @@
+//! Whether a body is a segment, and all of it. Pure.
+//!
+//! Where the server says no length (chunked by an intermediary that lost its origin, or HTTP/1.0), a body
+//! that was cut off looks complete; the format itself tells.
+
+/// A TS packet (ISO/IEC 13818-1 2.4.3.2), with a timestamp before it (BDAV), with Reed-Solomon bytes after it
+/// (DVB).
+const STRIDES: [usize; 3] = [188, 192, 204];
+
+const SYNC: u8 = 0x47;
+
+/// What is wrong with a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// Servers answer 200 with a page, or with nothing, for a segment that is not there.
+    NoSegment(&'static str),
+    /// It may have been cut off; or the source cut it so.
+    Cut(&'static str),
+}
+
+/// The first fault of `body`.
+pub(super) fn check(body: &[u8]) -> Result<(), Fault> {
+    match body {
+        [] => Err(Fault::NoSegment("it is empty")),
+        [b'<', ..] => Err(Fault::NoSegment("it is a web page")),
+        _ if begins_with_box(body) => boxes_end_with(body),
+        _ => match STRIDES.into_iter().find_map(|stride| packets_at(body, stride)) {
+            Some(true) | None => Ok(()),
+            Some(false) => Err(Fault::Cut("it ends within a packet")),
+        },
+    }
+}
+
+/// Whether packets of `stride` bytes fill the body; none where these are no such packets.
+fn packets_at(body: &[u8], stride: usize) -> Option<bool> {
+    // BDAV has its four bytes before the sync byte.
+    let first = if stride == 192 { 4 } else { 0 };
+    let synced = |packet: usize| body.get(first + packet * stride) == Some(&SYNC);
+    let whole = body.len().is_multiple_of(stride);
+    // Two packets prove a stride; a single one is proved by its length.
+    (synced(0) && (synced(1) || body.len() < 2 * stride && stride == STRIDES[0])).then_some(whole)
+}
+
+/// ISO/IEC 14496-12 4.2: size, then four characters.
+fn box_at(body: &[u8], at: usize) -> Option<(u64, [u8; 4])> {
+    let header = body.get(at..)?;
+    let (size, rest) = header.split_first_chunk::<4>()?;
+    let (kind, rest) = rest.split_first_chunk::<4>()?;
+    let size = match u32::from_be_bytes(*size) {
+        1 => u64::from_be_bytes(*rest.first_chunk::<8>()?),
+        // To the end of the file.
+        0 => (body.len() - at) as u64,
+        size => size.into(),
+    };
+    Some((size, *kind))
+}
+
+fn begins_with_box(body: &[u8]) -> bool {
+    let known = [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"mdat"];
+    box_at(body, 0).is_some_and(|(_, kind)| known.iter().any(|name| **name == kind))
+}
+
+fn boxes_end_with(body: &[u8]) -> Result<(), Fault> {
+    let mut at = 0;
+    while at < body.len() {
+        let Some((size, _)) = box_at(body, at) else { return Err(Fault::Cut("it ends within a box header")) };
+        // Smaller than its own header: not cut but damaged, which is the demuxer's to judge.
+        if size < 8 {
+            return Ok(());
+        }
+        at = match usize::try_from(size).ok().and_then(|size| at.checked_add(size)) {
+            Some(end) if end <= body.len() => end,
+            _ => return Err(Fault::Cut("it ends within a box")),
+        };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packets(stride: usize, count: usize) -> Vec<u8> {
+        let mut packet = vec![0; stride];
+        packet[if stride == 192 { 4 } else { 0 }] = SYNC;
+        packet.repeat(count)
+    }
+
+    fn boxed(kind: &[u8; 4], payload: usize) -> Vec<u8> {
+        let mut whole = (8 + payload as u32).to_be_bytes().to_vec();
+        whole.extend(kind);
+        whole.resize(8 + payload, 0);
+        whole
+    }
+
+    #[test]
+    fn a_transport_stream_that_is_cut_anywhere_is_noticed_in_every_stride() {
+        for stride in STRIDES {
+            let body = packets(stride, 10);
+            assert_eq!(check(&body), Ok(()), "{stride}");
+            for end in 3 * stride..body.len() {
+                assert_eq!(check(&body[..end]).is_ok(), end % stride == 0, "{stride}, {end}");
+            }
+        }
+        assert_eq!(check(&packets(188, 1)), Ok(()));
+        assert_eq!(check(&packets(188, 1)[..100]), Err(Fault::Cut("it ends within a packet")));
+    }
+
+    #[test]
+    fn a_fragment_that_is_cut_anywhere_but_between_boxes_is_noticed() {
+        let mut body = boxed(b"styp", 16);
+        body.extend(boxed(b"moof", 100));
+        body.extend(boxed(b"mdat", 300));
+        assert_eq!(check(&body), Ok(()));
+        for end in 24..body.len() {
+            assert_eq!(check(&body[..end]).is_ok(), [24, 132].contains(&end), "{end}");
+        }
+        let mut large = 1_u32.to_be_bytes().to_vec();
+        large.extend(b"mdat");
+        large.extend(20_u64.to_be_bytes());
+        large.extend([0; 4]);
+        assert_eq!(check(&large), Ok(()));
+        assert!(check(&large[..19]).is_err());
+        large[..4].fill(0);
+        assert_eq!(check(&large), Ok(()), "size 0 is to the end");
+    }
+
+    #[test]
+    fn pages_and_nothing_are_no_segments() {
+        assert_eq!(check(b""), Err(Fault::NoSegment("it is empty")));
+        assert_eq!(check(b"<!DOCTYPE html>"), Err(Fault::NoSegment("it is a web page")));
+        assert_eq!(check(b"\xff\xf1\x50\x80"), Ok(()), "packed audio");
+        assert_eq!(check(b"WEBVTT"), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_judged(body in prop::collection::vec(any::<u8>(), 0..600), boxed: bool, size: u32) {
+            let mut body = body;
+            if boxed && body.len() >= 8 {
+                body[..4].copy_from_slice(&size.to_be_bytes());
+                body[4..8].copy_from_slice(b"moof");
+            }
+            let _ = check(&body);
+        }
+    }
+}

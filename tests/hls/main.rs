@@ -1,0 +1,15 @@
+//! `hls::run` against origins on loopback.
+//!
+//! - [`runs`]: the course of a stream, with every failure that an origin can have.
+//! - [`renditions`]: master playlists: sound apart, initialization sections, variants that fail.
+//! - [`http`]: whom it asks and what it tells him; keys, caches, proxies.
+//! - [`side_by_side`]: real media with real faults, FFmpeg beside it.
+
+mod clips;
+mod faults;
+mod http;
+mod origin;
+mod renditions;
+mod run;
+mod runs;
+mod side_by_side;
