@@ -24,7 +24,8 @@ fmt-check:
 	$(CARGO) fmt --all --check
 
 lint:
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 ## The three crates name neither a runtime nor a clock nor a socket; stages do not import one another.
 purity:
