@@ -3,6 +3,7 @@
 # earlier runs found, and prints a table of what libFuzzer counted. Fails where one did.
 #
 #   fuzz/run.sh [target ...]        all that were built without arguments; FEATURES goes to cargo
+#   SEED=1 fuzz/run.sh              the same mutations each time, as far as the time goes
 set -euo pipefail
 cd "$(dirname "$0")"
 programs=$(./build.sh ${FEATURES-} | tail -n 1)
@@ -30,7 +31,7 @@ one() {
   local verdict=clean
   nice -n 19 "$programs/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" -print_final_stats=1 \
     ${dictionary:+-dict="dictionaries/$dictionary.dict"} -max_len="$longest" -max_total_time="$SECONDS_EACH" \
-    -timeout=10 -rss_limit_mb=1024 >"$log" 2>&1 || verdict=FAILED
+    -timeout=10 -rss_limit_mb=1024 ${SEED:+-seed="$SEED"} >"$log" 2>&1 || verdict=FAILED
   local done_line executions peak
   done_line=$(grep -E '^#[0-9]+.*cov:' "$log" | tail -n 1 || true)
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

@@ -44,8 +44,11 @@ fuzz_target!(|data: &[u8]| {
 fn check_trims(movie: &Movie) {
     for track in &movie.tracks {
         let Some(edit) = track.info.config.edit else { continue };
-        // Composition offsets may move the first picture before the first decoding time.
-        assert!(track.priming() <= edit.media_time.saturating_add(1 << 31));
+        // Composition offsets may move the first picture before the first decoding time, which may itself lie
+        // below zero: nothing below is presented either.
+        let first = track.samples.iter().map(|sample| sample.dts).min().unwrap_or(0);
+        let below = first.saturating_sub(track.info.shift()).min(0).unsigned_abs();
+        assert!(track.priming() <= edit.media_time.saturating_add(below).saturating_add(1 << 31));
         let Ok(init) = init_segment(std::slice::from_ref(&track.info.config)) else { continue };
         let again = parse(&init).expect("what was written");
         // With one track the movie's timescale is the track's: every edit is exact.

@@ -259,9 +259,16 @@ impl<F: Format> Framer<F> {
         };
         let start = self.position - bytes;
         let stamp = self.stamps.take(start);
-        let Some(pts) = stamp.map(|times| times.pts).or(self.next) else { return };
+        if let Some(times) = stamp {
+            self.date_early(times.pts, out);
+        }
         // Until the next stamp, what was lost counts by its length: audio frames hardly differ in theirs.
-        let mut next = later(pts, frames(bytes + missing, 1));
+        let lost = frames(bytes + missing, 1);
+        let Some(pts) = stamp.map(|times| times.pts).or(self.next) else {
+            self.early_end = later(self.early_end, lost);
+            return;
+        };
+        let mut next = later(pts, lost);
         // A stamp among what was lost is the first lost frame's behind it, if frames begin where stamps are.
         if self.aligned
             && let Some((from, times)) = self.stamps.take_before(self.position)
