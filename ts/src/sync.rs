@@ -46,6 +46,8 @@ pub(crate) enum Found {
 pub(crate) struct Framer {
     /// The stretch of input in work.
     window: Bytes,
+    /// The push whose first bytes the window ends with, until it takes the window's place.
+    pushed: Bytes,
     /// First byte of `window` that is not consumed.
     position: usize,
     /// Offset of `position` from the start of the input.
@@ -66,6 +68,7 @@ impl Framer {
     pub(crate) fn new() -> Self {
         Self {
             window: Bytes::new(),
+            pushed: Bytes::new(),
             position: 0,
             at: 0,
             stride: None,
@@ -76,24 +79,39 @@ impl Framer {
         }
     }
 
-    /// Appends the start of `chunk` and returns the rest, to be fed after [`Framer::next`] has returned
-    /// `None`. Only bytes around the border between two pushes are copied.
-    pub(crate) fn feed(&mut self, mut chunk: Bytes) -> Bytes {
-        let left = self.window.slice(self.position..);
-        self.position = 0;
+    /// Appends `chunk`, once [`Framer::next`] has returned `None` and [`Framer::advance`] `false`.
+    pub(crate) fn feed(&mut self, chunk: Bytes) {
+        let left = &self.window[self.position..];
         if left.is_empty() {
             self.window = chunk;
-            return Bytes::new();
+        } else {
+            let mut joined = BytesMut::with_capacity(left.len() + chunk.len().min(BORDER));
+            joined.extend_from_slice(left);
+            joined.extend_from_slice(&chunk[..chunk.len().min(BORDER)]);
+            self.window = joined.freeze();
+            if chunk.len() > BORDER {
+                self.pushed = chunk;
+            }
         }
-        let head = chunk.split_to(chunk.len().min(BORDER));
-        let mut joined = BytesMut::with_capacity(left.len() + head.len());
-        joined.extend_from_slice(&left);
-        joined.extend_from_slice(&head);
-        self.window = joined.freeze();
-        chunk
+        self.position = 0;
     }
 
-    /// The bytes that positions refer to; they change with [`Framer::feed`] only.
+    /// Goes on from the bytes around a border between two pushes, once all of them are judged, to the rest of
+    /// the later push. Only those around the border were copied. `false`: there is no rest.
+    pub(crate) fn advance(&mut self) -> bool {
+        let pushed = std::mem::take(&mut self.pushed);
+        if pushed.is_empty() {
+            return false;
+        }
+        let left = self.window.len() - self.position;
+        debug_assert!(left <= BORDER, "a look ahead is shorter");
+        self.window = pushed.slice(BORDER - left.min(BORDER)..);
+        self.position = 0;
+        true
+    }
+
+    /// The bytes that positions refer to; they change with [`Framer::feed`] and
+    /// [`Framer::advance`] only.
     pub(crate) fn window(&self) -> Bytes {
         self.window.clone()
     }
@@ -235,10 +253,10 @@ mod tests {
         let mut start = 0;
         let ends = cuts.iter().map(|cut| cut % (input.len() + 1)).collect::<std::collections::BTreeSet<_>>();
         for end in ends.into_iter().chain([input.len()]) {
-            let mut rest = Bytes::copy_from_slice(&input[start..end]);
+            framer.feed(Bytes::copy_from_slice(&input[start..end]));
             start = end;
-            while !rest.is_empty() {
-                rest = framer.feed(rest);
+            drain(&mut framer, false, &mut found);
+            while framer.advance() {
                 drain(&mut framer, false, &mut found);
             }
         }

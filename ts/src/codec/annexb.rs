@@ -4,6 +4,7 @@
 //! An access unit is split off that buffer and frozen; the next one goes on behind it in the same block.
 
 use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
 
 use super::blocks::Blocks;
 use super::early::Early;
@@ -102,6 +103,7 @@ pub(crate) struct Assembler<R> {
     clock: PictureClock,
     /// Pictures before the first stamp: their order count, and whether they begin a sequence.
     early: Early<(Option<i64>, bool)>,
+    finder: Finder<'static>,
     /// The access unit in work, then the NAL unit in work.
     buffer: BytesMut,
     blocks: Blocks,
@@ -149,6 +151,7 @@ impl<R: Rules> Assembler<R> {
             stamps: Stamps::default(),
             clock: PictureClock::default(),
             early: Early::default(),
+            finder: Finder::new(&[0, 0, 1]),
             buffer: BytesMut::new(),
             blocks: Blocks::new(*BLOCK.start(), *BLOCK.end()),
             nal: None,
@@ -173,16 +176,15 @@ impl<R: Rules> Elementary for Assembler<R> {
     fn data(&mut self, bytes: &[u8], place: Place, out: &mut Output) {
         self.place = place;
         let mut done = 0;
-        for one in memchr::memchr_iter(1, bytes) {
+        let mut from = self.border(bytes);
+        while let Some(one) = from {
             let zeros = self.zeros_before(bytes, one);
-            if zeros < 2 {
-                continue;
-            }
             self.append(&bytes[done..one]);
             done = one + 1;
             self.close(out);
             let code = self.position + one as u64;
             self.open(code - zeros as u64, code, place);
+            from = self.finder.find(&bytes[done..]).map(|at| done + at + 2);
         }
         self.append(&bytes[done..]);
         self.zeros = self.zeros_before(bytes, bytes.len());
@@ -234,6 +236,15 @@ impl<R: Rules> Assembler<R> {
         self.emit(unit.freeze(), self.position, None, out);
         self.start = Start::default();
         self.zeros = 0;
+    }
+
+    /// Index of the last byte of the first start code that ends in `bytes`.
+    fn border(&self, bytes: &[u8]) -> Option<usize> {
+        match (self.zeros, bytes) {
+            (2.., [1, ..]) => Some(0),
+            (1.., [0, 1, ..]) => Some(1),
+            _ => self.finder.find(bytes).map(|at| at + 2),
+        }
     }
 
     /// Zero bytes before index `at`, at most 3, with those of the bytes before `bytes`.

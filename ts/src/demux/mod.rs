@@ -68,9 +68,9 @@ impl Demuxer {
     /// Takes the next bytes of the input.
     pub fn push(&mut self, chunk: Bytes) {
         self.core.out.stats.bytes += chunk.len() as u64;
-        let mut rest = chunk;
-        while !rest.is_empty() {
-            rest = self.framer.feed(rest);
+        self.framer.feed(chunk);
+        self.drain(false);
+        while self.framer.advance() {
             self.drain(false);
         }
     }
