@@ -16,7 +16,7 @@ use crate::media::mp4;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// MPEG-TS with H.264 or AAC.
+    /// A transport stream (MPEG-TS).
     input: PathBuf,
     /// Where the pictures go.
     #[arg(long, value_name = "FILE", required_unless_present = "audio")]
