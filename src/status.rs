@@ -113,11 +113,33 @@ pub struct Fetcher {
     /// The playlist's own number of the last segment.
     pub media_sequence: Option<u64>,
     pub target_duration: Option<f64>,
+    /// The variant chosen from a master playlist, and the audio rendition beside it.
+    pub variant: Option<String>,
+    pub audio_rendition: Option<String>,
+    /// Changes to another variant because one failed, and back.
+    pub variant_changes: u64,
+    /// Seconds of media that the playlist lists and that were not fetched yet; of the audio rendition too.
+    pub behind_edge: f64,
+    pub audio_behind_edge: Option<f64>,
+    /// How long the last segment took to fetch against how long it plays: above 1 the source is too slow.
+    pub fetch_ratio: Option<f64>,
     pub segments: u64,
     pub bytes: u64,
     pub retries: u64,
     pub gaps: u64,
+    /// Of these, what the playlist marks as missing (`EXT-X-GAP`).
+    pub gaps_marked: u64,
+    /// Seconds of media lost in them.
+    pub gap_seconds: f64,
     pub discontinuities: u64,
+    /// Breaks that began or ended, and date ranges listed.
+    pub cues: u64,
+    pub date_ranges: u64,
+    /// Numberings that began anew, and playlists older than what was seen already.
+    pub restarts: u64,
+    pub lagging_reloads: u64,
+    /// Times that the playlist's window ran past what was read.
+    pub windows_missed: u64,
     /// Seconds since the last segment arrived.
     pub last_segment_age: Option<f64>,
     pub last_error: Option<String>,

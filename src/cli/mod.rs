@@ -45,7 +45,7 @@ enum Command {
     /// Run the service: streams are started and stopped over HTTP.
     Serve(serve::Args),
     /// Run one stream in the foreground, with progress.
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Run everything on this machine: a live source, a processor, an RTMP server, and the service.
     Demo(demo::Args),
     /// Run the reference audio processor: it answers every fragment unchanged.
@@ -90,7 +90,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args).await,
-            Command::Run(args) => run::run(args).await,
+            Command::Run(args) => run::run(*args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Echo(args) => echo::run(args).await,
             Command::Demux(args) => demux::run(&args),

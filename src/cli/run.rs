@@ -50,6 +50,25 @@ pub(super) struct Args {
     /// A host, address or network that the source's playlists may lead to in any case. May be repeated.
     #[arg(long, value_name = "HOST")]
     source_allowed_host: Vec<String>,
+    /// The variant of a master playlist: "highest", "lowest", a number from 0, a name, a size (720p) or a part of
+    /// its address [default: highest]
+    #[arg(long, value_name = "VARIANT")]
+    source_variant: Option<String>,
+    /// Pictures higher than this are taken only where there are no others.
+    #[arg(long, value_name = "PIXELS")]
+    source_max_height: Option<u64>,
+    /// Variants above this rate are taken only where there are no others.
+    #[arg(long, value_name = "BITS_PER_SECOND")]
+    source_max_bandwidth: Option<u64>,
+    /// The language of the sound, where the source has several: en, pt-BR, ...
+    #[arg(long, value_name = "LANGUAGE")]
+    source_audio_language: Option<String>,
+    /// The name of the audio rendition; goes before the language.
+    #[arg(long, value_name = "NAME")]
+    source_audio_name: Option<String>,
+    /// Where to begin: seconds from the beginning of the playlist, or, negative, from its end.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    start_offset: Option<f64>,
     /// What is written [default: all]
     #[arg(long, value_enum)]
     artifacts: Option<Artifacts>,
@@ -74,6 +93,12 @@ impl Args {
             source_auth: self.source_auth.clone(),
             source_proxy: self.source_proxy.clone(),
             source_allowed_hosts: given(&self.source_allowed_host),
+            source_variant: self.source_variant.clone(),
+            source_max_height: self.source_max_height,
+            source_max_bandwidth: self.source_max_bandwidth,
+            source_audio_language: self.source_audio_language.clone(),
+            source_audio_name: self.source_audio_name.clone(),
+            start_offset: self.start_offset,
             ..StreamOptions::default()
         };
         let flags =

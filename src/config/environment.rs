@@ -29,6 +29,12 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             source_allowed_hosts: read
                 .text(&["OVERDUB_SOURCE_ALLOWED_HOSTS"])
                 .map(|text| text.split_whitespace().map(str::to_owned).collect()),
+            source_variant: read.text(&["OVERDUB_SOURCE_VARIANT"]),
+            source_max_height: read.parsed(&["OVERDUB_SOURCE_MAX_HEIGHT"], NUMBER)?,
+            source_max_bandwidth: read.parsed(&["OVERDUB_SOURCE_MAX_BANDWIDTH"], NUMBER)?,
+            source_audio_language: read.text(&["OVERDUB_SOURCE_AUDIO_LANGUAGE"]),
+            source_audio_name: read.text(&["OVERDUB_SOURCE_AUDIO_NAME"]),
+            start_offset: read.parsed(&["OVERDUB_START_OFFSET"], "must be a number of seconds")?,
             audio_processor_url: read.text(&["OVERDUB_AUDIO_PROCESSOR_URL", "AUDIO_PROCESSOR_URL"]),
             srs_rtmp_url: read.text(&["OVERDUB_SRS_RTMP_URL", "SRS_RTMP_URL"]).map(|text| several(&text)),
             buffer_duration: read

@@ -18,7 +18,7 @@ pub use environment::from_environment;
 pub use error::Invalid;
 pub use options::{OneOrMany, StreamOptions};
 pub use service::{ServiceOptions, ServiceSettings};
-pub use source::{Secret, SourceAccess, SourceAuth, SourceProxy};
+pub use source::{Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy};
 pub use span::{InvalidSpan, Span};
 pub use stream::{Artifacts, ConfigurationChange, Fallback, StreamSettings};
 pub use url::{HttpUrl, RtmpUrl};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::source::{self, SourceAccess};
+use super::source::{self, SourceAccess, SourceChoice};
 use super::{
     Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, RtmpUrl, Secret, Span, StreamSettings,
 };
@@ -28,6 +28,14 @@ pub struct StreamOptions {
     pub source_proxy: Option<String>,
     /// Names, `*.names`, addresses and networks that playlists and redirects may lead to in any case.
     pub source_allowed_hosts: Option<Vec<String>>,
+    /// `highest`, `lowest`, a number from 0, a NAME, a size (`720p`) or a part of the address.
+    pub source_variant: Option<String>,
+    pub source_max_height: Option<u64>,
+    pub source_max_bandwidth: Option<u64>,
+    pub source_audio_language: Option<String>,
+    pub source_audio_name: Option<String>,
+    /// Seconds from the beginning of the first playlist, or, negative, from its end.
+    pub start_offset: Option<f64>,
     pub audio_processor_url: Option<String>,
     /// `{streamId}` in an address is replaced, so that one default serves many streams.
     pub srs_rtmp_url: Option<OneOrMany>,
@@ -71,6 +79,12 @@ impl StreamOptions {
             source_auth: self.source_auth.or(lower.source_auth),
             source_proxy: self.source_proxy.or(lower.source_proxy),
             source_allowed_hosts: self.source_allowed_hosts.or(lower.source_allowed_hosts),
+            source_variant: self.source_variant.or(lower.source_variant),
+            source_max_height: self.source_max_height.or(lower.source_max_height),
+            source_max_bandwidth: self.source_max_bandwidth.or(lower.source_max_bandwidth),
+            source_audio_language: self.source_audio_language.or(lower.source_audio_language),
+            source_audio_name: self.source_audio_name.or(lower.source_audio_name),
+            start_offset: self.start_offset.or(lower.start_offset),
             audio_processor_url: self.audio_processor_url.or(lower.audio_processor_url),
             srs_rtmp_url: self.srs_rtmp_url.or(lower.srs_rtmp_url),
             buffer_duration: self.buffer_duration.or(lower.buffer_duration),
@@ -95,6 +109,7 @@ impl StreamOptions {
     pub fn resolve(self) -> Result<StreamSettings, Invalid> {
         type S = StreamSettings;
         let access = self.source_access()?;
+        let choice = self.source_choice()?;
         let stream_id = required("streamId", self.stream_id)?;
         let stream_id =
             StreamId::new(&stream_id).map_err(|error| Invalid::new("streamId", error.to_string()))?;
@@ -106,6 +121,7 @@ impl StreamOptions {
             stream_id,
             source_url,
             source: access,
+            choice,
             audio_processor_url: http("audioProcessorUrl", processor)?,
             buffer_duration: within(
                 "bufferDuration",
@@ -171,6 +187,25 @@ impl StreamOptions {
         let proxy = self.source_proxy.as_deref().map(source::proxy).transpose()?.unwrap_or_default();
         let allowed_hosts = source::allowed(self.source_allowed_hosts.as_deref().unwrap_or_default())?;
         Ok(SourceAccess { headers, user_agent: self.source_user_agent.clone(), auth, proxy, allowed_hosts })
+    }
+}
+
+impl StreamOptions {
+    fn source_choice(&self) -> Result<SourceChoice, Invalid> {
+        let number =
+            |field, value: Option<u64>, range| value.map(|value| within(field, value, range)).transpose();
+        Ok(SourceChoice {
+            variant: source::name("sourceVariant", self.source_variant.clone())?,
+            max_height: number("sourceMaxHeight", self.source_max_height, SourceChoice::HEIGHT_RANGE)?,
+            max_bandwidth: number(
+                "sourceMaxBandwidth",
+                self.source_max_bandwidth,
+                SourceChoice::BANDWIDTH_RANGE,
+            )?,
+            audio_language: source::name("sourceAudioLanguage", self.source_audio_language.clone())?,
+            audio_name: source::name("sourceAudioName", self.source_audio_name.clone())?,
+            start_offset: self.start_offset.map(source::start_offset).transpose()?,
+        })
     }
 }
 

@@ -49,6 +49,34 @@ pub enum SourceAuth {
     Bearer(Secret),
 }
 
+/// What is read of a source, and from where on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceChoice {
+    /// `highest`, `lowest`, a number from 0 in the order of the playlist, or a NAME, a size (`720p`) or a part of
+    /// the address.
+    pub variant: Option<String>,
+    /// Pixels.
+    pub max_height: Option<u64>,
+    /// Bits a second.
+    pub max_bandwidth: Option<u64>,
+    /// RFC 5646.
+    pub audio_language: Option<String>,
+    /// NAME of an audio rendition.
+    pub audio_name: Option<String>,
+    /// Milliseconds from the beginning of the first playlist, or, negative, from its end.
+    pub start_offset: Option<i64>,
+}
+
+impl SourceChoice {
+    /// Names of variants and renditions are read by people.
+    pub const MAX_TEXT: usize = 256;
+    /// Far above any picture or connection: only what is no such number at all is refused.
+    pub const HEIGHT_RANGE: (u64, u64) = (1, 65_535);
+    pub const BANDWIDTH_RANGE: (u64, u64) = (1, 1_000_000_000_000);
+    /// Seconds; no playlist lists more than a week.
+    pub const MAX_OFFSET: f64 = 7.0 * 86_400.0;
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SourceProxy {
     /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
@@ -115,6 +143,25 @@ pub(super) fn auth(text: &Secret) -> Result<SourceAuth, Invalid> {
         return Ok(SourceAuth::Bearer(Secret::new(rest)));
     }
     Err(wrong())
+}
+
+/// A name to choose by.
+pub(super) fn name(field: &'static str, text: Option<String>) -> Result<Option<String>, Invalid> {
+    let Some(text) = text else { return Ok(None) };
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > SourceChoice::MAX_TEXT {
+        return Err(Invalid::new(field, "must have 1 to 256 characters"));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// Seconds to milliseconds.
+pub(super) fn start_offset(seconds: f64) -> Result<i64, Invalid> {
+    // Not a number lies in no range.
+    if !(-SourceChoice::MAX_OFFSET..=SourceChoice::MAX_OFFSET).contains(&seconds) {
+        return Err(Invalid::new("startOffset", "must be -604800 to 604800 seconds"));
+    }
+    Ok((seconds * 1e3).round() as i64)
 }
 
 pub(super) fn proxy(text: &str) -> Result<SourceProxy, Invalid> {

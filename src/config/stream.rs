@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HttpUrl, RtmpUrl, SourceAccess};
+use super::{HttpUrl, RtmpUrl, SourceAccess, SourceChoice};
 use crate::media::StreamId;
 
 /// Everything that one stream needs to know. Equal settings are "the same settings again".
@@ -14,6 +14,7 @@ pub struct StreamSettings {
     /// The playlist: media or master.
     pub source_url: HttpUrl,
     pub source: SourceAccess,
+    pub choice: SourceChoice,
     pub audio_processor_url: HttpUrl,
     /// Where the output goes; at least one.
     pub srs_rtmp_urls: Vec<RtmpUrl>,

@@ -51,6 +51,33 @@ fn what_opens_the_source_is_kept_and_never_shown() {
 }
 
 #[test]
+fn what_is_read_of_a_source_is_chosen_by_file_environment_and_request_alike() {
+    let settings = from_json(&format!(
+        r#"{{{LEAST},"sourceVariant":"720p","sourceMaxHeight":1080,"sourceAudioLanguage":"pt","startOffset":-12.5}}"#
+    ))
+    .unwrap();
+    let expected = SourceChoice {
+        variant: Some("720p".to_owned()),
+        max_height: Some(1_080),
+        audio_language: Some("pt".to_owned()),
+        start_offset: Some(-12_500),
+        ..SourceChoice::default()
+    };
+    assert_eq!(settings.choice, expected);
+    let variables = [
+        ("OVERDUB_SOURCE_VARIANT", "720p"),
+        ("OVERDUB_SOURCE_MAX_HEIGHT", "1080"),
+        ("OVERDUB_SOURCE_AUDIO_LANGUAGE", "pt"),
+        ("OVERDUB_START_OFFSET", "-12.5"),
+        ("SOURCE_URL", "http://h/a.m3u8"),
+        ("STREAM_ID", "a"),
+    ];
+    let variable = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.to_owned());
+    let environment = from_environment(variable).unwrap().stream.resolve().unwrap();
+    assert_eq!(environment.choice, expected);
+}
+
+#[test]
 fn every_wrong_value_is_reported_under_its_own_name() {
     let cases = [
         (r#"{"streamId":"a"}"#.to_owned(), "sourceUrl"),
@@ -85,6 +112,11 @@ fn every_wrong_value_is_reported_under_its_own_name() {
         (format!(r#"{{{LEAST},"sourceAuth":"bearer"}}"#), "sourceAuth"),
         (format!(r#"{{{LEAST},"sourceAuth":"digest a:b"}}"#), "sourceAuth"),
         (format!(r#"{{{LEAST},"sourceProxy":"socks5://h"}}"#), "sourceProxy"),
+        (format!(r#"{{{LEAST},"sourceVariant":" "}}"#), "sourceVariant"),
+        (format!(r#"{{{LEAST},"sourceMaxHeight":0}}"#), "sourceMaxHeight"),
+        (format!(r#"{{{LEAST},"sourceMaxBandwidth":-1}}"#), "sourceMaxBandwidth"),
+        (format!(r#"{{{LEAST},"sourceAudioName":""}}"#), "sourceAudioName"),
+        (format!(r#"{{{LEAST},"startOffset":1e9}}"#), "startOffset"),
         (format!(r#"{{{LEAST},"sourceAllowedHosts":["10.0.0.0/40"]}}"#), "sourceAllowedHosts"),
         ("{".to_owned(), ""),
         ("[]".to_owned(), ""),
