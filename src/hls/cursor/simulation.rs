@@ -1,4 +1,4 @@
-//! Hours of a live playlist with injected faults, seeded, against an omniscient judge: what a perfect client
+//! Hours and weeks of a live playlist with injected faults, seeded, against an omniscient judge: what a perfect client
 //! could have seen is given exactly once, in order, and the playlist is never read faster than RFC 8216 6.3.4
 //! allows.
 
@@ -14,6 +14,7 @@ use crate::hls::playlist::Media;
 const SEGMENT: Duration = Duration::from_secs(4);
 const WINDOW: u64 = 8;
 const HOURS: u64 = 6;
+const WEEK: u64 = 7 * 24;
 
 /// An encoder and the servers in front of it.
 struct Origin {
@@ -113,14 +114,14 @@ struct Faults {
     restart: f64,
 }
 
-fn simulate(seed: u64, dates: bool, faults: &Faults) -> Outcome {
+fn simulate(seed: u64, dates: bool, hours: u64, faults: &Faults) -> Outcome {
     let mut random = StdRng::seed_from_u64(seed);
     let mut origin = Origin::new(dates);
     let mut cursor = Cursor::new(3);
     let mut outcome = Outcome::default();
     let (mut away_until, mut last) = (Moment::ZERO, None::<(Moment, (u64, u64), bool)>);
     let mut quiet_until = 60;
-    for second in 0..HOURS * 3600 {
+    for second in 0..hours * 3600 {
         let now = Moment::from_start(Duration::from_secs(second));
         origin.tick(now);
         // One large fault at a time, with a minute between: what two at once mean is anyone's guess.
@@ -191,7 +192,7 @@ fn hours_with_lagging_servers_failures_and_freezes_lose_and_repeat_nothing() {
     for seed in 0..10 {
         let faults = Faults { lag: 0.3, failure: 0.2, freeze: 0.001, ..CALM };
         for dates in [false, true] {
-            let outcome = simulate(seed, dates, &faults);
+            let outcome = simulate(seed, dates, HOURS, &faults);
             assert_complete(&outcome, seed);
             assert!(outcome.begins.is_empty() && outcome.missed == 0, "seed {seed}");
             assert!(outcome.given.len() > 4000 && outcome.counters.lagging > 100, "seed {seed}");
@@ -203,7 +204,7 @@ fn hours_with_lagging_servers_failures_and_freezes_lose_and_repeat_nothing() {
 fn outages_longer_than_the_window_are_counted_to_the_segment() {
     for seed in 0..10 {
         for dates in [false, true] {
-            let outcome = simulate(seed, dates, &Faults { outage: 0.001, lag: 0.1, ..CALM });
+            let outcome = simulate(seed, dates, HOURS, &Faults { outage: 0.001, lag: 0.1, ..CALM });
             assert_complete(&outcome, seed);
             let (first, last) = (outcome.given[0], outcome.given[outcome.given.len() - 1]);
             let holes = last + 1 - first - outcome.given.len() as u64;
@@ -217,11 +218,26 @@ fn outages_longer_than_the_window_are_counted_to_the_segment() {
 fn every_restart_begins_a_period_and_loses_nothing() {
     for seed in 0..10 {
         for dates in [false, true] {
-            let outcome = simulate(seed, dates, &Faults { restart: 0.001, failure: 0.1, ..CALM });
+            let outcome = simulate(seed, dates, HOURS, &Faults { restart: 0.001, failure: 0.1, ..CALM });
             assert_complete(&outcome, seed);
             assert!(outcome.restarts > 5, "seed {seed}");
             assert_eq!(outcome.begins.len() as u64, outcome.restarts, "seed {seed}");
             assert_eq!(outcome.counters.restarts, outcome.restarts, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_week_of_all_faults_loses_and_repeats_nothing_that_was_there_to_be_had() {
+    for seed in 0..2 {
+        for dates in [false, true] {
+            let faults = Faults { lag: 0.3, failure: 0.1, freeze: 2e-4, outage: 1e-4, restart: 1e-4 };
+            let outcome = simulate(seed, dates, WEEK, &faults);
+            assert_complete(&outcome, seed);
+            assert_eq!(outcome.begins.len() as u64, outcome.restarts, "seed {seed}");
+            assert_eq!(outcome.counters.restarts, outcome.restarts, "seed {seed}");
+            assert!(outcome.restarts > 20 && outcome.missed > 200, "seed {seed}");
+            assert!(outcome.given.len() > 140_000, "seed {seed}: {}", outcome.given.len());
         }
     }
 }
