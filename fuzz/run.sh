@@ -11,7 +11,7 @@ if [ "$#" -eq 0 ]; then
   for target in $(basename -s .rs fuzz_targets/*.rs); do
     # Those of the service are left out, and say so, where it is not built.
     case "$target ${FEATURES-}" in
-      playlist*--no-default-features*) echo "fuzz: $target NOT RUN, the service is not built" >&2 ;;
+      playlist*--no-default-features* | hls_*--no-default-features*) echo "fuzz: $target NOT RUN, the service is not built" >&2 ;;
       *) set -- "$@" "$target" ;;
     esac
   done
