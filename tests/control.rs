@@ -8,8 +8,8 @@ use axum::http::{Request, StatusCode};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use overdub::clock::Clock;
-use overdub::config::{StreamOptions, StreamSettings};
-use overdub::control::{Control, Launch, Stream, router};
+use overdub::config::StreamSettings;
+use overdub::control::{Control, Launch, Setup, Stream, router};
 use overdub::preview::Preview;
 use overdub::status::{Phase, StreamStatus};
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ impl Api {
 
     fn with(launched: Launched) -> Self {
         let launch = Box::new(launched.clone());
-        Self { control: Control::new(launch, StreamOptions::default(), Clock::start()), launched }
+        Self { control: Control::new(launch, Setup::default(), Clock::start()), launched }
     }
 
     async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {

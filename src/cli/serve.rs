@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{print, signals};
 use crate::clock::Clock;
 use crate::config::{ServiceOptions, ServiceSettings, from_environment};
-use crate::control::{self, Control, Launch, Launcher};
+use crate::control::{self, Control, Launch, Launcher, Page, Setup};
 use crate::pipeline;
 
 /// How long streams may take to play what they have captured. Service managers kill after 90 s by default.
@@ -89,7 +89,11 @@ pub(crate) async fn serve(
     clock: Clock,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let control = Control::new(launch, settings.stream_defaults, clock);
+    let setup = Setup { stream_defaults: settings.stream_defaults, page: Page::EMBEDDED };
+    if !setup.page.is_built() {
+        tracing::info!("this binary was built without the web page: it serves the API only");
+    }
+    let control = Control::new(launch, setup, clock);
     if let Some(stream) = settings.autostart {
         let stream_id = stream.stream_id.clone();
         control.registry.start(stream).await.with_context(|| format!("cannot start {stream_id}"))?;

@@ -1,6 +1,7 @@
 //! The HTTP API (DESIGN section 6): thin handlers over snapshots and commands, one resource per file.
 //!
-//! Everything answers in JSON, errors as `{success: false, error, field?}`; only the preview is media.
+//! Everything answers in JSON, errors as `{success: false, error, field?}`; only the preview is media, and the page
+//! is the page.
 
 mod body;
 mod error;
@@ -10,16 +11,20 @@ mod pipeline;
 mod pipelines;
 mod preview;
 mod registry;
+mod ui;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, Method, Uri};
+use axum::response::Response;
 use axum::routing::{get, post};
 
 use self::error::ApiError;
 pub use self::launch::Launcher;
 pub use self::registry::{Launch, Registry, StartError, Started, Stream};
+pub use self::ui::{File, Page};
 use crate::clock::Clock;
 use crate::config::StreamOptions;
 use crate::media::Moment;
@@ -30,15 +35,22 @@ const MAX_BODY: usize = 64 << 10;
 /// What the handlers work on.
 pub struct Control {
     pub registry: Registry,
-    /// What a start request does not say.
-    defaults: StreamOptions,
+    setup: Setup,
     clock: Clock,
     started: Moment,
 }
 
+/// How the API is to behave.
+#[derive(Clone, Default)]
+pub struct Setup {
+    /// What a start request does not say.
+    pub stream_defaults: StreamOptions,
+    pub page: Page,
+}
+
 impl Control {
-    pub fn new(launch: Box<dyn Launch>, defaults: StreamOptions, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { registry: Registry::new(launch), defaults, clock, started: clock.now() })
+    pub fn new(launch: Box<dyn Launch>, setup: Setup, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { registry: Registry::new(launch), setup, clock, started: clock.now() })
     }
 }
 
@@ -53,8 +65,12 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/api/health", get(health::health))
         .route("/api/ready", get(health::ready))
         .route("/preview/{id}/{file}", get(preview::file))
-        .fallback(async || ApiError::not_found("there is nothing at this address"))
+        .fallback(page)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(control)
+}
+
+async fn page(State(control): State<Arc<Control>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    control.setup.page.answer(&method, &uri, &headers)
 }

@@ -36,7 +36,7 @@ pub(super) async fn start(
     State(control): State<Arc<Control>>,
     JsonBody(options): JsonBody<StreamOptions>,
 ) -> Result<Response, ApiError> {
-    let settings = options.or(control.defaults.clone()).resolve()?;
+    let settings = options.or(control.setup.stream_defaults.clone()).resolve()?;
     let stream_id = settings.stream_id.clone();
     // Not cancelled with the caller's connection: a start that waits for an old stream's end would be lost.
     let started = tokio::spawn(async move { control.registry.start(settings).await });

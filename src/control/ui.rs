@@ -1,0 +1,216 @@
+//! The web page: the files that the build embedded, or a word on why there are none.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+
+/// A page: its files, or none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page(&'static [File]);
+
+/// One file of the page.
+#[derive(Debug)]
+pub struct File {
+    /// Without a slash in front.
+    pub path: &'static str,
+    pub content_type: &'static str,
+    /// Weak, because both forms share it (RFC 9110 8.8.1).
+    pub etag: &'static str,
+    pub plain: &'static [u8],
+    pub gzip: Option<&'static [u8]>,
+}
+
+const INDEX: &str = "index.html";
+/// Vite puts a hash of the content into the names in here: what is behind a name never changes.
+const HASHED: &str = "assets/";
+/// What belongs to the service: a wrong address there is an error and no view of the page.
+const NOT_THE_PAGE: [&str; 6] = ["api", "preview", "socket.io", "metrics", "docs", "openapi.json"];
+
+/// Scripts and styles only from here. Media, and playlists for it, may come from anywhere: the page plays the
+/// source beside the output. Styles may stand at elements, where the charts set sizes.
+const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data: blob:; media-src * blob:; connect-src * ; worker-src 'self' blob:; object-src 'none'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const NOT_BUILT: &str = "this binary was built without the web page (`npm ci && npm run build` in ui/, then build \
+     again); everything else works: the API is described at /docs";
+
+impl Page {
+    /// What the build found in `ui/dist`.
+    pub const EMBEDDED: Self = Self(include!(concat!(env!("OUT_DIR"), "/ui.rs")));
+
+    pub const fn new(files: &'static [File]) -> Self {
+        Self(files)
+    }
+
+    /// There is a page.
+    pub fn is_built(self) -> bool {
+        self.file(INDEX).is_some()
+    }
+
+    /// Answers whatever no route of the API takes.
+    pub(super) fn answer(self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+        let nothing = || ApiError::not_found("there is nothing at this address").into_response();
+        if method != Method::GET && method != Method::HEAD {
+            return nothing();
+        }
+        let path = uri.path().trim_start_matches('/');
+        if let Some(file) = self.file(if path.is_empty() { INDEX } else { path }) {
+            return file.answer(method, headers);
+        }
+        match self.file(INDEX) {
+            Some(index) if is_view(path) => index.answer(method, headers),
+            None if path.is_empty() || path == INDEX => ApiError::not_found(NOT_BUILT).into_response(),
+            _ => nothing(),
+        }
+    }
+
+    fn file(self, path: &str) -> Option<&'static File> {
+        self.0.iter().find(|file| file.path == path)
+    }
+}
+
+/// Addresses of the page's own views look like folders, those of files have an extension.
+fn is_view(path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    !NOT_THE_PAGE.contains(&first) && !last.contains('.')
+}
+
+impl File {
+    fn answer(&self, method: &Method, request: &HeaderMap) -> Response {
+        let text = |name| request.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let gzip = self.gzip.filter(|_| text(header::ACCEPT_ENCODING).is_some_and(takes_gzip));
+        let body = gzip.unwrap_or(self.plain);
+        let mut response = Response::new(Body::empty());
+        let mut set = |name, value| {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        };
+        set(header::ETAG, self.etag);
+        set(header::VARY, "accept-encoding");
+        let cache =
+            if self.path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
+        set(header::CACHE_CONTROL, cache);
+        if text(header::IF_NONE_MATCH).is_some_and(|tags| matches(tags, self.etag)) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        set(header::CONTENT_TYPE, self.content_type);
+        set(header::CONTENT_SECURITY_POLICY, POLICY);
+        set(header::REFERRER_POLICY, "no-referrer");
+        if gzip.is_some() {
+            set(header::CONTENT_ENCODING, "gzip");
+        }
+        response.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
+        if method != Method::HEAD {
+            *response.body_mut() = Body::from(body);
+        }
+        response
+    }
+}
+
+/// RFC 9110 12.5.3: a coding with a weight of zero is refused.
+fn takes_gzip(codings: &str) -> bool {
+    codings.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+        matches!(name.trim(), "gzip" | "*") && !refused
+    })
+}
+
+/// RFC 9110 13.1.2, with the weak comparison that it asks for.
+fn matches(tags: &str, etag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    tags.trim() == "*" || tags.split(',').any(|tag| opaque(tag) == opaque(etag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static FILES: [File; 3] = [
+        File {
+            path: "assets/app-1a2b.js",
+            content_type: "text/javascript; charset=utf-8",
+            etag: "W/\"1\"",
+            plain: b"plain script",
+            gzip: Some(b"gzip"),
+        },
+        File {
+            path: "favicon.ico",
+            content_type: "image/x-icon",
+            etag: "W/\"2\"",
+            plain: b"icon",
+            gzip: None,
+        },
+        File { path: "index.html", content_type: "text/html", etag: "W/\"3\"", plain: b"<html>", gzip: None },
+    ];
+    const PAGE: Page = Page::new(&FILES);
+
+    fn get(page: Page, path: &str, headers: &[(header::HeaderName, &'static str)]) -> Response {
+        let headers =
+            headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
+        page.answer(&Method::GET, &path.parse().unwrap(), &headers)
+    }
+
+    fn shown<'a>(response: &'a Response, name: &str) -> &'a str {
+        response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn files_are_sent_in_the_form_that_the_browser_takes() {
+        let script = "/assets/app-1a2b.js";
+        let gzip = get(PAGE, script, &[(header::ACCEPT_ENCODING, "br, gzip;q=0.8")]);
+        assert_eq!((shown(&gzip, "content-encoding"), shown(&gzip, "content-length")), ("gzip", "4"));
+        assert_eq!(shown(&gzip, "content-type"), "text/javascript; charset=utf-8");
+        assert!(shown(&gzip, "cache-control").contains("immutable"));
+        for codings in ["br", "gzip;q=0, br", "identity"] {
+            let plain = get(PAGE, script, &[(header::ACCEPT_ENCODING, codings)]);
+            assert_eq!((shown(&plain, "content-encoding"), shown(&plain, "content-length")), ("", "12"));
+            assert_eq!(shown(&plain, "vary"), "accept-encoding");
+        }
+        let icon = get(PAGE, "/favicon.ico", &[(header::ACCEPT_ENCODING, "gzip")]);
+        assert_eq!((shown(&icon, "content-encoding"), shown(&icon, "cache-control")), ("", "no-cache"));
+    }
+
+    #[test]
+    fn what_the_browser_has_is_not_sent_again() {
+        for (tags, status) in [("W/\"3\"", 304), ("\"9\", \"3\"", 304), ("*", 304), ("\"9\"", 200)] {
+            assert_eq!(get(PAGE, "/", &[(header::IF_NONE_MATCH, tags)]).status(), status, "{tags}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_views_lead_to_the_page_and_wrong_ones_do_not() {
+        for (path, status) in [
+            ("/", 200),
+            ("/index.html", 200),
+            ("/streams/news", 200),
+            ("/assets/gone.js", 404),
+            ("/assets/../index.html", 404),
+            ("/api/nothing", 404),
+            ("/preview", 404),
+            ("/metrics/x", 404),
+        ] {
+            assert_eq!(get(PAGE, path, &[]).status(), status, "{path}");
+        }
+        let post = PAGE.answer(&Method::POST, &"/".parse().unwrap(), &HeaderMap::new());
+        assert_eq!(post.status(), 404);
+        let page = get(PAGE, "/streams/news", &[]);
+        assert!(shown(&page, "content-security-policy").contains("default-src 'self'"));
+    }
+
+    #[test]
+    fn without_a_page_the_root_says_so() {
+        assert!(!Page::default().is_built() && PAGE.is_built());
+        for path in ["/", "/index.html", "/streams/news"] {
+            let answer = get(Page::default(), path, &[]);
+            assert_eq!(
+                (answer.status(), shown(&answer, "content-type")),
+                (StatusCode::NOT_FOUND, "application/json")
+            );
+        }
+    }
+}
