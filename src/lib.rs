@@ -13,6 +13,7 @@
 //! - [`publish`]: the paced RTMP publisher.
 //! - [`preview`]: the same output as a live HLS window.
 //! - [`storage`]: what is written beside the path.
+//! - [`journal`]: what a stream needs to go on after its process is gone.
 //! - [`pipeline`]: one stream: spawns the stages and wires them. The only module that knows the order.
 //! - [`control`]: the HTTP API over snapshots and commands.
 //! - [`config`]: typed settings with their defaults and reasons.
@@ -33,6 +34,7 @@ pub mod demo;
 pub mod demux;
 pub mod echo;
 pub mod hls;
+pub mod journal;
 pub mod media;
 pub mod pipeline;
 pub mod playout;

@@ -5,6 +5,7 @@
 //! the result into [`StreamSettings`] and [`ServiceSettings`], checked, or into an [`Invalid`] that names
 //! the field. Pure, but for reading the file, which the caller does.
 
+mod again;
 mod environment;
 mod error;
 mod options;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::source::{self, SourceAccess, SourceChoice};
 use super::{
@@ -13,8 +13,9 @@ use crate::media::StreamId;
 
 /// A stream's settings as one layer gives them: the body of `POST /api/pipeline/start`, the flags, the
 /// environment, or the `[stream]` table of the file, all under the same names. It has no `Debug`: the
-/// addresses are still whole.
-#[derive(Clone, Default, PartialEq, Deserialize)]
+/// addresses are still whole. For the same reason it is serialized only into the journal, which nobody else
+/// may read.
+#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamOptions {
     pub stream_id: Option<String>,
@@ -51,7 +52,7 @@ pub struct StreamOptions {
 }
 
 /// A text or a list of texts.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[serde(untagged, expecting = "expected a string or a list of strings")]
 pub enum OneOrMany {
     One(String),

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{HttpUrl, Invalid};
 use crate::policy::Allowed;
 
-/// A text that opens a door. Neither `Debug` nor anything else shows it.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+/// A text that opens a door. Neither `Debug` nor anything else shows it; serialized it is whole, and nothing
+/// that is shown may hold one.
+#[derive(Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 

@@ -1,7 +1,10 @@
 //! Which playlist of a source a segment is from.
 
+use serde::{Deserialize, Serialize};
+
 /// A source whose sound has a playlist of its own has both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Rendition {
     /// The variant: the picture, and the sound unless that is apart.
     Main,

@@ -1,0 +1,102 @@
+//! Checked settings back to the layer that gives them: the request that would start the same stream again.
+
+use super::{
+    OneOrMany, Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy, Span, StreamOptions,
+    StreamSettings,
+};
+
+impl From<&StreamSettings> for StreamOptions {
+    /// Whole, secrets included: every setting is named, defaults too, so that it means the same after the
+    /// defaults have changed.
+    fn from(settings: &StreamSettings) -> Self {
+        // No `..` on either side: a setting that is added must be added here.
+        let StreamSettings {
+            stream_id,
+            source_url,
+            source,
+            choice,
+            audio_processor_url,
+            srs_rtmp_urls,
+            buffer_duration,
+            processing_budget,
+            fallback,
+            configuration_change,
+            max_concurrent_batches,
+            live_start_segments,
+            artifacts,
+            processor_priming,
+            processor_max_message,
+        } = settings;
+        let SourceAccess { headers, user_agent, auth, proxy, allowed_hosts } = source;
+        let SourceChoice { variant, max_height, max_bandwidth, audio_language, audio_name, start_offset } =
+            choice;
+        let given = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        Self {
+            stream_id: Some(stream_id.to_string()),
+            source_url: Some(source_url.as_str().to_owned()),
+            source_headers: (!headers.is_empty()).then(|| headers.iter().cloned().collect()),
+            source_user_agent: user_agent.clone(),
+            source_auth: auth.as_ref().map(|auth| match auth {
+                SourceAuth::Basic { user, password } => {
+                    Secret::new(format!("basic {user}:{}", password.reveal()))
+                }
+                SourceAuth::Bearer(token) => Secret::new(format!("bearer {}", token.reveal())),
+            }),
+            source_proxy: match proxy {
+                SourceProxy::Environment => None,
+                SourceProxy::Direct => Some("none".to_owned()),
+                SourceProxy::Url(url) => Some(url.as_str().to_owned()),
+            },
+            source_allowed_hosts: given(allowed_hosts.iter().map(ToString::to_string).collect()),
+            source_variant: variant.clone(),
+            source_max_height: *max_height,
+            source_max_bandwidth: *max_bandwidth,
+            source_audio_language: audio_language.clone(),
+            source_audio_name: audio_name.clone(),
+            start_offset: start_offset.map(|millis| millis as f64 / 1e3),
+            audio_processor_url: Some(audio_processor_url.as_str().to_owned()),
+            srs_rtmp_url: Some(OneOrMany::Many(
+                srs_rtmp_urls.iter().map(|url| url.as_str().to_owned()).collect(),
+            )),
+            buffer_duration: Some(Span(*buffer_duration)),
+            processing_budget: Some(Span(*processing_budget)),
+            fallback: Some(*fallback),
+            configuration_change: Some(*configuration_change),
+            max_concurrent_batches: Some(*max_concurrent_batches),
+            live_start_segments: Some(*live_start_segments),
+            artifacts: Some(*artifacts),
+            processor_priming: Some(*processor_priming),
+            processor_max_message: Some(*processor_max_message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Invalid;
+    use super::*;
+
+    #[test]
+    fn settings_come_back_the_same_through_json() {
+        let rich = br#"{
+            "streamId": "a", "sourceUrl": "https://u:p@h/a.m3u8?token=1",
+            "sourceHeaders": {"X-Key": "k", "cookie": "c=1"}, "sourceUserAgent": "x",
+            "sourceAuth": "basic me:a:b", "sourceProxy": "none",
+            "sourceAllowedHosts": ["cdn.example", "*.cdn.example", "10.1.0.0/16"],
+            "sourceVariant": "720p", "sourceMaxHeight": 720, "sourceMaxBandwidth": 3000000,
+            "sourceAudioLanguage": "en", "sourceAudioName": "English", "startOffset": -90.5,
+            "audioProcessorUrl": "ws://p/x", "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
+            "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
+            "configurationChange": "silence", "maxConcurrentBatches": 7, "liveStartSegments": 2,
+            "artifacts": "segments", "processorPriming": 2112, "processorMaxMessage": 1000000
+        }"#;
+        let plain = br#"{"streamId": "a", "sourceUrl": "http://h/a.m3u8"}"#;
+        let rich = String::from_utf8_lossy(rich).replace("ws://p/x", "http://p/x");
+        for body in [rich.as_bytes(), plain] {
+            let settings = Invalid::from_json::<StreamOptions>(body).unwrap().resolve().unwrap();
+            let text = serde_json::to_string(&StreamOptions::from(&settings)).unwrap();
+            let again = Invalid::from_json::<StreamOptions>(text.as_bytes()).unwrap().resolve().unwrap();
+            assert_eq!(again, settings);
+        }
+    }
+}
