@@ -24,7 +24,7 @@ one() {
     ts_*) dictionary=ts longest=4096 ;;
     fmp4_read) dictionary=mp4 longest=24576 ;;
     playlist) dictionary=m3u8 longest=16384 ;;
-    rtmp_server) dictionary=rtmp longest=8192 ;;
+    rtmp_*) dictionary=rtmp longest=8192 ;;
     *) dictionary= longest=4096 ;;
   esac
   mkdir -p "corpus/$target" "artifacts/$target"

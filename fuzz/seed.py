@@ -193,6 +193,35 @@ def rtmp_session():
         seed("rtmp_server", b"\x10" + b"".join(session[:end]))
     seed("rtmp_server", b"\x00" + session[0])
     seed("rtmp_server", b"\xff" + b"\x03" + bytes(3072) + session[0])
+    # The reader alone: chunks of 128 bytes, 16 MiB at most, pieces of 7 bytes.
+    for end in range(1, len(session) + 1):
+        seed("rtmp_chunks", b"\x02\x03\x06" + b"".join(session[:end]))
+    seed("rtmp_chunks", b"\x00\x03\x00" + bytes.fromhex("03ffffff000003080100000001000000aac301000000bbc301000000cc"))
+    seed("rtmp_chunks", b"\x02\x02\x03" + bytes.fromhex("000500000000000208000000004343c30002000000000004020000000000000005"))
+    for body in (connect, create, publish, meta):
+        seed("rtmp_amf0", body)
+    seed("rtmp_amf0", b"\x0a\0\0\0\1" * 20 + b"\x05")
+    seed("rtmp_amf0", b"\x0c\0\0\0\3abc\x0b" + bytes(10) + b"\x10\0\1c\0\1x\x01\1\0\0\x09\x06")
+
+
+def rtmp_publishing():
+    """Operations of rtmp_client.rs: a handshake, the answers that lead to publishing, tags, writes, the end."""
+    on = bytes([1, 0, 0, 0, 0, 0, 255])  # chunk stream 3, time, message stream, one piece
+    nothing = bytes([4])  # a null where a number could be
+    way = [bytes([1, 8, 255]),
+           bytes([0, 0, 4, 0]) + nothing + nothing + on,  # connect is answered
+           bytes([0, 1, 5, 1]) + on,  # createStream is answered with 1
+           bytes([0, 2, 0, 0]) + nothing + nothing + on,  # NetStream.Publish.Start
+           bytes([7, 0, 0, 0, 40, 1, 0, 3, 0, 0, 0, 40, 255]),  # a tag
+           bytes([9, 255, 255, 255]),  # a write
+           bytes([0, 7, 200, 128]) + on, bytes([0, 9, 200, 100]) + on, bytes([0, 11, 0, 0, 0, 9]) + on,
+           bytes([4, 3, 0, 0, 0, 1, 0, 20, 0, 4]) + b"\x02\0\x07c" + b"\xff",  # begun
+           bytes([5, 3, 4]) + b"lose" + b"\xff",  # gone on with
+           bytes([0, 8, 3]) + on,  # aborted
+           bytes([0, 6, 30]) + on, bytes([0, 12, 200, 7]) + on, bytes([8, 255]), bytes([10, 255])]
+    for end in range(1, len(way) + 1):
+        seed("rtmp_client", b"".join(way[:end]))
+    seed("rtmp_client", b"".join(way[:3]) + bytes([0, 2, 1, 1]) + nothing + nothing + on)  # BadName
 
 
 for path in files("ts", ".ts", ".m2ts") + files("hls", ".ts")[:40] + files("fuzz/mpegts", ".bin"):
@@ -213,4 +242,5 @@ for kind, target in [("h264", "ts_h264"), ("h265", "ts_hevc")]:
 for path in files("playlists", ".m3u8", ".m3u") + files("hls", ".m3u8", ".m3u") + files("fuzz/playlist", ".m3u8"):
     seed("playlist", path.read_bytes()[:PLAYLIST_BYTES])
 rtmp_session()
+rtmp_publishing()
 print("seeds: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))

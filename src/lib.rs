@@ -23,6 +23,7 @@
 //! - [`sink`]: an RTMP server that checks what it is sent, for the demo and the tests.
 //! - [`policy`]: which hosts a source may lead to. Pure.
 //! - [`redact`]: URLs as they may appear in logs.
+//! - [`tls`]: whom a connection over TLS trusts.
 //! - [`cli`]: one file per command.
 
 pub mod batch;
@@ -47,3 +48,4 @@ pub mod roundtrip;
 pub mod sink;
 pub mod status;
 pub mod storage;
+pub mod tls;

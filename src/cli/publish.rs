@@ -33,6 +33,9 @@ pub(super) struct Args {
     input: PathBuf,
     /// rtmp://host/app/stream
     rtmp_url: String,
+    /// Certificates in PEM that rtmps trusts beside the built-in and the system's ones.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Progress as one JSON object a line.
     #[arg(long)]
     json: bool,
@@ -63,7 +66,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (feed, queue) = mpsc::channel(QUEUE);
     let (playout, playout_seen) = watch::channel(None);
     let (status, seen) = watch::channel(publish::Status::default());
-    let settings = publish::Settings { give_up: Some(GIVE_UP), ..publish::Settings::new(url.as_str()) };
+    let settings = publish::Settings {
+        give_up: Some(GIVE_UP),
+        ca_file: args.ca_file,
+        ..publish::Settings::new(url.as_str())
+    };
     let publisher = publish::run(settings, clock, playout_seen.clone(), queue, status, stop);
     let mut publisher = std::pin::pin!(publisher);
     let mut connected = seen.clone();

@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
+    /// Certificates in PEM that TLS trusts beside the built-in and the system's ones.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// A header for every request of the source: "Name: value". May be repeated.
     #[arg(long, value_name = "HEADER", value_parser = header)]
     source_header: Vec<(String, Secret)>,
@@ -83,6 +86,7 @@ impl Args {
         let flags = StreamOptions {
             source_url: Some(self.source_url.clone()),
             srs_rtmp_url: Some(OneOrMany::Many(self.rtmp_url.clone())),
+            ca_file: self.ca_file.clone(),
             audio_processor_url: self.processor.clone(),
             stream_id: self.stream_id.clone(),
             buffer_duration: self.buffer_duration,

@@ -17,6 +17,7 @@ impl From<&StreamSettings> for StreamOptions {
             choice,
             audio_processor_url,
             srs_rtmp_urls,
+            ca_file,
             buffer_duration,
             processing_budget,
             fallback,
@@ -58,6 +59,7 @@ impl From<&StreamSettings> for StreamOptions {
             srs_rtmp_url: Some(OneOrMany::Many(
                 srs_rtmp_urls.iter().map(|url| url.as_str().to_owned()).collect(),
             )),
+            ca_file: ca_file.clone(),
             buffer_duration: Some(Span(*buffer_duration)),
             processing_budget: Some(Span(*processing_budget)),
             fallback: Some(*fallback),

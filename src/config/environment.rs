@@ -37,6 +37,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             start_offset: read.parsed(&["OVERDUB_START_OFFSET"], "must be a number of seconds")?,
             audio_processor_url: read.text(&["OVERDUB_AUDIO_PROCESSOR_URL", "AUDIO_PROCESSOR_URL"]),
             srs_rtmp_url: read.text(&["OVERDUB_SRS_RTMP_URL", "SRS_RTMP_URL"]).map(|text| several(&text)),
+            ca_file: read.text(&["OVERDUB_CA_FILE"]).map(Into::into),
             buffer_duration: read
                 .parsed(&["OVERDUB_BUFFER_DURATION", "BUFFER_DURATION_SECONDS"], DURATION)?,
             processing_budget: read.parsed(&["OVERDUB_PROCESSING_BUDGET"], DURATION)?,

@@ -1,6 +1,7 @@
 //! One layer of a stream's settings.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,8 @@ pub struct StreamOptions {
     pub audio_processor_url: Option<String>,
     /// `{streamId}` in an address is replaced, so that one default serves many streams.
     pub srs_rtmp_url: Option<OneOrMany>,
+    /// A file of certificates in PEM that are trusted beside the built-in and the system's ones.
+    pub ca_file: Option<PathBuf>,
     pub buffer_duration: Option<Span>,
     pub processing_budget: Option<Span>,
     pub fallback: Option<Fallback>,
@@ -88,6 +91,7 @@ impl StreamOptions {
             start_offset: self.start_offset.or(lower.start_offset),
             audio_processor_url: self.audio_processor_url.or(lower.audio_processor_url),
             srs_rtmp_url: self.srs_rtmp_url.or(lower.srs_rtmp_url),
+            ca_file: self.ca_file.or(lower.ca_file),
             buffer_duration: self.buffer_duration.or(lower.buffer_duration),
             processing_budget: self.processing_budget.or(lower.processing_budget),
             fallback: self.fallback.or(lower.fallback),
@@ -124,6 +128,7 @@ impl StreamOptions {
             source: access,
             choice,
             audio_processor_url: http("audioProcessorUrl", processor)?,
+            ca_file: file("caFile", self.ca_file)?,
             buffer_duration: within(
                 "bufferDuration",
                 self.buffer_duration.unwrap_or(Span(S::DEFAULT_BUFFER)),
@@ -216,6 +221,13 @@ fn required(field: &'static str, value: Option<String>) -> Result<String, Invali
 
 fn http(field: &'static str, text: &str) -> Result<HttpUrl, Invalid> {
     HttpUrl::new(text).map_err(|reason| Invalid::new(field, reason))
+}
+
+fn file(field: &'static str, path: Option<PathBuf>) -> Result<Option<PathBuf>, Invalid> {
+    match path {
+        Some(path) if path.as_os_str().is_empty() => Err(Invalid::new(field, "must name a file")),
+        path => Ok(path),
+    }
 }
 
 fn outputs(texts: &[String], stream_id: &StreamId) -> Result<Vec<RtmpUrl>, Invalid> {

@@ -1,5 +1,6 @@
 //! The settings of one stream, complete and checked.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct StreamSettings {
     pub audio_processor_url: HttpUrl,
     /// Where the output goes; at least one.
     pub srs_rtmp_urls: Vec<RtmpUrl>,
+    /// Certificates in PEM that connections over TLS trust beside the built-in and the system's ones. Read for
+    /// each connection, so that a renewed file needs no restart.
+    pub ca_file: Option<PathBuf>,
     /// The least length of a batch.
     pub buffer_duration: Duration,
     /// How long after the capture of the longest batch its playout begins.

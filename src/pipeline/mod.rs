@@ -305,6 +305,7 @@ impl Stream {
             let (packets, queue) = mpsc::channel(Port::CAPACITY);
             let settings = publish::Settings {
                 give_up: (!self.shared.persistent).then_some(PUBLISH_GIVE_UP),
+                ca_file: self.settings.ca_file.clone(),
                 ..publish::Settings::new(url.as_str())
             };
             let (clock, playout, close) = (self.shared.clock, playout.clone(), close.clone());

@@ -2,19 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use overdub_rtmp::{Client, ClientEvent, ClientState, Scheme, Tag, Target, Timestamp};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::{Error, Settings};
 use crate::clock::Clock;
+use crate::tls;
 
 /// What is kept in the system's send buffer. Without a limit Linux lets it grow to some megabytes, and a dead
 /// peer, or a slow one, would be noticed that much later; this is still 40 Mbit/s over 200 ms.
@@ -47,14 +47,14 @@ impl Connection {
     pub(super) async fn open(target: &Target, settings: &Settings, clock: Clock) -> Result<Self, Error> {
         let after = settings.connect_timeout;
         tokio::select! {
-            result = Self::negotiate(target) => result,
+            result = Self::negotiate(target, settings) => result,
             () = clock.sleep(after) => {
                 Err(Error::ConnectTimeout { host: target.host.clone(), port: target.port, after })
             }
         }
     }
 
-    async fn negotiate(target: &Target) -> Result<Self, Error> {
+    async fn negotiate(target: &Target, settings: &Settings) -> Result<Self, Error> {
         let tcp = connect_tcp(target).await.map_err(|source| Error::Connect {
             host: target.host.clone(),
             port: target.port,
@@ -62,7 +62,7 @@ impl Connection {
         })?;
         let stream: Box<dyn Stream> = match target.scheme {
             Scheme::Rtmp => Box::new(tcp),
-            Scheme::Rtmps => Box::new(connect_tls(target, tcp).await?),
+            Scheme::Rtmps => Box::new(connect_tls(target, tcp, settings.ca_file.clone()).await?),
         };
         let (reader, writer) = tokio::io::split(stream);
         let client = Client::new(target.clone(), FLASH_VER)?;
@@ -180,17 +180,15 @@ async fn connect_address(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn connect_tls(target: &Target, tcp: TcpStream) -> Result<impl Stream + use<>, Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+async fn connect_tls(
+    target: &Target,
+    tcp: TcpStream,
+    ca_file: Option<PathBuf>,
+) -> Result<impl Stream + use<>, Error> {
+    let config = tls::client_config(ca_file).await?;
     let name = ServerName::try_from(target.host.clone())
         .map_err(|_| Error::ServerName { host: target.host.clone() })?;
-    Ok(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?)
+    Ok(TlsConnector::from(config).connect(name, tcp).await?)
 }
 
 fn log(event: &ClientEvent) {

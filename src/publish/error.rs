@@ -15,6 +15,8 @@ pub enum Error {
     ConnectTimeout { host: String, port: u16, after: Duration },
     #[error("{host} is no valid tls server name")]
     ServerName { host: String },
+    #[error(transparent)]
+    Tls(#[from] crate::tls::Error),
     /// The connection broke.
     #[error("connection lost: {0}")]
     Io(#[from] std::io::Error),

@@ -1,5 +1,6 @@
 //! Connects, streams, reconnects: "run once, retry around".
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use overdub_rtmp::{Target, Timestamp};
@@ -44,6 +45,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The longest that a server may take no byte while some wait.
     pub write_timeout: Duration,
+    /// Certificates that `rtmps` trusts beside the built-in and the system's ones.
+    pub ca_file: Option<PathBuf>,
     /// When no connection has lasted by then, [`run`] returns the last error; `None` tries for ever.
     pub give_up: Option<Duration>,
 }
@@ -55,6 +58,7 @@ impl Settings {
             url: url.into(),
             connect_timeout: Duration::from_secs(5),
             write_timeout: Duration::from_secs(5),
+            ca_file: None,
             give_up: None,
         }
     }

@@ -6,4 +6,5 @@ mod nginx;
 mod run;
 mod sink;
 mod srs;
+mod tls;
 mod tools;

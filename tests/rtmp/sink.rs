@@ -15,15 +15,15 @@ use crate::clip;
 use crate::run::{ALONE, Publishing};
 
 /// A sink at work.
-struct Sink {
-    address: SocketAddr,
+pub(crate) struct Sink {
+    pub(crate) address: SocketAddr,
     reports: Reports,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Sink {
-    async fn start(address: SocketAddr, behaviour: Behaviour) -> Self {
+    pub(crate) async fn start(address: SocketAddr, behaviour: Behaviour) -> Self {
         let settings = sink::Settings { behaviour, record: 64 << 20, ..sink::Settings::default() };
         let server = Server::bind(address, settings, Clock::start()).await.unwrap();
         let (address, reports, stop) =
@@ -32,7 +32,7 @@ impl Sink {
         Self { address, reports, stop, task }
     }
 
-    async fn stop(self) -> Reports {
+    pub(crate) async fn stop(self) -> Reports {
         self.stop.cancel();
         self.task.await.unwrap();
         self.reports
@@ -43,7 +43,7 @@ impl Sink {
     }
 }
 
-fn anywhere() -> SocketAddr {
+pub(crate) fn anywhere() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
@@ -51,7 +51,7 @@ fn settings(address: SocketAddr) -> Settings {
     Settings::new(format!("rtmp://{address}/live/key?token=1"))
 }
 
-const KEY: &str = "key?token=1";
+pub(crate) const KEY: &str = "key?token=1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_clip_breaks_no_rule_and_arrives_whole_and_paced() {

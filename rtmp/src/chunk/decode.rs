@@ -132,11 +132,12 @@ impl Decoder {
     fn begin_chunk(&mut self, input: &mut &[u8]) -> Result<bool, Error> {
         // A header that is all there is read in place; one of which a part came earlier is put together first.
         let kept = self.header.len();
+        let offset = self.offset - kept as u64;
         let parsed = if kept == 0 {
-            self.parse(input)?
+            self.parse(input, offset)?
         } else {
             self.header.extend_from_slice(&input[..input.len().min(MAX_HEADER - kept)]);
-            let parsed = self.parse(&self.header)?;
+            let parsed = self.parse(&self.header, offset)?;
             self.header.truncate(kept);
             parsed
         };
@@ -154,7 +155,7 @@ impl Decoder {
         }
         let missing = (head.len - stream.payload.len()).min(self.chunk_size);
         if unfinished.saturating_add(missing) > limit {
-            return Err(Error::TooMuchUnfinished { limit, offset: self.offset });
+            return Err(Error::TooMuchUnfinished { limit, offset });
         }
         stream.head = head;
         stream.begun = true;
@@ -164,11 +165,11 @@ impl Decoder {
         Ok(true)
     }
 
-    /// Parses the chunk header at the start of `bytes`; `None` when it is not all there.
-    fn parse(&self, bytes: &[u8]) -> Result<Option<Parsed>, Error> {
+    /// Parses the chunk header at the start of `bytes`, which is `offset` bytes into the connection; `None` when
+    /// it is not all there.
+    fn parse(&self, bytes: &[u8], offset: u64) -> Result<Option<Parsed>, Error> {
         let mut rest = bytes;
         let Some((id, format)) = basic_header(&mut rest) else { return Ok(None) };
-        let offset = self.offset;
         let head = match self.streams.get(&id) {
             Some(stream) if stream.begun && format != 3 => {
                 return Err(Error::Interrupted { stream: id, offset });

@@ -231,6 +231,12 @@ fn broken_headers_are_errors_that_say_where() {
         let many: Vec<u8> =
             (0..65).flat_map(|id| [&[0, id], &hex!("000000 000000 08 00000000")[..]].concat()).collect();
         let bytes = if bytes.is_empty() { &many } else { bytes };
+        let single: Vec<&[u8]> = bytes.chunks(1).collect();
+        assert_eq!(
+            decode_in(&single, &mut decoder(2)),
+            Err(error.clone()),
+            "the place is that of the header"
+        );
         assert_eq!(decode_in(&[bytes], &mut decoder(2)), Err(error));
     }
     assert_eq!(Decoder::new(1).set_chunk_size(0), Err(Error::ChunkSize(0)));

@@ -165,6 +165,10 @@ impl Client {
     }
 
     fn handle(&mut self, incoming: Incoming) -> Result<(), Error> {
+        if self.state == ClientState::Ended {
+            // Said before the server heard of the end.
+            return Ok(());
+        }
         let message = match incoming {
             Incoming::HandshakeDone => {
                 self.connect();
@@ -253,20 +257,17 @@ impl Client {
         Ok(())
     }
 
-    /// Code and description of an information object. The description may repeat the stream key, which is
-    /// taken out; the code is a word of the protocol and stays as it is.
+    /// Code and description of an information object. Either may repeat the stream key, which is taken out.
     fn refusal(&self, info: &Value) -> Refusal {
-        let text = |name: &str| info.get(name).and_then(Value::as_str).unwrap_or_default();
         let key = &*self.target.key;
         let name = key.split('?').next().unwrap_or_default();
-        let mut description = text("description").to_owned();
-        for secret in [key, name].into_iter().filter(|secret| secret.len() >= MIN_SECRET) {
-            description = description.replace(secret, "…");
-        }
-        Refusal {
-            code: text("code").chars().take(MAX_TEXT).collect(),
-            description: description.chars().take(MAX_TEXT).collect(),
-        }
+        let secrets = [key, name].into_iter().filter(|secret| secret.len() >= MIN_SECRET);
+        let text = |field: &str| {
+            let said = info.get(field).and_then(Value::as_str).unwrap_or_default();
+            let said = secrets.clone().fold(said.to_owned(), |said, secret| said.replace(secret, "…"));
+            said.chars().take(MAX_TEXT).collect()
+        };
+        Refusal { code: text("code"), description: text("description") }
     }
 }
 

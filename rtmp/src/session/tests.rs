@@ -90,6 +90,18 @@ fn a_stream_is_published_and_ended_however_the_bytes_are_cut() {
 }
 
 #[test]
+fn what_the_server_says_after_the_end_changes_nothing() {
+    let mut pair = Pair::new(1000);
+    let hello = drain(pair.client.output());
+    pair.client.end();
+    pair.server.receive(&hello).unwrap();
+    let answer = drain(pair.server.output());
+    pair.client.receive(&answer).unwrap();
+    assert_eq!(pair.client.state(), ClientState::Ended);
+    assert_eq!(pair.client.output().remaining(), 1536, "C2 and no connect");
+}
+
+#[test]
 fn a_refusal_carries_the_servers_code_and_words_without_the_key() {
     let mut pair = Pair::new(1000);
     let refused = pair.run(|server| server.refuse("NetConnection.Connect.Rejected", "no such app"));
