@@ -1,5 +1,7 @@
 //! URLs as they may appear in logs, status and errors: without what opens a door.
 
+use std::borrow::Cow;
+
 /// `url` without user, password, query and fragment: tokens live there.
 pub fn url(url: &str) -> String {
     match url::Url::parse(url) {
@@ -29,9 +31,49 @@ pub fn rtmp_url(rtmp: &str) -> String {
     }
 }
 
+/// `text` with every address in it as [`url`] or [`rtmp_url`] shows it, for texts of others: errors of
+/// libraries, answers of servers.
+pub fn text(text: &str) -> Cow<'_, str> {
+    if !text.contains("://") {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let scheme_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        let begin = rest[..at].trim_end_matches(scheme_char).len();
+        let ends = |c: char| c.is_whitespace() || c.is_control() || "\"'`<>\\".contains(c);
+        let end = rest[at..].find(ends).map_or(rest.len(), |length| at + length);
+        // What ends the sentence rather than the address.
+        let address = rest[begin..end].trim_end_matches([',', '.', ';', ':', ')', ']', '!', '?']);
+        shown += &rest[..begin];
+        shown += &if address.starts_with("rtmp") { rtmp_url(address) } else { url(address) };
+        rest = &rest[begin + address.len()..];
+    }
+    shown += rest;
+    Cow::Owned(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_inside_texts_are_redacted_and_the_rest_is_kept() {
+        for (given, shown) in [
+            ("nothing here", "nothing here"),
+            ("GET https://u:p@h/a?t=1: refused", "GET https://h/a?…: refused"),
+            ("(http://h/a?t=1), rtmp://h/live/secret.", "(http://h/a?…), rtmp://h/live/se…."),
+            ("url: \"http://h/a\" \"http://h/b?c\"", "url: \"http://h/a\" \"http://h/b?…\""),
+            ("http://h/a?… again", "http://h/a?… again"),
+            ("rtmp://h/live/se… again", "rtmp://h/live/se… again"),
+            ("a :// b", "a (not a URL) b"),
+            ("://", "(not a URL)"),
+            ("http://h/%zz://x?y", "http://h/%zz://x?…"),
+        ] {
+            assert_eq!(text(given), shown);
+        }
+    }
 
     #[test]
     fn nothing_secret_is_left() {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{print, serve, signals};
 use crate::clock::Clock;
 use crate::config::{OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions};
-use crate::control::Launcher;
+use crate::control::{Launcher, Lines};
 use crate::demo::Surroundings;
 use crate::pipeline;
 use crate::sink::Report;
@@ -36,7 +36,7 @@ pub(super) struct Args {
     storage: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let clock = Clock::start();
     let stop = signals::stop_on_signal()?;
     // The surroundings outlive the stream, which says goodbye to them.
@@ -61,7 +61,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let storage_root = settings.storage_path.clone();
     let launch = Launcher::new(pipeline::Shared { clock, storage_root, persistent: true });
     let served = tokio::select! {
-        served = serve::serve(listener, settings, Box::new(launch), clock, stop) => served,
+        served = serve::serve(listener, settings, Box::new(launch), logs, clock, stop) => served,
         () = tell(clock, &surroundings) => Ok(()),
     };
     leaving.cancel();

@@ -4,7 +4,11 @@ use std::io::{self, IsTerminal};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt};
+
+use crate::control::{Capture, Lines};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -23,15 +27,18 @@ enum Format {
     Json,
 }
 
-pub(super) fn start(args: &Args, default: &str) -> anyhow::Result<()> {
+/// Starts logging to stderr, and into `lines` where somebody wants to show them.
+pub(super) fn start(args: &Args, default: &str, lines: Option<Lines>) -> anyhow::Result<()> {
     let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let given = args.log_level.clone().or_else(|| variable("OVERDUB_LOG")).or_else(|| variable("RUST_LOG"));
     let filter = given.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("wrong log filter {filter:?}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let started = match args.log_format {
-        Format::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+    let stderr = fmt::layer().with_writer(io::stderr);
+    let stderr: Box<dyn Layer<Registry> + Send + Sync> = match args.log_format {
+        Format::Text => Box::new(stderr.with_ansi(io::stderr().is_terminal()).with_filter(filter)),
+        Format::Json => Box::new(stderr.json().flatten_event(true).with_filter(filter)),
     };
+    let capture = lines.map(|lines| Capture::new(lines).with_filter(Capture::filter()));
+    let started = tracing_subscriber::registry().with(stderr).with(capture).try_init();
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::Invalid;
+use crate::control::Lines;
 
 /// How long tasks that ignore their end may hold the process: a thread that hangs on a dead disk would
 /// otherwise hold it for ever.
@@ -78,7 +79,9 @@ impl Command {
 /// Parses the command line, runs the command, and says what went wrong.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Err(error) = logging::start(&cli.log, cli.command.default_log_level()) {
+    let logs = Lines::default();
+    let shown = matches!(cli.command, Command::Serve(_) | Command::Demo(_)).then(|| logs.clone());
+    if let Err(error) = logging::start(&cli.log, cli.command.default_log_level(), shown) {
         return failed(&error);
     }
     // Fails only when it is there already, which is what is wanted.
@@ -89,9 +92,9 @@ pub fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => serve::run(args).await,
+            Command::Serve(args) => serve::run(args, logs).await,
             Command::Run(args) => run::run(*args).await,
-            Command::Demo(args) => demo::run(args).await,
+            Command::Demo(args) => demo::run(args, logs).await,
             Command::Echo(args) => echo::run(args).await,
             Command::Demux(args) => demux::run(&args),
             Command::Remux(args) => remux::run(&args),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{print, signals};
 use crate::clock::Clock;
 use crate::config::{ServiceOptions, ServiceSettings, from_environment};
-use crate::control::{self, Control, Launch, Launcher, Page, Setup};
+use crate::control::{self, Control, Launch, Launcher, Lines, Page, Setup};
 use crate::pipeline;
 
 /// How long streams may take to play what they have captured. Service managers kill after 90 s by default.
@@ -37,7 +37,7 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let clock = Clock::start();
     let storage_root = settings.storage_path.clone();
@@ -45,7 +45,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));
-    serve(listener, settings, Box::new(launch), clock, stop).await
+    serve(listener, settings, Box::new(launch), logs, clock, stop).await
 }
 
 /// Flags, then the environment, then the file.
@@ -86,10 +86,11 @@ pub(crate) async fn serve(
     listener: TcpListener,
     settings: ServiceSettings,
     launch: Box<dyn Launch>,
+    logs: Lines,
     clock: Clock,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let setup = Setup { stream_defaults: settings.stream_defaults, page: Page::EMBEDDED };
+    let setup = Setup { stream_defaults: settings.stream_defaults, page: Page::EMBEDDED, logs };
     if !setup.page.is_built() {
         tracing::info!("this binary was built without the web page: it serves the API only");
     }
@@ -110,6 +111,7 @@ pub(crate) async fn serve(
     if timeout(DRAIN, control.registry.shut_down()).await.is_err() {
         tracing::warn!(limit = ?DRAIN, "streams did not end in time");
     }
+    control.close();
     closing.cancel();
     if timeout(LAST_REQUESTS, &mut server).await.is_err() {
         server.abort();

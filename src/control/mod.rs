@@ -5,6 +5,7 @@
 
 mod body;
 mod error;
+mod events;
 mod health;
 mod launch;
 mod pipeline;
@@ -20,8 +21,11 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
+use self::events::Events;
+pub use self::events::{Capture, Level, Line, Lines, Stage};
 pub use self::launch::Launcher;
 pub use self::registry::{Launch, Registry, StartError, Started, Stream};
 pub use self::ui::{File, Page};
@@ -38,6 +42,8 @@ pub struct Control {
     setup: Setup,
     clock: Clock,
     started: Moment,
+    events: Events,
+    closing: CancellationToken,
 }
 
 /// How the API is to behave.
@@ -46,11 +52,20 @@ pub struct Setup {
     /// What a start request does not say.
     pub stream_defaults: StreamOptions,
     pub page: Page,
+    /// What the event channel shows of the log.
+    pub logs: Lines,
 }
 
 impl Control {
     pub fn new(launch: Box<dyn Launch>, setup: Setup, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { registry: Registry::new(launch), setup, clock, started: clock.now() })
+        let registry = Registry::new(launch);
+        let (events, closing) = (Events::default(), CancellationToken::new());
+        Arc::new(Self { registry, setup, clock, started: clock.now(), events, closing })
+    }
+
+    /// Says goodbye to the clients of the event channel: the server is about to end.
+    pub fn close(&self) {
+        self.closing.cancel();
     }
 }
 
@@ -68,6 +83,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .fallback(page)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(events::layer(&control))
         .with_state(control)
 }
 

@@ -69,7 +69,10 @@ impl Writer {
         let shared = Arc::default();
         let thread = Thread { layout: layout.clone(), shared: Arc::clone(&shared), numbers };
         // A thread, not the runtime's pool: a disk that hangs must not keep the runtime from ending.
-        let started = thread::Builder::new().name(format!("storage {stream_id}")).spawn(|| thread.run(queue));
+        let span = tracing::Span::current();
+        let started = thread::Builder::new()
+            .name(format!("storage {stream_id}"))
+            .spawn(move || span.in_scope(|| thread.run(queue)));
         if let Err(error) = started {
             // The queue is closed then, and every file is counted as dropped.
             tracing::error!(%stream_id, %error, "no thread for the storage writer");

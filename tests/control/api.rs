@@ -1,128 +1,13 @@
-//! The HTTP API through its router, without a socket and without real streams.
+//! Every endpoint with good and bad inputs, without a socket.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
-use axum::http::{Request, StatusCode};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use overdub::clock::Clock;
-use overdub::config::StreamSettings;
-use overdub::control::{Control, Launch, Setup, Stream, router};
-use overdub::preview::Preview;
-use overdub::status::{Phase, StreamStatus};
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
-use tower::ServiceExt;
 
-/// A stream that does nothing, and ends when it is told to and allowed to.
-struct Fake {
-    settings: StreamSettings,
-    ended: Arc<AtomicBool>,
-    may_end: Option<Arc<Notify>>,
-}
-
-impl Stream for Fake {
-    fn settings(&self) -> &StreamSettings {
-        &self.settings
-    }
-
-    fn status(&self) -> StreamStatus {
-        let mut status = StreamStatus::starting(&self.settings);
-        if self.is_finished() {
-            (status.is_running, status.phase) = (false, Phase::Idle);
-        }
-        status
-    }
-
-    fn preview(&self) -> Arc<Preview> {
-        Arc::default()
-    }
-
-    fn is_finished(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
-    }
-
-    fn stop(&self) -> BoxFuture<'static, ()> {
-        let (ended, may_end) = (Arc::clone(&self.ended), self.may_end.clone());
-        async move {
-            if let Some(may_end) = may_end {
-                may_end.notified().await;
-            }
-            ended.store(true, Ordering::SeqCst);
-        }
-        .boxed()
-    }
-}
-
-#[derive(Clone, Default)]
-struct Launched {
-    settings: Arc<Mutex<Vec<StreamSettings>>>,
-    may_end: Option<Arc<Notify>>,
-}
-
-impl Launch for Launched {
-    fn launch(&self, settings: StreamSettings) -> Arc<dyn Stream> {
-        self.settings.lock().unwrap().push(settings.clone());
-        Arc::new(Fake { settings, ended: Arc::default(), may_end: self.may_end.clone() })
-    }
-}
-
-struct Api {
-    control: Arc<Control>,
-    launched: Launched,
-}
-
-impl Api {
-    fn new() -> Self {
-        Self::with(Launched::default())
-    }
-
-    fn with(launched: Launched) -> Self {
-        let launch = Box::new(launched.clone());
-        Self { control: Control::new(launch, Setup::default(), Clock::start()), launched }
-    }
-
-    async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
-        let response = router(Arc::clone(&self.control)).oneshot(request).await.unwrap();
-        let status = response.status();
-        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or_else(|_| panic!("not JSON: {body:?}")))
-    }
-
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
-        self.send(Request::get(path).body(Body::empty()).unwrap()).await
-    }
-
-    async fn post(&self, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
-        let request = Request::post(path).header("content-type", "application/json; charset=utf-8");
-        self.send(request.body(body.into()).unwrap()).await
-    }
-
-    async fn start(&self, id: &str) -> (StatusCode, Value) {
-        self.post("/api/pipeline/start", settings(id).to_string()).await
-    }
-
-    async fn stop(&self, body: &str) -> (StatusCode, Value) {
-        self.post("/api/pipeline/stop", body.to_owned()).await
-    }
-
-    fn launches(&self) -> usize {
-        self.launched.settings.lock().unwrap().len()
-    }
-}
-
-fn settings(id: &str) -> Value {
-    json!({"sourceUrl": "http://source/a.m3u8?token=secret", "streamId": id, "srsRtmpUrl": "rtmp://srs/live/x"})
-}
-
-fn assert_error(answer: &(StatusCode, Value), status: u16, field: Option<&str>) {
-    assert_eq!(answer.0.as_u16(), status, "{}", answer.1);
-    assert_eq!(answer.1["success"], false, "{}", answer.1);
-    assert!(answer.1["error"].as_str().is_some_and(|error| !error.is_empty()), "{}", answer.1);
-    assert_eq!(answer.1.get("field").and_then(Value::as_str), field, "{}", answer.1);
-}
+use super::fake::{Api, Launched, assert_error, settings};
 
 #[tokio::test]
 async fn a_stream_is_started_once_seen_stopped_and_remembered() {

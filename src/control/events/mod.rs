@@ -1,0 +1,117 @@
+//! The event channel: Socket.IO at `/socket.io/`, namespace `/`.
+//!
+//! To the client: `logs` (the newest lines, at once, after connecting and after each change of the filter), `log`
+//! (a line), `missed` (how many lines it was too slow for), `status` (a stream's status, each second in which it
+//! changed), `removed` (a stream that is forgotten). From the client: `filter`, acknowledged with `{success}`.
+//!
+//! Pure parts: `lines` (the ring and its filters), `statuses`. Shells: `capture` (from `tracing`), `client`.
+
+mod capture;
+mod client;
+mod lines;
+mod statuses;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::{ParserConfig, SocketIo};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+pub use self::capture::Capture;
+use self::lines::Filter;
+pub use self::lines::{Level, Line, Lines, Stage};
+use super::Control;
+
+/// Clients at once; each is a task and a queue.
+const MAX_CLIENTS: usize = 256;
+/// Messages that wait for one client at most. What is more waits in the log's ring, for all clients once.
+const CLIENT_QUEUE: usize = 64;
+/// Largest message from a client, in bytes: a filter, many times over.
+const MAX_MESSAGE: usize = 16 << 10;
+/// How long a connection may be open without joining.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What all clients share.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    statuses: statuses::Statuses,
+    clients: AtomicUsize,
+}
+
+/// Why a client is not let in, as it is told.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Refused {
+    #[error("too many event clients")]
+    Full,
+}
+
+/// One of the places for clients, free again when dropped.
+struct Place(Arc<Control>);
+
+impl Place {
+    fn take(control: &Arc<Control>) -> Result<Self, Refused> {
+        let count = &control.events.clients;
+        let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < MAX_CLIENTS).then_some(count + 1)
+        });
+        taken.map(|_| Self(Arc::clone(control))).map_err(|_| Refused::Full)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.events.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The channel as a layer around the API.
+pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
+    // Nobody has a reason to send binaries.
+    let parser = ParserConfig::common().max_incoming_binary_buf_size(0).max_incoming_binaries(0);
+    let (layer, io) = SocketIo::builder()
+        .with_parser(parser)
+        .max_buffer_size(CLIENT_QUEUE)
+        .max_payload(MAX_MESSAGE as u64)
+        .ws_max_message_size(MAX_MESSAGE)
+        .ws_max_frame_size(MAX_MESSAGE)
+        .connect_timeout(JOIN_TIMEOUT)
+        .build_layer();
+    let joining = Arc::clone(control);
+    // Asked before it joins, so that it is told why; the place is taken when it has joined.
+    let admit = async move || -> Result<(), Refused> { Place::take(&joining).map(drop) };
+    let control = Arc::clone(control);
+    let joined = async move |socket: SocketRef| {
+        let Ok(_place) = Place::take(&control) else {
+            // Others were faster.
+            let _ = socket.disconnect();
+            return;
+        };
+        let (filters, filter) = watch::channel(Filter::default());
+        let gone = CancellationToken::new();
+        let left = gone.clone();
+        socket.on_disconnect(async move || left.cancel());
+        socket.on("filter", async move |TryData(given): TryData<Filter>, ack: AckSender| {
+            // A client that does not take the answer is not waited for.
+            let _ = ack.send(&set_filter(&filters, given));
+        });
+        client::run(socket, control, filter, gone).await;
+    };
+    io.ns("/", joined.with(admit));
+    layer
+}
+
+fn set_filter<E: std::fmt::Display>(filters: &watch::Sender<Filter>, given: Result<Filter, E>) -> Value {
+    match given {
+        Ok(filter) => {
+            filters.send_replace(filter);
+            json!({ "success": true })
+        }
+        Err(error) => json!({ "success": false, "error": error.to_string() }),
+    }
+}

@@ -1,0 +1,5 @@
+//! The HTTP API, its events and its page.
+
+mod api;
+mod events;
+mod fake;
