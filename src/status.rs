@@ -86,6 +86,12 @@ pub struct Stats {
     pub bitrate: f64,
     /// From the capture of what plays now until it played: how far the output is behind the source.
     pub lag_seconds: Option<f64>,
+    /// By how many parts per million the output plays faster than real time, following the source's clock.
+    pub playout_rate_ppm: f64,
+    /// How long before its playout a batch of full length is whole, where its segments come promptly: at the
+    /// start the processing budget. Less, and batches are closed shorter instead. None for a source that is not
+    /// live, and until it is known.
+    pub slack_seconds: Option<f64>,
     /// How long after it was due the last packet left, and the worst ever.
     pub lateness_ms: f64,
     pub max_lateness_ms: f64,

@@ -102,6 +102,17 @@ impl Batcher {
         closed
     }
 
+    /// The output time up to which media has been taken in; `None` before the first.
+    pub fn end(&self) -> Option<Flicks> {
+        match &self.open {
+            Some(open) => {
+                let span = open.video_span().or(open.audio_span())?;
+                Some(span.end + self.axis_shift_of(open))
+            }
+            None => self.axis.end(),
+        }
+    }
+
     /// When [`Batcher::poll_close`] wants to be called: the open batch must not wait past this moment.
     pub fn poll_timeout(&self, playout: Option<Playout>) -> Option<Moment> {
         let open = self.open.as_ref()?;

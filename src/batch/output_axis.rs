@@ -34,6 +34,11 @@ impl OutputAxis {
         self.current.map(|(period, _)| period)
     }
 
+    /// Where what was shifted ends, by the video where there is one.
+    pub(super) fn end(&self) -> Option<Flicks> {
+        self.video_end.or(self.audio_end)
+    }
+
     /// What [`OutputAxis::shift`] would say now.
     pub(super) fn peek(&self, period: u64, video: Option<Span>, audio: Option<Span>) -> Flicks {
         match self.current {

@@ -11,6 +11,7 @@ use crate::clock::{Clock, wall_clock};
 use crate::config::StreamSettings;
 use crate::demux::Damage;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
+use crate::playout::Playout;
 use crate::remux::FitReport;
 use crate::roundtrip::Outcome as RoundtripOutcome;
 use crate::status::{
@@ -136,6 +137,13 @@ impl Board {
 
     pub(super) fn batch(&self, number: u64, change: impl FnOnce(&mut BatchStatus)) {
         self.kept().status.batches.update(number, change);
+    }
+
+    /// At which pace the output goes, and how much time it has.
+    pub(super) fn paced(&self, playout: Option<&Playout>, slack: Option<f64>) {
+        let mut kept = self.kept();
+        kept.status.stats.playout_rate_ppm = playout.map_or(0.0, |playout| playout.rate().ppm());
+        kept.status.stats.slack_seconds = slack;
     }
 
     pub(super) fn playout_moved(&self, by: Duration) {

@@ -12,13 +12,10 @@ use crate::clock::Clock;
 use crate::demux::{Demuxer, Input};
 use crate::hls;
 use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition, mp4};
-use crate::playout::Playout;
+use crate::playout::{ANSWER_MARGIN, Follower, Playout};
 use crate::roundtrip;
 use crate::status::BatchState;
 use crate::storage::{Artifact, Numbers, Writer};
-
-/// The deadline of an answer lies this long before the playout of its batch (DESIGN section 4).
-const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
 /// Pictures that wait for the sound of another playlist, or sound for pictures, go on without when no segment of
 /// either came for so long: more than two of the longest usual target duration.
@@ -45,6 +42,9 @@ pub(super) struct Ingest {
     pub processing_budget: Duration,
     pub demuxer: Demuxer,
     pub batcher: Batcher,
+    /// Learns how fast the source's clock runs.
+    pub follower: Follower,
+    pub source: watch::Receiver<hls::Status>,
     /// Of the segment after the last one that came.
     pub next_segment: u64,
     pub inits: Inits,
@@ -80,7 +80,10 @@ impl Ingest {
                 }
             };
             match event {
-                Some(hls::Event::TargetDuration(target)) => self.batcher.set_target_duration(target),
+                Some(hls::Event::TargetDuration(target)) => {
+                    self.batcher.set_target_duration(target);
+                    self.follower.set_longest_batch(self.batcher.longest_batch());
+                }
                 Some(hls::Event::Segment(segment)) => self.segment(segment).await,
                 Some(hls::Event::Renditions { separate_audio }) => {
                     let pieces = self.demuxer.set_separate_audio(separate_audio);
@@ -147,9 +150,27 @@ impl Ingest {
     async fn pieces(&mut self, pieces: Vec<Piece>) {
         for piece in pieces {
             self.board.piece(&piece);
+            let arrived = piece.origin.captured_at;
             for batch in self.batcher.handle_piece(piece) {
                 self.send(batch).await;
             }
+            self.follow(arrived);
+        }
+    }
+
+    /// Keeps the playout at the pace of a live source. One that is offered whole arrives as fast as it is taken,
+    /// which says nothing about its clock.
+    fn follow(&mut self, arrived: Moment) {
+        let live = self.source.borrow().kind == Some(hls::SourceKind::Live);
+        let current = *self.playout.borrow();
+        if let Some(playout) = current.filter(|_| live)
+            && let Some(end) = self.batcher.end()
+        {
+            if let Some(rate) = self.follower.handle_arrival(arrived, end, &playout) {
+                tracing::debug!(?rate, slack = self.follower.slack(), "playout follows the source's clock");
+                self.playout.send_replace(Some(playout.slewed(self.clock.now(), rate)));
+            }
+            self.board.paced(self.playout.borrow().as_ref(), self.follower.slack());
         }
     }
 
@@ -169,7 +190,7 @@ impl Ingest {
         if let Some(video) = &batch.video {
             self.store(batch.number, Artifact::Video, mp4::file(Some(video), None, origin));
         }
-        let requested = self.request(&batch, playout.due(batch.start)).await;
+        let requested = self.request(&batch, &playout).await;
         // The receiver is gone only when the stream is being torn down.
         let _ = self.captured.send(Captured { batch, requested }).await;
     }
@@ -190,6 +211,7 @@ impl Ingest {
                 let by = (now + self.processing_budget).saturating_since(playout.due(batch.start));
                 tracing::warn!(batch = batch.number, ?by, "the source stayed late: playout moved");
                 self.board.playout_moved(by);
+                self.follower.handle_move();
                 playout.delayed(by)
             }
             Some(playout) => return playout,
@@ -199,7 +221,7 @@ impl Ingest {
     }
 
     /// Sends the batch's audio to the processor; false where it has none.
-    async fn request(&mut self, batch: &Batch, due: Moment) -> bool {
+    async fn request(&mut self, batch: &Batch, playout: &Playout) -> bool {
         let Some(audio) = batch.audio.as_ref().filter(|audio| !audio.frames.is_empty()) else { return false };
         let file = match mp4::file(None, Some(audio), audio.start) {
             Ok(file) => file,
@@ -220,7 +242,8 @@ impl Ingest {
             params: Arc::clone(&audio.params),
             program_date_time: batch.program_date_time.clone(),
             file_name: format!("batch-{}/{}", batch.number, Artifact::Audio.file_name()),
-            deadline: due - ANSWER_MARGIN,
+            deadline: playout.deadline(batch.start),
+            plays_at: batch.start,
         };
         self.requests.send(request).await.is_ok()
     }

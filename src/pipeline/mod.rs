@@ -10,6 +10,8 @@
 
 mod board;
 mod ingest;
+#[cfg(test)]
+mod month;
 mod output;
 #[cfg(test)]
 mod path;
@@ -35,7 +37,7 @@ use crate::batch::{self, Batcher};
 use crate::clock::Clock;
 use crate::config::{RtmpUrl, StreamSettings};
 use crate::demux::Demuxer;
-use crate::playout::Playout;
+use crate::playout::{Follower, Playout};
 use crate::preview::{self, Preview};
 use crate::remux::{Fitter, Interleaver, Sound};
 use crate::status::StreamStatus;
@@ -232,6 +234,7 @@ impl Stream {
             requested,
             outcomes,
             self.roundtrip_status.clone(),
+            playout.subscribe(),
             halt.clone(),
         ));
         let ingest = task(self.ingest(playout, requests, captured).run(segments));
@@ -257,11 +260,14 @@ impl Stream {
     ) -> Ingest {
         let processing_budget = self.settings.processing_budget;
         let batching = batch::Settings { buffer_duration: self.settings.buffer_duration, processing_budget };
+        let batcher = Batcher::new(batching, self.first.batch);
         Ingest {
             clock: self.shared.clock,
             processing_budget,
             demuxer: Demuxer::new(),
-            batcher: Batcher::new(batching, self.first.batch),
+            follower: Follower::new(batcher.longest_batch()),
+            batcher,
+            source: self.hls_status.subscribe(),
             next_segment: self.first.segment,
             inits: Inits::default(),
             writer: self.writer.clone(),

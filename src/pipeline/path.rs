@@ -135,7 +135,8 @@ impl Path {
             params: Arc::clone(&audio.params),
             program_date_time: None,
             file_name: String::new(),
-            deadline: playout.due(batch.start) - Duration::from_millis(500),
+            deadline: playout.deadline(batch.start),
+            plays_at: batch.start,
         };
         self.window.handle_request(now, request).unwrap();
         self.waiting.push_back(batch);

@@ -26,6 +26,7 @@ use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
 use crate::hls;
 use crate::media::{AudioTrack, Batch, Flicks, Moment, Origin, VideoTrack, mp4};
+use crate::playout::Follower;
 
 const SEGMENTS: u64 = 6;
 const KEY: [u8; 16] = *b"sixteen bytes...";
@@ -153,6 +154,8 @@ async fn sound_apart_in_fragments_and_pictures_encrypted_become_the_batches_of_t
         processing_budget: Duration::from_secs(30),
         demuxer: Demuxer::new(),
         batcher: batcher(3),
+        follower: Follower::new(clip::SEGMENT_DURATION),
+        source: watch::channel(hls::Status::default()).1,
         next_segment: 50,
         inits: Inits::default(),
         writer: writer.clone(),

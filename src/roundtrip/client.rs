@@ -15,6 +15,7 @@ use super::message::{self, FromProcessor};
 use super::wire::Event;
 use super::{Endpoint, Outcome, Request, Settings, Status, answer};
 use crate::clock::{Clock, wall_clock};
+use crate::playout::Playout;
 use crate::redact;
 
 /// Events from the link that may wait. Few, since each may hold an answer of the largest size.
@@ -26,7 +27,7 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Runs the round trip of one stream until `requests` is closed and every request has its outcome, or
 /// until `stop`, at which what is unanswered ends as [`super::Failure::Stopped`].
 ///
-/// Outcomes come in the order of the requests, each not later than its deadline. Nothing that a processor
+/// Outcomes come in the order of the requests, each not later than its deadline, which moves with `playout`. Nothing that a processor
 /// does or leaves undone delays this.
 pub async fn run(
     settings: Settings,
@@ -34,6 +35,7 @@ pub async fn run(
     requests: mpsc::Receiver<Request>,
     outcomes: mpsc::Sender<Outcome>,
     status: watch::Sender<Status>,
+    playout: watch::Receiver<Option<Playout>>,
     stop: CancellationToken,
 ) {
     let (events, link_events) = mpsc::channel(LINK_EVENTS);
@@ -42,7 +44,7 @@ pub async fn run(
     let link = link::run(&settings, clock, events, link_stop.clone());
     tokio::pin!(link);
     let mut client = Client::new(&settings, clock, status);
-    let serve = client.serve(requests, outcomes, link_events, &stop);
+    let serve = client.serve(requests, outcomes, link_events, playout, &stop);
     tokio::select! {
         () = serve => {}
         () = &mut link => unreachable!("the link ends when stopped or unheard, and serve does neither"),
@@ -81,6 +83,7 @@ impl<'a> Client<'a> {
         mut requests: mpsc::Receiver<Request>,
         outcomes: mpsc::Sender<Outcome>,
         mut link_events: mpsc::Receiver<LinkEvent>,
+        mut playout: watch::Receiver<Option<Playout>>,
         stop: &CancellationToken,
     ) {
         let mut more = true;
@@ -99,6 +102,11 @@ impl<'a> Client<'a> {
                     Err(_) => return,
                 },
                 () = sleep_until(self.clock, timeout) => self.window.handle_timeout(self.clock.now()),
+                Ok(()) = playout.changed() => {
+                    if let Some(playout) = &*playout.borrow_and_update() {
+                        self.window.handle_playout(self.clock.now(), playout);
+                    }
+                }
                 request = requests.recv(), if more => match request {
                     Some(request) => self.handle_request(request),
                     None => more = false,

@@ -213,6 +213,7 @@ mod tests {
             program_date_time: Some("2026-01-02T03:04:05Z".to_owned()),
             file_name: "audio.fmp4".to_owned(),
             deadline: Moment::ZERO,
+            plays_at: Flicks::ZERO,
         };
         let stream_id = StreamId::new("news").unwrap();
         let text = fragment_data("", &stream_id, &request, "2026-01-02T03:04:06.000Z").unwrap();

@@ -109,6 +109,8 @@ pub struct Request {
     pub file_name: String,
     /// From this moment on an answer is too late.
     pub deadline: Moment,
+    /// Output time at which it plays: where the deadline lies when the playout clock changes.
+    pub plays_at: Flicks,
 }
 
 /// How the round trip of one batch ended.

@@ -36,7 +36,9 @@ impl Client {
         let (ended, outcomes) = mpsc::channel(16);
         let (shown, status) = watch::channel(Status::default());
         let stop = CancellationToken::new();
-        let task = tokio::spawn(roundtrip::run(settings, clock, requested, ended, shown, stop.clone()));
+        let playout = watch::channel(None).1;
+        let run = roundtrip::run(settings, clock, requested, ended, shown, playout, stop.clone());
+        let task = tokio::spawn(run);
         Self { clock, requests: Some(requests), outcomes, status, stop, task }
     }
 
@@ -51,6 +53,7 @@ impl Client {
             program_date_time: None,
             file_name: "audio.fmp4".to_owned(),
             deadline: self.clock.now() + allowed,
+            plays_at: Flicks::ZERO,
         };
         self.requests.as_ref().expect("not closed").send(request).await.expect("the client runs");
     }

@@ -25,6 +25,7 @@ use super::failure::{Failure, ProcessorError, SizeLimit};
 use super::status::{Latencies, Status};
 use super::{AnswerError, Outcome, Processed, Request};
 use crate::media::Moment;
+use crate::playout::Playout;
 
 /// Most requests that wait at a time, sent or not, each with its audio: a minute of 2 s batches with half
 /// a minute of budget. What comes on top goes to the fallback at once instead of filling the memory.
@@ -190,6 +191,17 @@ impl Window {
             }
         }
         self.drop_what_breaker_stops(now);
+    }
+
+    /// The playout clock goes on otherwise: what is waited for has other deadlines.
+    pub(crate) fn handle_playout(&mut self, now: Moment, playout: &Playout) {
+        for entry in &mut self.entries {
+            if let State::Waiting(waiting) = &mut entry.state {
+                entry.deadline = playout.deadline(waiting.request.plays_at);
+                waiting.request.deadline = entry.deadline;
+            }
+        }
+        self.handle_timeout(now);
     }
 
     /// Nothing more is wanted: what has no outcome yet is settled as stopped.

@@ -35,6 +35,7 @@ pub(super) fn request(number: u64, deadline: Moment, size: usize) -> Request {
         program_date_time: None,
         file_name: String::new(),
         deadline,
+        plays_at: Flicks::ZERO,
     }
 }
 
