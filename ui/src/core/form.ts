@@ -1,0 +1,427 @@
+/** The start form: its fields, what each takes, and the request that comes of it. */
+
+import { STREAM_ID } from "./route";
+
+/** What a person typed, by the names of the API. Absent and empty mean the service's default. */
+export type Values = Readonly<Record<string, string>>;
+
+export type Errors = Readonly<Record<string, string>>;
+
+export type Kind = "text" | "url" | "number" | "duration" | "choice" | "lines" | "secret" | "flag";
+
+export interface Field {
+  name: string;
+  label: string;
+  kind: Kind;
+  section: Section;
+  /** One sentence below the field. */
+  hint: string;
+  /** What the service takes where nothing is given, as a person reads it. */
+  standard?: string;
+  placeholder?: string;
+  options?: readonly { value: string; label: string }[];
+  required?: boolean;
+  /** Never remembered by the browser. */
+  secret?: boolean;
+  check?: (text: string) => string | null;
+}
+
+export type Section = "stream" | "timing" | "access" | "choice" | "processor" | "output";
+
+export const SECTIONS: readonly { key: Section; title: string; hint: string; folded: boolean }[] = [
+  { key: "stream", title: "Stream", hint: "Where the picture and the sound come from, who makes the new sound, and where it goes.", folded: false },
+  { key: "timing", title: "Timing", hint: "How much is sent to the processor at once, and how long it may take.", folded: false },
+  { key: "access", title: "Access to the source", hint: "Keys, headers and ways that the source asks for.", folded: true },
+  { key: "choice", title: "What is taken of the source", hint: "Variant, language and where to begin.", folded: true },
+  { key: "processor", title: "Processor", hint: "How fragments are sent and answers are read.", folded: true },
+  { key: "output", title: "Output and storage", hint: "What happens in holes and changes, and what is written to disk.", folded: true },
+];
+
+export const FIELDS: readonly Field[] = [
+  {
+    name: "sourceUrl",
+    label: "Source",
+    kind: "url",
+    section: "stream",
+    hint: "The HLS playlist, media or master.",
+    placeholder: "https://example.com/live/master.m3u8",
+    required: true,
+    check: (text) => address(text, ["http:", "https:"], "an http:// or https:// address"),
+  },
+  {
+    name: "streamId",
+    label: "Name of the stream",
+    kind: "text",
+    section: "stream",
+    hint: "Letters, digits, dot, dash and underscore; also the folder in the storage.",
+    placeholder: "news",
+    required: true,
+    check: (text) =>
+      STREAM_ID.test(text) ? null : "Must be 1 to 64 letters, digits, dots, dashes or underscores, not beginning with a dot.",
+  },
+  {
+    name: "audioProcessorUrl",
+    label: "Audio processor",
+    kind: "url",
+    section: "stream",
+    hint: "The Socket.IO server that answers with the new sound.",
+    standard: "http://127.0.0.1:5000",
+    check: (text) => address(text, ["http:", "https:"], "an http:// or https:// address"),
+  },
+  {
+    name: "srsRtmpUrl",
+    label: "Outputs",
+    kind: "lines",
+    section: "stream",
+    hint: "RTMP addresses, one a line, at most eight. {streamId} stands for the name.",
+    standard: "rtmp://127.0.0.1/live/{streamId}",
+    check: outputs,
+  },
+  {
+    name: "bufferDuration",
+    label: "Length of a batch",
+    kind: "duration",
+    section: "timing",
+    hint: "At least this much goes to the processor at once: context for it, delay for viewers.",
+    standard: "30 s",
+    check: (text) => span(text, 1, 300),
+  },
+  {
+    name: "processingBudget",
+    label: "Processing budget",
+    kind: "duration",
+    section: "timing",
+    hint: "How long after its capture a batch is played. Answers must be there half a second before.",
+    standard: "12 s",
+    check: (text) => span(text, 1, 600),
+  },
+  {
+    name: "fallback",
+    label: "When an answer is missing",
+    kind: "choice",
+    section: "timing",
+    hint: "What viewers hear instead; the picture never stops.",
+    standard: "the original sound",
+    options: [
+      { value: "original", label: "the original sound" },
+      { value: "silence", label: "silence" },
+      { value: "drop-audio", label: "no sound track" },
+    ],
+  },
+  {
+    name: "sourceAuth",
+    label: "Authorisation",
+    kind: "secret",
+    section: "access",
+    hint: "basic USER:PASSWORD or bearer TOKEN; only the source's own server is told. Not remembered.",
+    secret: true,
+    check: (text) =>
+      /^(basic [^:\s][^:]*:.*|bearer [A-Za-z0-9\-._~+/=]+)$/i.test(text.trim())
+        ? null
+        : "Must be “basic USER:PASSWORD” or “bearer TOKEN”.",
+  },
+  {
+    name: "sourceHeaders",
+    label: "Headers",
+    kind: "lines",
+    section: "access",
+    hint: "Name: value, one a line, sent with every request. Not remembered.",
+    placeholder: "x-api-key: …",
+    secret: true,
+    check: (text) => each(text, 32, (line) => (/^[A-Za-z0-9!#$%&'*+\-.^_`|~]+\s*:\s*\S/.test(line) ? null : "Each line must be “Name: value”.")),
+  },
+  {
+    name: "sourceUserAgent",
+    label: "User agent",
+    kind: "text",
+    section: "access",
+    hint: "What Overdub calls itself to the source.",
+    standard: "overdub and its version",
+  },
+  {
+    name: "sourceProxy",
+    label: "Proxy",
+    kind: "text",
+    section: "access",
+    hint: "An address, or none; otherwise what the service's environment says.",
+    placeholder: "http://proxy:3128",
+    check: (text) => (text.trim().toLowerCase() === "none" ? null : address(text, ["http:", "https:"], "an http:// or https:// address, or none")),
+  },
+  {
+    name: "sourceAllowedHosts",
+    label: "Allowed hosts",
+    kind: "lines",
+    section: "access",
+    hint: "Names, *.names, addresses and networks that playlists and redirects may lead to, one a line.",
+    check: (text) => each(text, 64, (line) => (/\s/.test(line) ? "Each line must be one name, address or network." : null)),
+  },
+  {
+    name: "sourceVariant",
+    label: "Variant",
+    kind: "text",
+    section: "choice",
+    hint: "highest, lowest, a number from 0, a name, a size (720p) or a part of the address.",
+    standard: "highest",
+    check: shortText,
+  },
+  {
+    name: "sourceMaxHeight",
+    label: "At most this high",
+    kind: "number",
+    section: "choice",
+    hint: "Pixels; higher variants are not considered.",
+    check: (text) => whole(text, 1, 65_535),
+  },
+  {
+    name: "sourceMaxBandwidth",
+    label: "At most this bit rate",
+    kind: "number",
+    section: "choice",
+    hint: "Bits per second; larger variants are not considered.",
+    check: (text) => whole(text, 1, 1e12),
+  },
+  { name: "sourceAudioLanguage", label: "Language of the sound", kind: "text", section: "choice", hint: "Where the source has several: en, de, ...", check: shortText },
+  { name: "sourceAudioName", label: "Name of the sound", kind: "text", section: "choice", hint: "The NAME of an audio rendition.", check: shortText },
+  {
+    name: "startOffset",
+    label: "Begin at",
+    kind: "number",
+    section: "choice",
+    hint: "Seconds from the beginning of the first playlist, or, negative, from its end.",
+    check: (text) => decimal(text, -604_800, 604_800),
+  },
+  {
+    name: "liveStartSegments",
+    label: "Begin this far from the live end",
+    kind: "number",
+    section: "choice",
+    hint: "Segments.",
+    standard: "3",
+    check: (text) => whole(text, 1, 100),
+  },
+  {
+    name: "maxConcurrentBatches",
+    label: "Batches at the processor",
+    kind: "number",
+    section: "processor",
+    hint: "Unanswered at once, at most; the others queue within their own deadlines.",
+    standard: "3",
+    check: (text) => whole(text, 1, 32),
+  },
+  {
+    name: "processorPriming",
+    label: "Undeclared priming",
+    kind: "number",
+    section: "processor",
+    hint: "Samples that the processor's encoder puts before the sound without saying so.",
+    standard: "0",
+    check: (text) => whole(text, 0, 96_000),
+  },
+  {
+    name: "processorMaxMessage",
+    label: "Largest message",
+    kind: "number",
+    section: "processor",
+    hint: "Bytes; the smaller of this and what the processor itself takes.",
+    standard: "67108864 (64 MiB)",
+    check: (text) => whole(text, 65_536, 1_073_741_824),
+  },
+  {
+    name: "configurationChange",
+    label: "When the fallback sounds differently",
+    kind: "choice",
+    section: "output",
+    hint: "The original may have another sample rate or codec than the processed sound.",
+    standard: "change the configuration",
+    options: [
+      { value: "allow", label: "change the configuration" },
+      { value: "silence", label: "play silence instead" },
+    ],
+  },
+  {
+    name: "artifacts",
+    label: "Written to disk",
+    kind: "choice",
+    section: "output",
+    hint: "Beside the stream, never in its way. Resuming after a restart needs the segments.",
+    standard: "everything",
+    options: [
+      { value: "all", label: "everything" },
+      { value: "segments", label: "captured segments only" },
+      { value: "output", label: "what was published only" },
+      { value: "none", label: "nothing" },
+    ],
+  },
+];
+
+const BY_NAME = new Map(FIELDS.map((field) => [field.name, field]));
+
+export const field = (name: string): Field | undefined => BY_NAME.get(name);
+
+/** What is wrong, by field; empty when all is well. */
+export function validate(values: Values): Errors {
+  const errors: Record<string, string> = {};
+  for (const { name, required, check } of FIELDS) {
+    const text = given(values, name);
+    if (text === "") {
+      if (required === true) errors[name] = "Is needed.";
+      continue;
+    }
+    const wrong = check?.(text) ?? null;
+    if (wrong !== null) errors[name] = wrong;
+  }
+  return errors;
+}
+
+/** The body of the start request; only what was given. */
+export function request(values: Values): Record<string, unknown> {
+  const body: Record<string, unknown> = {};
+  for (const { name, kind } of FIELDS) {
+    const text = given(values, name);
+    if (text === "") continue;
+    body[name] = converted(name, kind, text);
+  }
+  return body;
+}
+
+function converted(name: string, kind: Kind, text: string): unknown {
+  if (name === "sourceHeaders") {
+    return Object.fromEntries(
+      lines(text).map((line) => {
+        const colon = line.indexOf(":");
+        return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+      }),
+    );
+  }
+  switch (kind) {
+    case "number":
+      return Number(text);
+    case "duration":
+      return seconds(text) ?? text;
+    case "lines": {
+      const several = lines(text);
+      return name === "srsRtmpUrl" && several.length === 1 ? several[0] : several;
+    }
+    case "flag":
+      return text === "true";
+    case "text":
+    case "url":
+    case "choice":
+    case "secret":
+      return text;
+  }
+}
+
+/** The other way: settings as the service tells them, as a person would type them. What it hid stays empty. */
+export function fromSettings(settings: Readonly<Record<string, unknown>>): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const { name, secret } of FIELDS) {
+    const value = settings[name];
+    if (value === null || value === undefined || secret === true) continue;
+    const text = Array.isArray(value) ? value.map(String).join("\n") : plain(value);
+    // An address without its secrets is not the address any more.
+    if (text !== null && !text.includes("…") && !text.includes("***")) values[name] = text;
+  }
+  return values;
+}
+
+function plain(value: unknown): string | null {
+  if (typeof value === "string") return value;
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
+}
+
+/** What the browser may keep for the next time. */
+export function memorable(values: Values): Record<string, string> {
+  const kept: Record<string, string> = {};
+  for (const { name, secret } of FIELDS) {
+    const text = given(values, name);
+    if (text !== "" && secret !== true) kept[name] = text;
+  }
+  return kept;
+}
+
+/** How many of a section's fields say something: shown beside a folded heading. */
+export function filled(values: Values, section: Section): number {
+  return FIELDS.filter((field) => field.section === section && given(values, field.name) !== "").length;
+}
+
+/** How far viewers will be behind the source, in seconds: the batch, the longest segment that may fill it, the budget. */
+export function expectedDelay(values: Values): { least: number; most: number } | null {
+  const buffer = seconds(given(values, "bufferDuration") || "30");
+  const budget = seconds(given(values, "processingBudget") || "12");
+  if (buffer === null || budget === null) return null;
+  return { least: buffer + budget, most: buffer + budget + LONGEST_SEGMENT };
+}
+
+/** Segments of live sources are rarely longer. */
+const LONGEST_SEGMENT = 10;
+
+/** Reads `30`, `0.5`, `100ms`, `30s`, `2m`, `1h`. */
+export function seconds(text: string): number | null {
+  const match = /^\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?\s*$/.exec(text);
+  if (match === null) return null;
+  const scale = { ms: 0.001, s: 1, m: 60, h: 3_600 }[match[2] ?? "s"] ?? 1;
+  return Number(match[1]) * scale;
+}
+
+const given = (values: Values, name: string): string => (values[name] ?? "").trim();
+
+const lines = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+
+function address(text: string, schemes: readonly string[], wanted: string): string | null {
+  if (text.length > 4_096) return "Is longer than 4096 characters.";
+  if (!URL.canParse(text)) return `Must be ${wanted}.`;
+  const url = new URL(text);
+  if (!schemes.includes(url.protocol)) return `Must be ${wanted}.`;
+  // Browsers accept `rtmp:host` without a host.
+  return /^[a-z]+:\/\/[^/?#]+/i.test(text) ? null : "Has no host.";
+}
+
+function outputs(text: string): string | null {
+  const all = lines(text);
+  if (new Set(all).size < all.length) return "Names the same address twice.";
+  return each(text, 8, (line) => {
+    const wrong = address(line, ["rtmp:", "rtmps:"], "rtmp:// or rtmps:// addresses, one a line");
+    if (wrong !== null) return wrong;
+    const path = line.replace(/^[a-z]+:\/\/[^/]*/i, "").replace(/[?#].*$/s, "");
+    return path.split("/").filter(Boolean).length < 2
+      ? "Must name an application and a stream: rtmp://host/app/stream."
+      : null;
+  });
+}
+
+function each(text: string, most: number, check: (line: string) => string | null): string | null {
+  const all = lines(text);
+  if (all.length > most) return `Must have at most ${most} lines.`;
+  for (const line of all) {
+    const wrong = check(line);
+    if (wrong !== null) return wrong;
+  }
+  return null;
+}
+
+function whole(text: string, least: number, most: number): string | null {
+  return /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most
+    ? null
+    : `Must be a whole number from ${least} to ${most}.`;
+}
+
+function decimal(text: string, least: number, most: number): string | null {
+  const value = Number(text);
+  return Number.isFinite(value) && value >= least && value <= most ? null : `Must be a number from ${least} to ${most}.`;
+}
+
+function span(text: string, least: number, most: number): string | null {
+  const value = seconds(text);
+  return value !== null && value >= least && value <= most
+    ? null
+    : `Must be ${least} to ${most} seconds, such as 30, 500ms, 30s or 2m.`;
+}
+
+function shortText(text: string): string | null {
+  return text.length <= 256 ? null : "Must have at most 256 characters.";
+}

@@ -1,0 +1,23 @@
+import { defineConfig } from "vitest/config";
+
+// The page is served by `overdub` itself: below its root, and everything from there.
+export default defineConfig({
+  build: {
+    target: "es2022",
+    // A data: address would need a wider content security policy.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    // hls.js is that large, and loaded only where something is played.
+    chunkSizeWarningLimit: 700,
+  },
+  server: {
+    // `npm run dev` beside a running service: OVERDUB=http://127.0.0.1:3000 npm run dev
+    proxy: Object.fromEntries(
+      ["/api", "/preview", "/socket.io", "/docs", "/openapi.json", "/metrics"].map((path) => [
+        path,
+        { target: process.env["OVERDUB"] ?? "http://127.0.0.1:3000", ws: path === "/socket.io" },
+      ]),
+    ),
+  },
+  test: { include: ["test/**/*.test.ts"], environment: "node" },
+});
