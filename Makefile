@@ -7,14 +7,35 @@ TEST_THREADS ?= 8
 TEST_LIMIT ?= 30m
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
+.PHONY: ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
 
-## Builds and runs everything embedded; prints the addresses of the preview and of the status.
-demo:
+UI_SOURCES := $(wildcard ui/src/* ui/src/*/* ui/public/* ui/*.json ui/*.ts) ui/index.html
+
+## The web page, which the next cargo build embeds; does nothing when it is up to date.
+ui: ui/dist/index.html
+
+ui/node_modules/.package-lock.json: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --loglevel=error
+
+ui/dist/index.html: ui/node_modules/.package-lock.json $(UI_SOURCES)
+	cd ui && npm run --silent build
+
+## Types, lints and unit tests of the page.
+ui-check: ui/node_modules/.package-lock.json
+	cd ui && npm run --silent lint && npm run --silent test
+
+## The page in real browsers (Chromium, Firefox) against a real service.
+ui-test: setup ui
+	$(CARGO) build --bin overdub
+	cd ui && timeout --kill-after=10s 10m npm run --silent e2e
+
+## Builds and runs everything embedded; prints the addresses of the page, of the preview and of the status.
+## Without npm the binary has no page, and says so.
+demo: $(if $(shell command -v npm),ui)
 	$(CARGO) run --bin overdub -- demo
 
 ## Everything that CI checks; installs what it needs first.
-test: setup fmt-check lint purity tests fuzz-crates doc deny
+test: setup ui fmt-check ui-check lint purity tests ui-test fuzz-crates doc deny
 
 ## The Debian packages that the tests use, when they are missing.
 setup:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks. Does nothing, and quickly, when all is there.
 #
-#   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium (the browser),
-#                     Python with venv, build-essential (libFuzzer is C++)
+#   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium and
+#                     firefox-esr (the browsers), Python with venv, build-essential (libFuzzer is C++)
 #
 # npm and Python packages (socket.io, python-socketio) are installed by the tests that use them, pinned, below
 # tests/processors/node and target/tmp.
@@ -19,6 +19,7 @@ command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmp
 PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx)
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
 command -v chromium >/dev/null || packages+=(chromium)
+command -v firefox-esr >/dev/null || packages+=(firefox-esr)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 # The C++ compiler is for libFuzzer.
 command -v cc >/dev/null && command -v c++ >/dev/null || packages+=(build-essential)
@@ -33,7 +34,10 @@ if [ "${#packages[@]}" -gt 0 ]; then
 fi
 
 for tool in cargo node npm; do
-  command -v "$tool" >/dev/null || { echo "setup: $tool is missing: install Rust (rustup.rs) and Node.js 18 or later" >&2; exit 1; }
+  command -v "$tool" >/dev/null || { echo "setup: $tool is missing: install Rust (rustup.rs) and Node.js 20.19 or later" >&2; exit 1; }
 done
+# Vite, which builds the page, refuses an older one with a message of many lines.
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+  { echo "setup: Node.js $(node --version) is too old: install 20.19 or later" >&2; exit 1; }
 
 echo "setup: all tools are there"

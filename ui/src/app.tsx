@@ -158,7 +158,7 @@ function RailStreams({ route }: { route: Route }) {
 const LINKS = {
   connecting: { tone: "busy", label: "Connecting" },
   live: { tone: "good", label: "Live" },
-  asking: { tone: "busy", label: "Every 2 s" },
+  asking: { tone: "busy", label: "Polling" },
   lost: { tone: "bad", label: "No connection" },
 } as const;
 

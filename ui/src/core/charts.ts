@@ -56,7 +56,8 @@ export function charts(history: History, since: number): Chart[] {
     .sort((a, b) => a.at - b.at);
   const latency = judged.map(({ batch }) => (fate(batch) === "processed" ? batch.latencyMs : null));
   const limit = judged.map(({ batch }) =>
-    typeof batch.deadlineAt === "number" && typeof batch.sentAt === "number" ? batch.deadlineAt - batch.sentAt : null,
+    // A batch that was never sent had its whole life before the deadline.
+    typeof batch.deadlineAt === "number" ? batch.deadlineAt - (batch.sentAt ?? batch.capturedAt ?? batch.deadlineAt) : null,
   );
   const missed = judged.map(({ batch }, index) =>
     fate(batch) === "fallback" ? (batch.latencyMs ?? limit[index] ?? 0) : null,

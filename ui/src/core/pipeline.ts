@@ -90,7 +90,7 @@ function fetch(status: StreamStatus): Stage {
   const facts = [
     { name: "segments", value: format.count(fetcher.segments) },
     { name: "captured", value: format.bytes(fetcher.bytes) },
-    { name: "behind the edge", value: format.duration(fetcher.behindEdge) },
+    { name: "behind edge", value: format.duration(fetcher.behindEdge) },
   ];
   if (fetcher.gaps > 0) {
     facts.push({ name: "holes", value: `${format.count(fetcher.gaps)} (${format.duration(fetcher.gapSeconds)})` });
@@ -101,7 +101,7 @@ function fetch(status: StreamStatus): Stage {
     title: "Fetch",
     tone: tone === "good" && fetcher.fetchRatio !== null && fetcher.fetchRatio > 1 ? "warn" : tone,
     state,
-    main: { name: "since the last segment", value: format.duration(fetcher.lastSegmentAge) },
+    main: { name: "since a segment", value: format.duration(fetcher.lastSegmentAge) },
     facts,
   };
 }
@@ -113,7 +113,7 @@ function batch(status: StreamStatus): Stage {
     key: "batch",
     title: "Batch",
     tone: stats.batchesCaptured > 0 ? "good" : "busy",
-    state: stats.batchesCaptured > 0 ? "Cutting" : "Filling the first",
+    state: stats.batchesCaptured > 0 ? "Cutting" : "Filling",
     main: { name: "batches cut", value: format.count(stats.batchesCaptured) },
     facts: [
       { name: "newest", value: last === undefined ? format.UNKNOWN : `#${format.count(last.number)}` },
@@ -127,12 +127,12 @@ function processor(status: StreamStatus): Stage {
   const [tone, state]: [Tone, string] = it.breakerOpen
     ? ["bad", "Given up, probing"]
     : it.connected
-      ? ["good", it.inFlight > 0 ? "Working" : "Connected"]
+      ? ["good", it.inFlight > 0 ? "Working" : "Ready"]
       : it.lastError === null && status.uptime < 5
         ? ["busy", "Connecting"]
         : ["bad", "Not connected"];
   const facts = [
-    { name: "typical / worst", value: `${format.milliseconds(it.avgLatencyMs)} / ${format.milliseconds(it.maxLatencyMs)}` },
+    { name: "mean / worst", value: `${format.milliseconds(it.avgLatencyMs)} / ${format.milliseconds(it.maxLatencyMs)}` },
     { name: "in work / queued", value: `${format.count(it.inFlight)} / ${format.count(it.queued)}` },
     { name: "answered", value: `${format.count(it.answered)} of ${format.count(it.sent)}` },
   ];
@@ -154,7 +154,7 @@ function remux(status: StreamStatus): Stage {
   const facts = [
     { name: "sound", value: sound(it) },
     { name: "A/V offset", value: format.offset(status.stats.avOffsetMs) },
-    { name: "silent / trimmed frames", value: `${format.count(it.silentFrames)} / ${format.count(it.trimmedFrames)}` },
+    { name: "silent / cut", value: `${format.count(it.silentFrames)} / ${format.count(it.trimmedFrames)}` },
   ];
   if (it.dropped > 0) facts.push({ name: "damaged, dropped", value: format.count(it.dropped) });
   return {
@@ -191,13 +191,12 @@ function publish(status: StreamStatus): Stage {
         ? ["bad", connected > 0 ? `${connected} of ${outputs.length} connected` : "Not connected"]
         : ["busy", "Waiting"];
   const facts = [
-    { name: "behind the source", value: format.duration(status.stats.lagSeconds) },
+    { name: "behind source", value: format.duration(status.stats.lagSeconds) },
     { name: "sent", value: format.bytes(status.stats.bytesPublished) },
-    { name: "worst lateness", value: format.milliseconds(status.stats.maxLatenessMs) },
+    { name: "worst late", value: format.milliseconds(status.stats.maxLatenessMs) },
   ];
-  if (reconnects + dropped > 0) {
-    facts.push({ name: "reconnects / lost", value: `${format.count(reconnects)} / ${format.count(dropped)}` });
-  }
+  if (reconnects > 0) facts.push({ name: "reconnects", value: format.count(reconnects) });
+  if (dropped > 0) facts.push({ name: "packets lost", value: format.count(dropped) });
   return {
     key: "publish",
     title: "Publish",

@@ -45,8 +45,6 @@ export interface Timeline {
   /** Epoch milliseconds at the edges. */
   from: number;
   to: number;
-  /** Some rows have no instants: the service does not tell them. */
-  timeless: boolean;
 }
 
 export interface View {
@@ -90,7 +88,6 @@ export function layout(batches: readonly BatchStatus[], view: View): Timeline {
     now: place(view.now),
     from,
     to,
-    timeless: rows.some((row) => row.bars.length === 0),
   };
 }
 

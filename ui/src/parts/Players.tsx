@@ -90,7 +90,7 @@ function Player({ status, side, playing, onPlaying }: Props) {
           {side === "source" && host(url)}
         </span>
       </div>
-      <div class="screen">
+      <div class={`screen${playing ? " on" : ""}`}>
         {/* Live media has no captions of its own to offer. */}
         <video ref={video} muted controls={playing} playsInline aria-label={`${side === "output" ? "Output" : "Source"} of ${status.streamId}`} />
         {!playing && (

@@ -45,7 +45,7 @@ export function plot(element: HTMLElement, first: Chart, from: number, to: numbe
       axes: [
         axis(() => colours, {
           size: 22,
-          space: 74,
+          space: 56,
           values: (_, values) => values.map((value) => clock(value * 1_000, setting.zone).slice(0, most - least > 240 ? 5 : 8)),
         }),
         axis(() => colours, { size: 58, space: 34, values: (_, values) => values.map((value) => short(chart, value)) }),

@@ -149,12 +149,16 @@ function ByStream({ all, onClean }: { all: readonly Share[]; onClean: (id: strin
                 segments
               </th>
               <th scope="col" class="num">
-                batch files
+                files
               </th>
               <th scope="col" class="num">
                 in all
               </th>
-              {batches && <th scope="col">batches</th>}
+              {batches && (
+                <th scope="col" class="batches">
+                  batches
+                </th>
+              )}
               <th scope="col">
                 <span class="unseen">Actions</span>
               </th>
@@ -174,7 +178,7 @@ function ByStream({ all, onClean }: { all: readonly Share[]; onClean: (id: strin
                 <td class="num">{format.bytes(share.fragments)}</td>
                 <td class="num">{format.bytes(share.total)}</td>
                 {batches && (
-                  <td class="num left">
+                  <td class="num left batches">
                     {share.newest === null ? format.UNKNOWN : `#${format.count(share.oldest)} to #${format.count(share.newest)}`}
                   </td>
                 )}

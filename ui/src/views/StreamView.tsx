@@ -213,7 +213,7 @@ function Details({ stream: { status } }: { stream: Stream }) {
             <tbody>
               {streamPublisher.outputs.map((output) => (
                 <tr key={output.url}>
-                  <td class="break">{output.url}</td>
+                  <td class="address">{output.url}</td>
                   <td>
                     <State
                       tone={output.connected ? "good" : output.state === "ended" ? "off" : output.lastError === null ? "busy" : "bad"}

@@ -1,0 +1,120 @@
+import { describe, expect, it } from "vitest";
+
+import * as form from "../src/core/form";
+
+const good = { sourceUrl: "https://h/live.m3u8", streamId: "news" };
+
+describe("the start form", () => {
+  it("needs a source and a name, and nothing else", () => {
+    expect(form.validate(good)).toEqual({});
+    expect(Object.keys(form.validate({}))).toEqual(["sourceUrl", "streamId"]);
+    expect(form.request(good)).toEqual(good);
+  });
+
+  it("sends only what was given, in the types that the service reads", () => {
+    const values = {
+      ...good,
+      streamId: "  news ",
+      audioProcessorUrl: "",
+      srsRtmpUrl: "rtmp://a/live/x\n\n rtmp://b/live/x ",
+      bufferDuration: "500ms",
+      processingBudget: "2m",
+      maxConcurrentBatches: "4",
+      startOffset: "-12.5",
+      fallback: "silence",
+      sourceHeaders: "x-key: a:b\naccept: */*",
+      sourceAllowedHosts: "*.cdn.example\n10.0.0.0/8",
+    };
+    expect(form.request(values)).toEqual({
+      ...good,
+      srsRtmpUrl: ["rtmp://a/live/x", "rtmp://b/live/x"],
+      bufferDuration: 0.5,
+      processingBudget: 120,
+      maxConcurrentBatches: 4,
+      startOffset: -12.5,
+      fallback: "silence",
+      sourceHeaders: { "x-key": "a:b", accept: "*/*" },
+      sourceAllowedHosts: ["*.cdn.example", "10.0.0.0/8"],
+    });
+    expect(form.request({ ...good, srsRtmpUrl: "rtmp://a/live/{streamId}" })["srsRtmpUrl"]).toBe("rtmp://a/live/{streamId}");
+  });
+
+  it("refuses what the service would refuse, by the field", () => {
+    const wrong: [string, string][] = [
+      ["sourceUrl", "live.m3u8"],
+      ["sourceUrl", "ftp://h/x"],
+      ["sourceUrl", `https://h/${"x".repeat(4_096)}`],
+      ["streamId", "../x"],
+      ["streamId", ".x"],
+      ["streamId", "a b"],
+      ["streamId", "%2e%2e"],
+      ["streamId", "x".repeat(65)],
+      ["audioProcessorUrl", "127.0.0.1:5000"],
+      ["srsRtmpUrl", "http://h/live/x"],
+      ["srsRtmpUrl", "rtmp://h/live"],
+      ["srsRtmpUrl", "rtmp:///live/x"],
+      ["srsRtmpUrl", "rtmp://h/live/x\nrtmp://h/live/x"],
+      ["srsRtmpUrl", Array.from({ length: 9 }, (_, n) => `rtmp://h/live/${n}`).join("\n")],
+      ["bufferDuration", "0.5"],
+      ["bufferDuration", "301"],
+      ["bufferDuration", "soon"],
+      ["processingBudget", "11m"],
+      ["maxConcurrentBatches", "0"],
+      ["maxConcurrentBatches", "2.5"],
+      ["startOffset", "604801"],
+      ["processorMaxMessage", "1"],
+      ["sourceAuth", "basic nobody"],
+      ["sourceAuth", "digest a:b"],
+      ["sourceHeaders", "no colon"],
+      ["sourceProxy", "somewhere"],
+      ["sourceVariant", "x".repeat(257)],
+    ];
+    for (const [name, text] of wrong) {
+      expect(Object.keys(form.validate({ ...good, [name]: text })), `${name}: ${text.slice(0, 40)}`).toEqual([name]);
+    }
+  });
+
+  it("takes what the service takes", () => {
+    const right: [string, string][] = [
+      ["streamId", "A.b_c-9"],
+      ["streamId", "_x"],
+      ["srsRtmpUrl", "rtmps://u:p@h:443/app/{streamId}?key=1"],
+      ["bufferDuration", "1"],
+      ["bufferDuration", "5m"],
+      ["sourceAuth", "Basic user:"],
+      ["sourceAuth", "bearer abc.def="],
+      ["sourceProxy", "none"],
+      ["startOffset", "-30"],
+    ];
+    for (const [name, text] of right) expect(form.validate({ ...good, [name]: text }), `${name}: ${text}`).toEqual({});
+  });
+
+  it("remembers no secret", () => {
+    const kept = form.memorable({ ...good, sourceAuth: "bearer x", sourceHeaders: "x-key: y", fallback: "silence" });
+    expect(kept).toEqual({ ...good, fallback: "silence" });
+  });
+
+  it("is filled from settings, without what the service hid", () => {
+    expect(
+      form.fromSettings({
+        ...good,
+        srsRtmpUrl: ["rtmp://a/live/x", "rtmp://b/live/x"],
+        bufferDuration: 30,
+        sourceAuth: "…",
+        audioProcessorUrl: "http://h/?key=…",
+        maxConcurrentBatches: null,
+        unknown: 1,
+      }),
+    ).toEqual({ ...good, srsRtmpUrl: "rtmp://a/live/x\nrtmp://b/live/x", bufferDuration: "30" });
+  });
+
+  it("says how far behind viewers will be", () => {
+    expect(form.expectedDelay({})).toEqual({ least: 42, most: 52 });
+    expect(form.expectedDelay({ bufferDuration: "4", processingBudget: "2s" })).toEqual({ least: 6, most: 16 });
+    expect(form.expectedDelay({ bufferDuration: "?" })).toBeNull();
+  });
+
+  it("counts what is set in a folded section", () => {
+    expect(form.filled({ sourceAuth: "bearer x", sourceProxy: " " }, "access")).toBe(1);
+  });
+});
