@@ -239,6 +239,14 @@ export const FIELDS: readonly Field[] = [
     ],
   },
   {
+    name: "caFile",
+    label: "Certificate authorities",
+    kind: "text",
+    section: "output",
+    hint: "A PEM file where the service runs, trusted for rtmps outputs beside the system's.",
+    placeholder: "/etc/ssl/our-ca.pem",
+  },
+  {
     name: "artifacts",
     label: "Written to disk",
     kind: "choice",

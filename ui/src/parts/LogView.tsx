@@ -5,7 +5,8 @@ import { type Level, MODULES } from "../core/types";
 import * as store from "../shell/store";
 import { Choices } from "./Panel";
 
-const LEVELS = logs.LEVELS.map((value) => ({ value, label: value }));
+/** The service keeps nothing finer than debug. */
+const LEVELS = logs.LEVELS.slice(1).map((value) => ({ value, label: value }));
 
 interface Props {
   /** Only lines of this stream, without a choice. */
@@ -26,6 +27,9 @@ export function LogView({ streamId, initialStream }: Props) {
     [log, level, modules, stream, streamId, search],
   );
   const searchId = useId();
+  useEffect(() => {
+    store.lookAt(streamId ?? stream);
+  }, [streamId, stream]);
   const streamIds = [...store.streams.value.keys()];
   return (
     <div class="log">

@@ -7,7 +7,7 @@ import { type Route, href, parse, title } from "../core/route";
 import { type Event, type Streams, reduce } from "../core/streams";
 import type { Level, LogLine, StreamStatus } from "../core/types";
 import { Api, ApiError } from "./api";
-import { Events } from "./events";
+import { Events, type LineFilter } from "./events";
 import { forgetToken, recall, recallToken, remember, rememberToken } from "./memory";
 
 /** How the page hears of changes: by events, by asking, or not at all. */
@@ -59,7 +59,7 @@ const events = new Events(
         lostAt.value = null;
         tokenWanted.value = false;
       });
-      if (level.value !== "info") events.filter({ level: level.value });
+      events.filter(wanted());
       void ask();
     },
     disconnected: (refused) => {
@@ -149,8 +149,20 @@ export function dropToken(): void {
 export function setLevel(next: Level): void {
   level.value = next;
   remember("level", next);
-  events.filter({ level: next });
+  events.filter(wanted());
 }
+
+/** The stream whose lines are looked at, or null for all: the service keeps more of one than of one among all. */
+export function lookAt(streamId: string | null): void {
+  if (streamId === looked) return;
+  looked = streamId;
+  log.value = logs.resume(log.value);
+  events.filter(wanted());
+}
+
+let looked: string | null = null;
+
+const wanted = (): LineFilter => ({ level: level.value, ...(looked === null ? {} : { streamId: looked }) });
 
 export function go(to: Route): void {
   location.hash = href(to);
