@@ -7,8 +7,8 @@ use super::progress::Progress;
 use super::signals;
 use crate::clock::Clock;
 use crate::config::{
-    Artifacts, Fallback, OneOrMany, Secret, ServiceOptions, ServiceSettings, Span, StreamOptions,
-    StreamSettings, from_environment,
+    Artifacts, ConfigurationChange, Fallback, OneOrMany, ProcessorAuth, Secret, ServiceOptions,
+    ServiceSettings, Span, StreamOptions, StreamSettings, from_environment,
 };
 use crate::pipeline::{self, End};
 use crate::status::{Phase, StreamStatus};
@@ -23,6 +23,18 @@ pub(super) struct Args {
     /// The audio processor [default: http://127.0.0.1:5000]
     #[arg(long, value_name = "URL")]
     processor: Option<String>,
+    /// Credentials for the processor: a token, or a JSON object; better in OVERDUB_AUDIO_PROCESSOR_AUTH.
+    #[arg(long, value_name = "AUTH", value_parser = |text: &str| Ok::<_, String>(ProcessorAuth::from_text(text)))]
+    processor_auth: Option<ProcessorAuth>,
+    /// A header for every connection to the processor: "Name: value". May be repeated.
+    #[arg(long, value_name = "HEADER", value_parser = header)]
+    processor_header: Vec<(String, Secret)>,
+    /// Samples at the start of each answer that its encoder added without saying so [default: 0]
+    #[arg(long, value_name = "SAMPLES")]
+    processor_priming: Option<u32>,
+    /// Send each batch with so many audio frames of its neighbours on either side [default: 0]
+    #[arg(long, value_name = "FRAMES")]
+    context_frames: Option<usize>,
     /// The name of the stream, in paths and towards the processor [default: stream]
     #[arg(long, value_name = "ID")]
     stream_id: Option<String>,
@@ -35,6 +47,9 @@ pub(super) struct Args {
     /// What plays where the processor's answer is missing [default: original]
     #[arg(long, value_enum)]
     fallback: Option<Fallback>,
+    /// What is done where processed and original audio have different configurations [default: allow]
+    #[arg(long, value_enum)]
+    configuration_change: Option<ConfigurationChange>,
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
@@ -88,10 +103,16 @@ impl Args {
             srs_rtmp_url: Some(OneOrMany::Many(self.rtmp_url.clone())),
             ca_file: self.ca_file.clone(),
             audio_processor_url: self.processor.clone(),
+            audio_processor_auth: self.processor_auth.clone(),
+            audio_processor_headers: given(&self.processor_header)
+                .map(|headers| headers.into_iter().collect()),
+            processor_priming: self.processor_priming,
+            context_frames: self.context_frames,
             stream_id: self.stream_id.clone(),
             buffer_duration: self.buffer_duration,
             processing_budget: self.processing_budget,
             fallback: self.fallback,
+            configuration_change: self.configuration_change,
             artifacts: self.artifacts,
             source_headers: given(&self.source_header).map(|headers| headers.into_iter().collect()),
             source_auth: self.source_auth.clone(),

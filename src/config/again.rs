@@ -1,8 +1,8 @@
 //! Checked settings back to the layer that gives them: the request that would start the same stream again.
 
 use super::{
-    OneOrMany, Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy, Span, StreamOptions,
-    StreamSettings,
+    OneOrMany, ProcessorAccess, Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy, Span,
+    StreamOptions, StreamSettings,
 };
 
 impl From<&StreamSettings> for StreamOptions {
@@ -16,6 +16,7 @@ impl From<&StreamSettings> for StreamOptions {
             source,
             choice,
             audio_processor_url,
+            processor,
             srs_rtmp_urls,
             ca_file,
             buffer_duration,
@@ -26,11 +27,13 @@ impl From<&StreamSettings> for StreamOptions {
             live_start_segments,
             artifacts,
             processor_priming,
+            context_frames,
             processor_max_message,
         } = settings;
         let SourceAccess { headers, user_agent, auth, proxy, allowed_hosts } = source;
         let SourceChoice { variant, max_height, max_bandwidth, audio_language, audio_name, start_offset } =
             choice;
+        let ProcessorAccess { auth: processor_auth, headers: processor_headers } = processor;
         let given = |list: Vec<String>| (!list.is_empty()).then_some(list);
         Self {
             stream_id: Some(stream_id.to_string()),
@@ -56,6 +59,9 @@ impl From<&StreamSettings> for StreamOptions {
             source_audio_name: audio_name.clone(),
             start_offset: start_offset.map(|millis| millis as f64 / 1e3),
             audio_processor_url: Some(audio_processor_url.as_str().to_owned()),
+            audio_processor_auth: processor_auth.clone(),
+            audio_processor_headers: (!processor_headers.is_empty())
+                .then(|| processor_headers.iter().cloned().collect()),
             srs_rtmp_url: Some(OneOrMany::Many(
                 srs_rtmp_urls.iter().map(|url| url.as_str().to_owned()).collect(),
             )),
@@ -68,6 +74,7 @@ impl From<&StreamSettings> for StreamOptions {
             live_start_segments: Some(*live_start_segments),
             artifacts: Some(*artifacts),
             processor_priming: Some(*processor_priming),
+            context_frames: Some(*context_frames),
             processor_max_message: Some(*processor_max_message),
         }
     }
@@ -87,14 +94,14 @@ mod tests {
             "sourceAllowedHosts": ["cdn.example", "*.cdn.example", "10.1.0.0/16"],
             "sourceVariant": "720p", "sourceMaxHeight": 720, "sourceMaxBandwidth": 3000000,
             "sourceAudioLanguage": "en", "sourceAudioName": "English", "startOffset": -90.5,
-            "audioProcessorUrl": "ws://p/x", "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
+            "audioProcessorUrl": "ws://p/x", "audioProcessorAuth": {"token": "t", "n": 1},
+            "audioProcessorHeaders": {"x-key": "k"}, "contextFrames": 2, "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
             "configurationChange": "silence", "maxConcurrentBatches": 7, "liveStartSegments": 2,
             "artifacts": "segments", "processorPriming": 2112, "processorMaxMessage": 1000000
         }"#;
         let plain = br#"{"streamId": "a", "sourceUrl": "http://h/a.m3u8"}"#;
-        let rich = String::from_utf8_lossy(rich).replace("ws://p/x", "http://p/x");
-        for body in [rich.as_bytes(), plain] {
+        for body in [&rich[..], plain] {
             let settings = Invalid::from_json::<StreamOptions>(body).unwrap().resolve().unwrap();
             let text = serde_json::to_string(&StreamOptions::from(&settings)).unwrap();
             let again = Invalid::from_json::<StreamOptions>(text.as_bytes()).unwrap().resolve().unwrap();

@@ -1,8 +1,9 @@
 //! The environment as a layer.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::{Invalid, OneOrMany, Secret, ServiceOptions, StreamOptions};
+use super::{Invalid, OneOrMany, ProcessorAuth, Secret, ServiceOptions, StreamOptions};
 
 /// The settings that the environment gives. `variable` looks a name up. Each setting has a name of its own
 /// (`OVERDUB_...`), which goes before the original service's name where that had one. An empty variable
@@ -16,13 +17,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
         stream: StreamOptions {
             stream_id: read.text(&["OVERDUB_STREAM_ID", "STREAM_ID"]),
             source_url: read.text(&["OVERDUB_SOURCE_URL", "SOURCE_URL"]),
-            source_headers: read
-                .text(&["OVERDUB_SOURCE_HEADERS"])
-                .map(|text| {
-                    let wrong = "must be a JSON object of names and texts";
-                    serde_json::from_str(&text).map_err(|_| Invalid::new("OVERDUB_SOURCE_HEADERS", wrong))
-                })
-                .transpose()?,
+            source_headers: read.headers("OVERDUB_SOURCE_HEADERS")?,
             source_user_agent: read.text(&["OVERDUB_SOURCE_USER_AGENT"]),
             source_auth: read.text(&["OVERDUB_SOURCE_AUTH"]).map(Secret::new),
             source_proxy: read.text(&["OVERDUB_SOURCE_PROXY"]),
@@ -36,6 +31,10 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             source_audio_name: read.text(&["OVERDUB_SOURCE_AUDIO_NAME"]),
             start_offset: read.parsed(&["OVERDUB_START_OFFSET"], "must be a number of seconds")?,
             audio_processor_url: read.text(&["OVERDUB_AUDIO_PROCESSOR_URL", "AUDIO_PROCESSOR_URL"]),
+            audio_processor_auth: read
+                .text(&["OVERDUB_AUDIO_PROCESSOR_AUTH"])
+                .map(|text| ProcessorAuth::from_text(&text)),
+            audio_processor_headers: read.headers("OVERDUB_AUDIO_PROCESSOR_HEADERS")?,
             srs_rtmp_url: read.text(&["OVERDUB_SRS_RTMP_URL", "SRS_RTMP_URL"]).map(|text| several(&text)),
             ca_file: read.text(&["OVERDUB_CA_FILE"]).map(Into::into),
             buffer_duration: read
@@ -47,6 +46,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             live_start_segments: read.parsed(&["OVERDUB_LIVE_START_SEGMENTS"], NUMBER)?,
             artifacts: read.choice("OVERDUB_ARTIFACTS")?,
             processor_priming: read.parsed(&["OVERDUB_PROCESSOR_PRIMING"], NUMBER)?,
+            context_frames: read.parsed(&["OVERDUB_CONTEXT_FRAMES"], NUMBER)?,
             processor_max_message: read.parsed(&["OVERDUB_PROCESSOR_MAX_MESSAGE"], NUMBER)?,
         },
     })
@@ -82,6 +82,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         self.first(names)
             .map(|(name, value)| value.parse().map_err(|_| Invalid::new(name, wrong)))
             .transpose()
+    }
+
+    fn headers(&self, name: &'static str) -> Result<Option<BTreeMap<String, Secret>>, Invalid> {
+        let wrong = |_| Invalid::new(name, "must be a JSON object of names and texts");
+        self.text(&[name]).map(|text| serde_json::from_str(&text).map_err(wrong)).transpose()
     }
 
     fn choice<T: clap::ValueEnum>(&self, name: &'static str) -> Result<Option<T>, Invalid> {

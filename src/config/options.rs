@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::source::{self, SourceAccess, SourceChoice};
 use super::{
-    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, RtmpUrl, Secret, Span, StreamSettings,
+    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, ProcessorAuth, RtmpUrl, Secret, Span,
+    StreamSettings,
 };
 use crate::media::StreamId;
 
@@ -39,6 +40,10 @@ pub struct StreamOptions {
     /// Seconds from the beginning of the first playlist, or, negative, from its end.
     pub start_offset: Option<f64>,
     pub audio_processor_url: Option<String>,
+    /// An object, or a text as `{"token": text}`: the payload of the Socket.IO connect packet.
+    pub audio_processor_auth: Option<ProcessorAuth>,
+    /// Of the WebSocket handshake.
+    pub audio_processor_headers: Option<BTreeMap<String, Secret>>,
     /// `{streamId}` in an address is replaced, so that one default serves many streams.
     pub srs_rtmp_url: Option<OneOrMany>,
     /// A file of certificates in PEM that are trusted beside the built-in and the system's ones.
@@ -51,6 +56,8 @@ pub struct StreamOptions {
     pub live_start_segments: Option<usize>,
     pub artifacts: Option<Artifacts>,
     pub processor_priming: Option<u32>,
+    /// Audio frames of its neighbours that go with each batch, on either side.
+    pub context_frames: Option<usize>,
     pub processor_max_message: Option<usize>,
 }
 
@@ -90,6 +97,8 @@ impl StreamOptions {
             source_audio_name: self.source_audio_name.or(lower.source_audio_name),
             start_offset: self.start_offset.or(lower.start_offset),
             audio_processor_url: self.audio_processor_url.or(lower.audio_processor_url),
+            audio_processor_auth: self.audio_processor_auth.or(lower.audio_processor_auth),
+            audio_processor_headers: self.audio_processor_headers.or(lower.audio_processor_headers),
             srs_rtmp_url: self.srs_rtmp_url.or(lower.srs_rtmp_url),
             ca_file: self.ca_file.or(lower.ca_file),
             buffer_duration: self.buffer_duration.or(lower.buffer_duration),
@@ -100,6 +109,7 @@ impl StreamOptions {
             live_start_segments: self.live_start_segments.or(lower.live_start_segments),
             artifacts: self.artifacts.or(lower.artifacts),
             processor_priming: self.processor_priming.or(lower.processor_priming),
+            context_frames: self.context_frames.or(lower.context_frames),
             processor_max_message: self.processor_max_message.or(lower.processor_max_message),
         }
     }
@@ -115,6 +125,7 @@ impl StreamOptions {
         type S = StreamSettings;
         let access = self.source_access()?;
         let choice = self.source_choice()?;
+        let processor_access = self.processor_access()?;
         let stream_id = required("streamId", self.stream_id)?;
         let stream_id =
             StreamId::new(&stream_id).map_err(|error| Invalid::new("streamId", error.to_string()))?;
@@ -127,7 +138,9 @@ impl StreamOptions {
             source_url,
             source: access,
             choice,
-            audio_processor_url: http("audioProcessorUrl", processor)?,
+            audio_processor_url: HttpUrl::or_web_socket(processor)
+                .map_err(|reason| Invalid::new("audioProcessorUrl", reason))?,
+            processor: processor_access,
             ca_file: file("caFile", self.ca_file)?,
             buffer_duration: within(
                 "bufferDuration",
@@ -159,6 +172,11 @@ impl StreamOptions {
                 self.processor_priming.unwrap_or(0),
                 (0, S::MAX_PRIMING),
             )?,
+            context_frames: within(
+                "contextFrames",
+                self.context_frames.unwrap_or(0),
+                (0, S::MAX_CONTEXT_FRAMES),
+            )?,
             processor_max_message: within(
                 "processorMaxMessage",
                 self.processor_max_message.unwrap_or(S::DEFAULT_MAX_MESSAGE),
@@ -170,17 +188,7 @@ impl StreamOptions {
 
 impl StreamOptions {
     fn source_access(&self) -> Result<SourceAccess, Invalid> {
-        let given = self.source_headers.iter().flatten();
-        let mut headers: Vec<(String, Secret)> = given
-            .map(|(name, value)| Ok((source::header(name, value.reveal())?, value.clone())))
-            .collect::<Result<_, Invalid>>()?;
-        headers.sort_by(|(a, _), (b, _)| a.cmp(b));
-        if headers.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            return Err(Invalid::new("sourceHeaders", "names the same header twice"));
-        }
-        if headers.len() > SourceAccess::MAX_HEADERS {
-            return Err(Invalid::new("sourceHeaders", "must have at most 32 headers"));
-        }
+        let headers = source::headers("sourceHeaders", &SourceAccess::OURS, self.source_headers.as_ref())?;
         let auth = self.source_auth.as_ref().map(source::auth).transpose()?;
         if auth.is_some() && headers.iter().any(|(name, _)| name == "authorization") {
             return Err(Invalid::new("sourceAuth", "is given as a header already"));

@@ -1,5 +1,6 @@
 //! How a source is reached, beside its address.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -96,7 +97,7 @@ impl SourceAccess {
     pub const MAX_ALLOWED: usize = 64;
 
     /// What the client says itself; another value would make it misread the answer.
-    const OURS: [&str; 12] = [
+    pub(super) const OURS: [&str; 12] = [
         "host",
         "connection",
         "content-length",
@@ -112,18 +113,37 @@ impl SourceAccess {
     ];
 }
 
-/// `name` in lower case, when the user may set it to `value`.
-pub(super) fn header(name: &str, value: &str) -> Result<String, Invalid> {
-    const FIELD: &str = "sourceHeaders";
+/// Headers that a user may set: names in lower case and in order, none of which is in `ours`. `field` is the
+/// setting's name.
+pub(super) fn headers(
+    field: &'static str,
+    ours: &[&str],
+    given: Option<&BTreeMap<String, Secret>>,
+) -> Result<Vec<(String, Secret)>, Invalid> {
+    let given = given.into_iter().flatten();
+    let mut headers: Vec<(String, Secret)> = given
+        .map(|(name, value)| Ok((header(field, ours, name, value.reveal())?, value.clone())))
+        .collect::<Result<_, Invalid>>()?;
+    headers.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if headers.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err(Invalid::new(field, "names the same header twice"));
+    }
+    if headers.len() > SourceAccess::MAX_HEADERS {
+        return Err(Invalid::new(field, "must have at most 32 headers"));
+    }
+    Ok(headers)
+}
+
+fn header(field: &'static str, ours: &[&str], name: &str, value: &str) -> Result<String, Invalid> {
     let Ok(parsed) = http::HeaderName::try_from(name) else {
-        return Err(Invalid::new(FIELD, "names a header that is no token of letters, digits and dashes"));
+        return Err(Invalid::new(field, "names a header that is no token of letters, digits and dashes"));
     };
     let name = parsed.as_str();
-    if SourceAccess::OURS.contains(&name) || name.starts_with("proxy-") {
-        return Err(Invalid::new(FIELD, format!("{name} is set by Overdub itself")));
+    if ours.contains(&name) || name.starts_with("proxy-") {
+        return Err(Invalid::new(field, format!("{name} is set by Overdub itself")));
     }
     if value.len() > SourceAccess::MAX_HEADER_VALUE || http::HeaderValue::try_from(value).is_err() {
-        return Err(Invalid::new(FIELD, format!("the value of {name} cannot be sent")));
+        return Err(Invalid::new(field, format!("the value of {name} cannot be sent")));
     }
     Ok(name.to_owned())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HttpUrl, RtmpUrl, SourceAccess, SourceChoice};
+use super::{HttpUrl, ProcessorAccess, RtmpUrl, SourceAccess, SourceChoice};
 use crate::media::StreamId;
 
 /// Everything that one stream needs to know. Equal settings are "the same settings again".
@@ -17,6 +17,7 @@ pub struct StreamSettings {
     pub source: SourceAccess,
     pub choice: SourceChoice,
     pub audio_processor_url: HttpUrl,
+    pub processor: ProcessorAccess,
     /// Where the output goes; at least one.
     pub srs_rtmp_urls: Vec<RtmpUrl>,
     /// Certificates in PEM that connections over TLS trust beside the built-in and the system's ones. Read for
@@ -35,6 +36,8 @@ pub struct StreamSettings {
     pub artifacts: Artifacts,
     /// Samples at the start of each answer that its encoder added without declaring them.
     pub processor_priming: u32,
+    /// Audio frames of its neighbours that each batch is sent with, on either side.
+    pub context_frames: usize,
     /// Largest Socket.IO message sent to the processor, in bytes; the smaller of this and the processor's
     /// own `maxPayload` holds.
     pub processor_max_message: usize,
@@ -66,6 +69,8 @@ impl StreamSettings {
     pub const LIVE_START_RANGE: (usize, usize) = (1, 100);
     /// A second at 96 kHz: no encoder primes longer.
     pub const MAX_PRIMING: u32 = 96_000;
+    /// A second of AAC at 48 kHz: no encoder takes longer to settle, and each frame delays what is sent.
+    pub const MAX_CONTEXT_FRAMES: usize = 47;
     /// Smaller than 64 KiB no fragment of any useful length fits; beyond 1 GiB nothing reads it.
     pub const MAX_MESSAGE_RANGE: (usize, usize) = (64 << 10, 1 << 30);
     /// Every further output is a connection and a copy of the bitrate.
@@ -90,7 +95,7 @@ pub enum ConfigurationChange {
     /// A new sequence header: every sound is heard.
     #[default]
     Allow,
-    /// The sound in the other configuration becomes silence in the current one.
+    /// An original in another configuration than the processor's answers becomes silence in theirs.
     Silence,
 }
 

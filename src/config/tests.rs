@@ -51,6 +51,50 @@ fn what_opens_the_source_is_kept_and_never_shown() {
 }
 
 #[test]
+fn what_opens_the_processor_is_kept_and_never_shown() {
+    let settings = from_json(&format!(
+        r#"{{{LEAST},"audioProcessorUrl":"wss://u:opensesame@h/?key=opensesame",
+        "audioProcessorAuth":{{"token":"opensesame","tenant":7}},
+        "audioProcessorHeaders":{{"X-Key":"opensesame","Authorization":"Bearer opensesame"}},
+        "contextFrames":2}}"#
+    ))
+    .unwrap();
+    assert!(!format!("{settings:?}").contains("opensesame"), "{settings:?}");
+    assert_eq!(settings.audio_processor_url.to_string(), "wss://h/?…");
+    let auth = |access: &ProcessorAccess| access.auth.as_ref().map(|auth| auth.reveal().clone());
+    let expected = serde_json::json!({"token": "opensesame", "tenant": 7});
+    assert_eq!(auth(&settings.processor), Some(expected.clone()));
+    let names: Vec<_> = settings.processor.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["authorization", "x-key"]);
+    assert_eq!(settings.context_frames, 2);
+
+    let text = from_json(&format!(r#"{{{LEAST},"audioProcessorAuth":"opensesame"}}"#)).unwrap();
+    assert_eq!(auth(&text.processor), Some(serde_json::json!({"token": "opensesame"})));
+    let file = "[stream]\naudioProcessorAuth = { token = \"opensesame\", tenant = 7 }\n";
+    assert_eq!(
+        ServiceOptions::from_toml(file)
+            .unwrap()
+            .stream
+            .audio_processor_auth
+            .map(|auth| auth.reveal().clone()),
+        Some(expected.clone())
+    );
+    let variables = [
+        ("OVERDUB_AUDIO_PROCESSOR_AUTH", r#"{"token":"opensesame","tenant":7}"#),
+        ("OVERDUB_AUDIO_PROCESSOR_HEADERS", r#"{"X-Key":"opensesame"}"#),
+        ("OVERDUB_CONTEXT_FRAMES", "3"),
+        ("SOURCE_URL", "http://h/a.m3u8"),
+        ("STREAM_ID", "a"),
+    ];
+    let variable = |name: &str| variables.iter().find(|it| it.0 == name).map(|it| it.1.to_owned());
+    let environment = from_environment(variable).unwrap().stream.resolve().unwrap();
+    assert_eq!(auth(&environment.processor), Some(expected));
+    assert_eq!((environment.processor.headers.len(), environment.context_frames), (1, 3));
+    let (_, reason) = refused(&format!(r#"{{{LEAST},"audioProcessorAuth":["opensesame"]}}"#));
+    assert!(!reason.contains("opensesame"), "{reason}");
+}
+
+#[test]
 fn what_is_read_of_a_source_is_chosen_by_file_environment_and_request_alike() {
     let settings = from_json(&format!(
         r#"{{{LEAST},"sourceVariant":"720p","sourceMaxHeight":1080,"sourceAudioLanguage":"pt","startOffset":-12.5}}"#
@@ -102,6 +146,12 @@ fn every_wrong_value_is_reported_under_its_own_name() {
         (format!(r#"{{{LEAST},"maxConcurrentBatches":0}}"#), "maxConcurrentBatches"),
         (format!(r#"{{{LEAST},"maxConcurrentBatches":2.5}}"#), "maxConcurrentBatches"),
         (format!(r#"{{{LEAST},"processorPriming":-1}}"#), "processorPriming"),
+        (format!(r#"{{{LEAST},"contextFrames":48}}"#), "contextFrames"),
+        (format!(r#"{{{LEAST},"audioProcessorUrl":"ftp://h/"}}"#), "audioProcessorUrl"),
+        (format!(r#"{{{LEAST},"audioProcessorAuth":7}}"#), "audioProcessorAuth"),
+        (format!(r#"{{{LEAST},"audioProcessorAuth":"{}"}}"#, "x".repeat(20_000)), "audioProcessorAuth"),
+        (format!(r#"{{{LEAST},"audioProcessorHeaders":{{"Upgrade":"c"}}}}"#), "audioProcessorHeaders"),
+        (format!(r#"{{{LEAST},"audioProcessorHeaders":{{"X":"1","x":"2"}}}}"#), "audioProcessorHeaders"),
         (format!(r#"{{{LEAST},"buferDuration":30}}"#), "buferDuration"),
         (format!(r#"{{{LEAST},"sourceHeaders":{{"a b":"c"}}}}"#), "sourceHeaders"),
         (format!(r#"{{{LEAST},"sourceHeaders":{{"Host":"c"}}}}"#), "sourceHeaders"),

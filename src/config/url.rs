@@ -24,6 +24,12 @@ impl HttpUrl {
         Ok(Self(url))
     }
 
+    /// The same, or `ws` or `wss`: of a server that is spoken to over WebSocket.
+    pub fn or_web_socket(text: &str) -> Result<Self, &'static str> {
+        let schemes = ["http", "https", "ws", "wss"];
+        Ok(Self(absolute(text, &schemes, "must be an http://, https://, ws:// or wss:// address")?))
+    }
+
     /// The whole address, secrets included.
     pub fn as_url(&self) -> &Url {
         &self.0

@@ -294,6 +294,14 @@ impl Stream {
             max_fragment_bytes: settings.processor_max_message,
             processor_priming: settings.processor_priming,
             processing_budget: settings.processing_budget,
+            auth: settings.processor.auth.as_ref().map(|auth| auth.reveal().clone()),
+            headers: settings
+                .processor
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
+                .collect(),
+            ca_file: settings.ca_file.clone(),
             ..roundtrip::Settings::new(
                 settings.audio_processor_url.as_url().clone(),
                 settings.stream_id.clone(),

@@ -1,7 +1,6 @@
 //! The connection to the processor: one WebSocket after the other, for ever. Shell.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +21,7 @@ use super::backoff::Backoff;
 use super::wire::{self, Decoder, Endpoint, Event, Open, Packet, WireError};
 use super::{BadProcessorUrl, Settings};
 use crate::clock::Clock;
-use crate::redact;
+use crate::{redact, tls};
 
 /// A connection that lived this long was a good one: the next attempt after its loss is not held back.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
@@ -80,6 +79,8 @@ enum LinkError {
     HeartbeatTimeout(Duration),
     #[error("could not write {bytes} bytes within {} s", .timeout.as_secs_f64())]
     WriteTimeout { bytes: usize, timeout: Duration },
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     #[error("not an Engine.IO 4 server: {0}")]
     Handshake(String),
 }
@@ -191,7 +192,11 @@ async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Session, Li
     let limits = WebSocketConfig::default()
         .max_message_size(Some(wire::MAX_ANSWER_BYTES))
         .max_frame_size(Some(wire::MAX_ANSWER_BYTES));
-    let connector = if endpoint.address.scheme() == "wss" { tls()? } else { Connector::Plain };
+    let connector = if endpoint.address.scheme() == "wss" {
+        Connector::Rustls(tls::client_config(settings.ca_file.clone()).await?)
+    } else {
+        Connector::Plain
+    };
     let upgraded = client_async_tls_with_config(request, tcp, Some(limits), Some(connector)).await;
     let (mut socket, _) = upgraded.map_err(web_socket)?;
 
@@ -211,18 +216,6 @@ async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Session, Li
             Packet::Open(_) | Packet::Event(_) | Packet::Ignored => {}
         }
     }
-}
-
-/// Roots compiled in: the platform's verifier fails on a machine without any.
-fn tls() -> Result<Connector, LinkError> {
-    let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| LinkError::WebSocket(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Connector::Rustls(Arc::new(config)))
 }
 
 /// The next whole packet while connecting, when anything broken is a reason to give up.

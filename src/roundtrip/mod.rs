@@ -16,6 +16,7 @@ mod status;
 mod wire;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     pub auth: Option<Value>,
     /// Additional HTTP headers of the WebSocket handshake.
     pub headers: Vec<(String, String)>,
+    /// Certificates in PEM that are trusted beside the built-in and the system's ones.
+    pub ca_file: Option<PathBuf>,
     /// Priming in samples of answers that declare none (`processorPriming`).
     pub processor_priming: u32,
     /// The stream's `processingBudget`; the status says which one would have been enough.
@@ -67,6 +70,7 @@ impl Settings {
             write_timeout: Duration::from_secs(15),
             auth: None,
             headers: Vec::new(),
+            ca_file: None,
             processor_priming: 0,
             processing_budget: Duration::from_secs(12),
         }
@@ -86,6 +90,7 @@ impl fmt::Debug for Settings {
             .field("write_timeout", &self.write_timeout)
             .field("auth", &self.auth.as_ref().map(|_| "…"))
             .field("headers", &headers)
+            .field("ca_file", &self.ca_file)
             .field("processor_priming", &self.processor_priming)
             .field("processing_budget", &self.processing_budget)
             .finish()
@@ -99,7 +104,10 @@ pub struct Request {
     pub number: u64,
     /// Fragmented MP4 with one audio track.
     pub audio: Bytes,
+    /// Of all of `audio`.
     pub duration: Flicks,
+    /// How many frames at its beginning and at its end belong to its neighbours and come off the answer again.
+    pub context: (usize, usize),
     /// Of the first frame, on the source's axis.
     pub pts: Flicks,
     pub params: Arc<AudioParams>,

@@ -47,7 +47,8 @@ impl Client {
         let request = Request {
             number,
             audio: audio.clone(),
-            duration: Flicks::from_millis(1_000),
+            duration: duration(audio),
+            context: (0, 0),
             pts: Flicks::from_millis(1_400),
             params: params(),
             program_date_time: None,
@@ -83,6 +84,16 @@ impl Client {
 
 pub(crate) fn settings(url: &str) -> Settings {
     Settings::new(url.parse().expect("a URL"), StreamId::new("test").expect("an id"))
+}
+
+/// How long `audio` plays if it is ADTS at 48 kHz; otherwise it is short.
+fn duration(audio: &[u8]) -> Flicks {
+    let (mut at, mut frames) = (0, 0);
+    while let Some([0xFF, 0xF1, _, a, b, c, ..]) = audio.get(at..) {
+        at += usize::from(a & 3) << 11 | usize::from(*b) << 3 | usize::from(c >> 5);
+        frames += 1;
+    }
+    Flicks::from_samples(frames * 1024, 48_000)
 }
 
 fn params() -> Arc<AudioParams> {

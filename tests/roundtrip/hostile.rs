@@ -155,6 +155,34 @@ async fn a_heartbeat_is_answered_and_one_that_stops_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_server_that_stops_reading_is_given_up_and_the_fragment_goes_over_the_next_connection() {
+    let (listener, address) = listen().await;
+    let mut client =
+        Client::with(Settings { write_timeout: Duration::from_millis(500), ..settings(&url(address)) });
+    // More than the kernel's buffers take on either side.
+    let audio = adts(1_900, 8_184, 0);
+    client.request(0, &audio, Duration::from_secs(20)).await;
+    let (mut deaf, ..) = accept(&listener).await;
+    let open = r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
+    say(&mut deaf, open).await;
+    hear(&mut deaf).await;
+    say(&mut deaf, r#"40{"sid":"x"}"#).await;
+    // From here on it reads nothing, and stays open.
+    let status = client.until("the loss", |status| !status.connected && status.connections == 1).await;
+    let error = status.last_error.expect("an error");
+    assert!(error.starts_with("could not write 15") && error.ends_with("within 0.5 s"), "{error}");
+    let (mut socket, ..) = accept(&listener).await;
+    say(&mut socket, open).await;
+    hear(&mut socket).await;
+    say(&mut socket, r#"40{"sid":"x"}"#).await;
+    assert!(hear(&mut socket).await.contains("test_batch-0"));
+    let data = socket.next().await.expect("open").expect("a frame").into_data();
+    assert!(data == audio);
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
 async fn nonsense_is_counted_and_the_connection_goes_on() {
     let (listener, address) = listen().await;
     let mut client = Client::start(&url(address));

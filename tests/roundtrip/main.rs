@@ -7,3 +7,4 @@ mod echo;
 mod harness;
 mod hostile;
 mod others;
+mod secure;

@@ -94,6 +94,18 @@ async fn python_socketio_answers_unchanged() {
 }
 
 #[tokio::test]
+async fn our_echo_as_a_process_answers_unchanged() {
+    let ours = Processor::start(Kind::Overdub, 0, Duration::from_millis(50)).await;
+    answers_come_back_unchanged(&ours.url()).await;
+    streams_share_a_processor(&ours.url()).await;
+}
+
+#[tokio::test]
+async fn our_killed_echo_loses_nothing() {
+    unanswered_fragments_survive_a_kill(Kind::Overdub).await;
+}
+
+#[tokio::test]
 async fn a_killed_node_processor_loses_nothing() {
     unanswered_fragments_survive_a_kill(Kind::Node).await;
 }

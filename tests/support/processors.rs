@@ -1,4 +1,4 @@
-//! Audio processors of other makes, as child processes: Node's socket.io and python-socketio.
+//! Audio processors as child processes: Node's socket.io, python-socketio, and our own echo (socketioxide).
 //!
 //! What they need is installed on first use, pinned by their lock files: `npm ci` beside the script, and a
 //! virtual environment under `target/tmp`. A missing tool is a failure that says what to install.
@@ -19,6 +19,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) enum Kind {
     Node,
     Python,
+    Overdub,
 }
 
 /// A running processor; killed when dropped.
@@ -34,7 +35,11 @@ impl Processor {
     pub(crate) async fn start(kind: Kind, port: u16, delay: Duration) -> Self {
         let program = tokio::task::spawn_blocking(move || kind.install()).await.expect("installed");
         let mut command = tokio::process::Command::new(program);
-        command.arg(kind.script()).arg(port.to_string()).arg(delay.as_millis().to_string());
+        let (port, delay) = (port.to_string(), delay.as_millis().to_string());
+        match kind.script() {
+            Some(script) => command.arg(script).args([port, delay]),
+            None => command.args(["echo", "--port", &port, "--delay", &format!("{delay}ms")]),
+        };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{kind:?} processor: {error}"));
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
@@ -63,15 +68,17 @@ impl Kind {
         let name = match self {
             Self::Node => "node",
             Self::Python => "python",
+            Self::Overdub => "",
         };
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processors").join(name)
     }
 
-    fn script(self) -> PathBuf {
-        self.folder().join(match self {
-            Self::Node => "echo.js",
-            Self::Python => "echo.py",
-        })
+    fn script(self) -> Option<PathBuf> {
+        Some(self.folder().join(match self {
+            Self::Node => "processor.js",
+            Self::Python => "processor.py",
+            Self::Overdub => return None,
+        }))
     }
 
     /// Installs what the script needs, once, and returns the interpreter to run it with.
@@ -83,6 +90,7 @@ impl Kind {
         let lock = File::create(environments.join(format!("{self:?}.lock"))).expect("lock file");
         lock.lock().expect("lock");
         match self {
+            Self::Overdub => env!("CARGO_BIN_EXE_overdub").into(),
             Self::Node => {
                 once(&folder.join("package-lock.json"), &folder.join("node_modules/.installed"), || {
                     let mut npm = Command::new("npm");
@@ -127,7 +135,10 @@ fn succeed(command: &mut Command, hint: &str) {
 
 async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<u16> {
     while let Ok(Some(line)) = lines.next_line().await {
-        if let Some(port) = line.strip_prefix("listening ") {
+        let port = line
+            .strip_prefix("listening ")
+            .or_else(|| line.strip_prefix("echo processor on http://127.0.0.1:"));
+        if let Some(port) = port {
             return port.trim().parse().ok();
         }
     }
