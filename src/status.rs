@@ -240,6 +240,24 @@ pub struct BatchStatus {
     pub duration_ms: i64,
     /// How long the processor took.
     pub latency_ms: Option<f64>,
+    /// What is heard: `processed`, `original`, `silence` or `none`; null until it is decided.
+    pub sound: Option<&'static str>,
+    /// How the answer was put into its place; null where there is none.
+    pub fit: Option<Fit>,
+}
+
+/// How an answer was put into the place of the original, in frames of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fit {
+    /// Taken off its front: encoder priming, and the context that was sent along.
+    pub priming: u64,
+    /// Taken off its end because it was too long.
+    pub trimmed: u64,
+    /// Silent frames put in because it was too short.
+    pub padded: u64,
+    /// By how much its sound is later than the original's, at the start of the batch; negative: earlier.
+    pub error_ms: f64,
 }
 
 /// Where a batch is.

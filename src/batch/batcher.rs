@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::borders::{Borders, Held};
 use super::output_axis::{OutputAxis, Span};
 use super::{Grid, GridStats};
 use crate::media::{
@@ -37,6 +38,7 @@ pub struct Batcher {
     open: Option<Open>,
     grid: Option<(u64, Arc<AudioParams>, Grid)>,
     axis: OutputAxis,
+    borders: Borders,
     /// Segments of this source have begun without a random-access picture: batches wait for one that does.
     unaligned: bool,
     grid_stats: GridStats,
@@ -65,9 +67,16 @@ impl Batcher {
             open: None,
             grid: None,
             axis: OutputAxis::default(),
+            borders: Borders::default(),
             unaligned: false,
             grid_stats: GridStats::default(),
         }
+    }
+
+    /// Sends each batch with `frames` audio frames of its neighbours on either side.
+    #[must_use]
+    pub fn with_context_frames(self, frames: usize) -> Self {
+        Self { borders: Borders::new(frames), ..self }
     }
 
     /// The playlist's target duration: bounds the longest batch.
@@ -92,12 +101,14 @@ impl Batcher {
     /// A piece arrived. Returns the batches that it closes.
     pub fn handle_piece(&mut self, piece: Piece) -> Vec<Batch> {
         let mut closed = Vec::new();
-        if self.ends_before(&piece) {
-            closed.extend(self.close());
+        match self.ends_before(&piece) {
+            Ends::No => {}
+            Ends::Batch => closed.extend(self.close(false)),
+            Ends::Stretch => closed.extend(self.close(true)),
         }
-        let whole = self.add(piece);
+        let whole = self.add(piece, &mut closed);
         if whole && !self.unaligned {
-            closed.extend(self.close());
+            closed.extend(self.close(false));
         }
         closed
     }
@@ -115,7 +126,13 @@ impl Batcher {
 
     /// When [`Batcher::poll_close`] wants to be called: the open batch must not wait past this moment.
     pub fn poll_timeout(&self, playout: Option<Playout>) -> Option<Moment> {
-        let open = self.open.as_ref()?;
+        let Some(open) = &self.open else {
+            // Nothing that was captured waits for a source that stalls.
+            let held = self.borders.held()?;
+            let span = Span { start: held.track.start, end: held.track.end() };
+            let shift = self.axis.peek(held.period, None, Some(span));
+            return Some(playout?.due(span.start + shift) - self.settings.processing_budget);
+        };
         Some(match playout {
             Some(playout) => {
                 let shift = self.axis_shift_of(open);
@@ -132,22 +149,22 @@ impl Batcher {
         if self.poll_timeout(playout)? > now {
             return None;
         }
-        self.close()
+        self.close(true)
     }
 
     /// The source ended or is being stopped.
     pub fn flush(&mut self) -> Option<Batch> {
-        self.close()
+        self.close(true)
     }
 
     /// Whether the open batch must be closed before `piece`.
-    fn ends_before(&mut self, piece: &Piece) -> bool {
-        let Some(open) = &self.open else { return false };
+    fn ends_before(&mut self, piece: &Piece) -> Ends {
+        let Some(open) = &self.open else { return Ends::No };
         if piece.period != open.period || open.params_differ(piece) {
-            return true;
+            return Ends::Stretch;
         }
         if open.hole_before(piece) >= HOLE {
-            return true;
+            return Ends::Stretch;
         }
         let begins_at_random_access =
             piece.video.as_ref().is_none_or(|(_, samples)| samples.first().is_some_and(|s| s.random_access));
@@ -157,11 +174,12 @@ impl Batcher {
         let longest = Flicks::from_duration(self.longest_batch());
         let enough = open.duration() >= Flicks::from_duration(self.settings.buffer_duration);
         let too_long = open.duration() + piece_duration(piece) > longest;
-        enough && (begins_at_random_access || too_long)
+        if enough && (begins_at_random_access || too_long) { Ends::Batch } else { Ends::No }
     }
 
-    /// Adds `piece` to the open batch; true when that has its full length.
-    fn add(&mut self, piece: Piece) -> bool {
+    /// Adds `piece` to the open batch; true when that has its full length. Frames that were held for it and do not
+    /// join it are `closed`.
+    fn add(&mut self, piece: Piece, closed: &mut Vec<Batch>) -> bool {
         let Piece { origin, period, mut video, audio } = piece;
         let begins_period = self.grid_period() != Some(period)
             && self.open.as_ref().is_none_or(|open| open.period != period)
@@ -177,7 +195,17 @@ impl Batcher {
         }
         match &mut self.open {
             Some(open) => open.extend(&origin, video, audio),
-            None => self.open = Some(Open::new(origin, period, video, audio)),
+            None => {
+                let audio = match self.borders.begin(period, audio.as_ref()) {
+                    Some(mut held) => {
+                        held.frames.extend(audio.into_iter().flat_map(|audio| audio.frames));
+                        Some(held)
+                    }
+                    None => audio,
+                };
+                closed.extend(self.close_held());
+                self.open = Some(Open::new(origin, period, video, audio));
+            }
         }
         self.open
             .as_ref()
@@ -206,8 +234,20 @@ impl Batcher {
         self.axis.peek(open.period, open.video_span(), open.audio_span())
     }
 
-    fn close(&mut self) -> Option<Batch> {
-        let mut open = self.open.take()?;
+    /// Frames that were held for a batch that does not follow.
+    fn close_held(&mut self) -> Option<Batch> {
+        let held = self.borders.release()?;
+        let Held { segment, captured_at, .. } = held;
+        let origin = Origin { segment, captured_at, program_date_time: None };
+        let open = Open::new(origin, held.period, None, Some(held.track));
+        Some(self.batch(open, true))
+    }
+
+    /// Closes what is open. `last`: what follows, if anything, does not join it.
+    fn close(&mut self, last: bool) -> Option<Batch> {
+        let Some(mut open) = self.open.take() else {
+            return if last { self.close_held() } else { None };
+        };
         if let (Some((_, _, grid)), Some(audio), Some(video)) = (
             &mut self.grid,
             &mut open.audio,
@@ -217,11 +257,26 @@ impl Batcher {
             let silence: Vec<Bytes> = grid.fill_until(video);
             audio.frames.extend(silence);
         }
+        Some(self.batch(open, last))
+    }
+
+    fn batch(&mut self, mut open: Open, last: bool) -> Batch {
+        let context = open.audio.take().map(|audio| {
+            let held = Held {
+                period: open.period,
+                segment: open.last_segment,
+                captured_at: open.captured_at,
+                track: audio,
+            };
+            let (audio, context) = self.borders.close(held, last);
+            open.audio = Some(audio);
+            context
+        });
         let (video_span, audio_span) = (open.video_span(), open.audio_span());
         let shift = self.axis.shift(open.period, video_span, audio_span);
         let number = self.next_number;
         self.next_number += 1;
-        Some(Batch {
+        Batch {
             number,
             period: open.period,
             segments: open.first_segment..open.last_segment + 1,
@@ -232,9 +287,20 @@ impl Batcher {
             program_date_time: open.program_date_time,
             video: open.video.map(|(params, samples)| VideoTrack { params, samples }),
             audio: open.audio,
+            context: context.unwrap_or_default(),
             mid_gop: open.mid_gop,
-        })
+        }
     }
+}
+
+/// What a piece ends that is not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    No,
+    /// The batch before it has its length.
+    Batch,
+    /// The stretch of source before it: the piece does not join.
+    Stretch,
 }
 
 impl Open {

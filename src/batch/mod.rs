@@ -3,6 +3,7 @@
 //! [`Batcher`] is pure: pieces and `now` go in, closed [`crate::media::Batch`]es come out.
 
 mod batcher;
+mod borders;
 mod grid;
 mod output_axis;
 #[cfg(test)]

@@ -221,3 +221,81 @@ fn a_lost_segment_closes_the_batch_before_the_hole() {
     // Sound goes on through the hole, as silence.
     assert_eq!(batches[1].audio.as_ref().unwrap().start, batches[0].audio.as_ref().unwrap().end());
 }
+
+/// The batches of `pieces`, with `frames` of context, and what is left at the end.
+fn with_context(frames: usize, pieces: impl IntoIterator<Item = Piece>) -> Vec<Batch> {
+    let mut batcher = batcher().with_context_frames(frames);
+    let mut batches = feed(&mut batcher, pieces);
+    batches.extend(batcher.flush());
+    batches
+}
+
+#[test]
+fn with_context_a_slot_ends_before_what_was_captured_and_the_slots_join_all_the_same() {
+    let batches = with_context(2, (0..13).map(segment));
+    let source = audio(0, 13 * 6_000);
+    let mut next = 0;
+    for (index, batch) in batches.iter().enumerate() {
+        let (slot, context) = (batch.audio.as_ref().unwrap(), &batch.context);
+        let end = next + slot.frames.len();
+        let last = index + 1 == batches.len();
+        // What was captured ends with the segment; the slot two frames before, except where the source ends.
+        let captured = audio(0, if last { 13 } else { 5 * (index as i64 + 1) } * 6_000).len();
+        assert_eq!(end, if last { captured } else { captured - 2 });
+        assert_eq!(slot.start, Flicks::from_samples(next as i64 * FRAME, RATE));
+        let data =
+            |range: std::ops::Range<usize>| source[range].iter().map(|f| f.data.clone()).collect::<Vec<_>>();
+        assert_eq!(slot.frames, data(next..end));
+        assert_eq!(context.before, data(next.saturating_sub(2)..next));
+        assert_eq!(context.after, data(end..if last { end } else { end + 2 }));
+        let sent = context.around(slot);
+        assert_eq!(sent.start, source[next.saturating_sub(2)].pts.min(slot.start));
+        assert_eq!(sent.frames.len(), context.before.len() + slot.frames.len() + context.after.len());
+        next = end;
+    }
+    assert_eq!((batches.len(), next), (3, source.len()));
+    assert!(batches.iter().all(|batch| batch.captured_at <= at(78) && batch.video.is_some()));
+}
+
+#[test]
+fn frames_held_for_a_batch_that_does_not_follow_are_a_batch_of_their_own() {
+    let other_period = |n: u64| Piece { period: 1, ..segment(n) };
+    let pieces = (0..5).map(segment).chain((5..11).map(other_period));
+    let batches = with_context(2, pieces);
+    let shape: Vec<_> = batches.iter().map(|b| (b.number, b.period, frames(b), b.video.is_some())).collect();
+    let (all, second) = (audio(0, 30_000).len(), audio(30_000, 66_000).len());
+    let first_of_second = audio(30_000, 60_000).len() - 2;
+    assert_eq!(
+        shape,
+        [
+            (0, 0, all - 2, true),
+            (1, 0, 2, false),
+            (2, 1, first_of_second, true),
+            (3, 1, second - first_of_second, true)
+        ]
+    );
+    assert_eq!(batches[1].context.before.len(), 2);
+    assert!(batches[1].context.after.is_empty() && batches[2].context.before.is_empty());
+}
+
+#[test]
+fn a_stall_withholds_no_held_frames() {
+    let mut batcher = batcher().with_context_frames(3);
+    let first = feed(&mut batcher, (0..5).map(segment)).remove(0);
+    let playout = Playout::anchored(
+        first.captured_at,
+        first.duration,
+        batcher.longest_batch(),
+        Duration::from_secs(12),
+    );
+    let timeout = batcher.poll_timeout(Some(playout)).unwrap();
+    // The held frames begin 64 ms before 30 s, which are due at 78 s; less the budget.
+    assert!(timeout < at(66) && at(66).saturating_since(timeout) < Duration::from_millis(90), "{timeout:?}");
+    assert!(batcher.poll_close(at(65), Some(playout)).is_none());
+    let held = batcher.poll_close(at(66), Some(playout)).unwrap();
+    assert_eq!((held.number, frames(&held), held.video.is_some()), (1, 3, false));
+    assert_eq!(batcher.poll_timeout(Some(playout)), None);
+    // The source comes back: what follows joins.
+    let next = feed(&mut batcher, (5..10).map(segment)).remove(0);
+    assert_eq!(next.audio.as_ref().unwrap().start, held.audio.as_ref().unwrap().end());
+}

@@ -1,5 +1,7 @@
 //! AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1), as far as timing and silence need it. Pure.
 
+use bytes::Bytes;
+
 /// What a frame grid must know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aac {
@@ -61,6 +63,20 @@ pub fn parse(config: &[u8]) -> Option<Aac> {
     };
     let codec_string = format!("mp4a.40.{signalled}");
     Some(Aac { core, channel_configuration, sample_rate, channels, frame_len, codec_string })
+}
+
+/// The config of AAC-LC (1.6.2.1); `None`: no such rate or number of channels.
+pub fn low_complexity(sample_rate: u32, channels: u16) -> Option<Bytes> {
+    const AAC_LC: u16 = 2;
+    let rate = u16::try_from(SAMPLE_RATES.iter().position(|rate| *rate == sample_rate)?).ok()?;
+    // Table 1.19: configuration 7 is eight channels, and seven have none.
+    let configuration = match channels {
+        1..=6 => channels,
+        8 => 7,
+        _ => return None,
+    };
+    let bits = AAC_LC << 11 | rate << 7 | configuration << 3;
+    Some(Bytes::copy_from_slice(&bits.to_be_bytes()))
 }
 
 struct Bits<'a> {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{AudioTrack, Flicks, Moment, VideoTrack};
+use super::{AudioContext, AudioTrack, Flicks, Moment, VideoTrack};
 
 /// A run of segments of one period (DESIGN section 3): what is demuxed, processed and published together.
 ///
@@ -28,6 +28,8 @@ pub struct Batch {
     pub program_date_time: Option<String>,
     pub video: Option<VideoTrack>,
     pub audio: Option<AudioTrack>,
+    /// What `audio` is sent to the processor with.
+    pub context: AudioContext,
     /// No random-access picture came in time: the batch begins in mid-GOP.
     pub mid_gop: bool,
 }

@@ -4,10 +4,13 @@
 
 pub mod asc;
 mod batch;
+mod carried;
+mod context;
 mod cue;
 mod frame;
 mod frame_len;
 pub mod mp4;
+pub mod mpeg_audio;
 mod packet;
 mod params;
 mod piece;
@@ -17,12 +20,14 @@ mod stream_id;
 mod time;
 
 pub use batch::Batch;
+pub use carried::is_carried;
+pub use context::AudioContext;
 pub use cue::{Cue, CueKind};
 pub use frame::{AudioTrack, VideoSample, VideoTrack};
 pub use packet::{Packet, PacketKind};
 pub use params::{AudioCodec, AudioParams, VideoCodec, VideoParams};
 pub use piece::{Origin, Piece, StampedFrame};
 pub use rendition::Rendition;
-pub use silence::silent_frame;
+pub use silence::{silent_frame, silent_frame_like};
 pub use stream_id::{InvalidStreamId, StreamId};
 pub use time::{Flicks, Moment};

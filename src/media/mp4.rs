@@ -70,7 +70,9 @@ pub fn audio_params(codec: &Codec, first: &[u8]) -> Option<AudioParams> {
             })
         }
         Codec::MpegAudio { sample_rate, channels } => {
-            of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, "mp4a.6B")
+            let codec_string =
+                if first.get(1).is_some_and(|byte| byte >> 3 & 3 == 3) { "mp4a.6b" } else { "mp4a.69" };
+            of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, codec_string)
         }
         Codec::Ac3 { dac3, sample_rate, channels } => {
             of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3")

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{AudioCodec, AudioParams, asc};
+use super::{AudioCodec, AudioParams, asc, mpeg_audio};
 
 /// Audio object types whose frames have the syntax written here: AAC Main and AAC-LC.
 const PLAIN: [u32; 2] = [1, 2];
@@ -19,6 +19,16 @@ pub fn silent_frame(params: &AudioParams) -> Option<Bytes> {
             silent_aac(config.channel_configuration)
         }
         AudioCodec::MpegAudio | AudioCodec::Ac3 | AudioCodec::Eac3 | AudioCodec::Opus => None,
+    }
+}
+
+/// The same for a track of which `frame` is a frame: the parameters do not say which layer of MPEG audio it is.
+pub fn silent_frame_like(params: &AudioParams, frame: &[u8]) -> Option<Bytes> {
+    match params.codec {
+        AudioCodec::MpegAudio if mpeg_audio::is_layer_3(frame) => {
+            mpeg_audio::silent(params.sample_rate, params.channels)
+        }
+        _ => silent_frame(params),
     }
 }
 

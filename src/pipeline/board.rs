@@ -12,10 +12,10 @@ use crate::config::StreamSettings;
 use crate::demux::Damage;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
 use crate::playout::Playout;
-use crate::remux::FitReport;
+use crate::remux::{FitReport, Used};
 use crate::roundtrip::Outcome as RoundtripOutcome;
 use crate::status::{
-    BatchState, BatchStatus, Fetcher, Outcome, Output, Phase, Processor, Publisher, StreamStatus,
+    BatchState, BatchStatus, Fetcher, Fit, Outcome, Output, Phase, Processor, Publisher, StreamStatus,
 };
 use crate::storage::Writer;
 use crate::{hls, publish, roundtrip};
@@ -179,8 +179,23 @@ impl Board {
         });
     }
 
-    pub(super) fn fitted(&self, report: FitReport) {
+    /// What is heard in batch `number`, and how the answer was put there.
+    pub(super) fn sounds(&self, number: u64, used: Used, report: Option<FitReport>) {
+        let sound = match used {
+            Used::Processed => "processed",
+            Used::Original => "original",
+            Used::Silence => "silence",
+            Used::Nothing => "none",
+        };
+        let fit = report.map(|report| Fit {
+            priming: report.priming_removed as u64,
+            trimmed: report.trimmed as u64,
+            padded: report.padded as u64,
+            error_ms: report.error.to_secs_f64() * 1e3,
+        });
         let mut kept = self.kept();
+        kept.status.batches.update(number, |entry| (entry.sound, entry.fit) = (Some(sound), fit));
+        let Some(report) = report else { return };
         kept.fit_padded += report.padded as u64;
         kept.status.modules.remuxer.trimmed_frames += report.trimmed as u64;
     }

@@ -223,7 +223,8 @@ impl Ingest {
     /// Sends the batch's audio to the processor; false where it has none.
     async fn request(&mut self, batch: &Batch, playout: &Playout) -> bool {
         let Some(audio) = batch.audio.as_ref().filter(|audio| !audio.frames.is_empty()) else { return false };
-        let file = match mp4::file(None, Some(audio), audio.start) {
+        let sent = batch.context.around(audio);
+        let file = match mp4::file(None, Some(&sent), sent.start) {
             Ok(file) => file,
             Err(error) => {
                 self.board.error(format!("batch {}: audio not writable: {error}", batch.number));
@@ -237,8 +238,9 @@ impl Ingest {
         let request = roundtrip::Request {
             number: batch.number,
             audio: data,
-            duration: audio.duration(),
-            pts: audio.start,
+            duration: sent.duration(),
+            pts: sent.start,
+            context: (batch.context.before.len(), batch.context.after.len()),
             params: Arc::clone(&audio.params),
             program_date_time: batch.program_date_time.clone(),
             file_name: format!("batch-{}/{}", batch.number, Artifact::Audio.file_name()),

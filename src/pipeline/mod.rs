@@ -260,7 +260,8 @@ impl Stream {
     ) -> Ingest {
         let processing_budget = self.settings.processing_budget;
         let batching = batch::Settings { buffer_duration: self.settings.buffer_duration, processing_budget };
-        let batcher = Batcher::new(batching, self.first.batch);
+        let batcher =
+            Batcher::new(batching, self.first.batch).with_context_frames(self.settings.context_frames);
         Ingest {
             clock: self.shared.clock,
             processing_budget,

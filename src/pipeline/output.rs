@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
 use super::ingest::Captured;
 use crate::clock::Clock;
-use crate::media::{AudioTrack, Flicks, Moment, Packet, mp4};
+use crate::media::{AudioTrack, Batch, Flicks, Moment, Packet, mp4};
 use crate::playout::Playout;
-use crate::remux::{Fitter, Interleaver, Processed, Sound};
+use crate::remux::{Fitter, Interleaver, Processed, Sound, Used};
 use crate::roundtrip::{self, Outcome};
 use crate::status::BatchState;
 use crate::storage::{Artifact, Writer};
@@ -171,10 +172,11 @@ impl Output {
             _ => None,
         };
         let audio = match (&batch.audio, answer) {
-            (Some(original), Some(processed)) => Some(self.fit(batch.number, original, processed)),
+            (Some(original), Some(answer)) => Some(self.fit(batch, original, answer)),
             (Some(original), None) => {
-                self.fitter.skip();
-                self.sound.fallback(original)
+                let (track, used) = self.sound.fallback(&mut self.fitter, original);
+                self.board.sounds(batch.number, used, None);
+                track
             }
             (None, _) => None,
         };
@@ -188,11 +190,19 @@ impl Output {
         self.board.batch(batch.number, |entry| entry.state = BatchState::Ready);
     }
 
-    fn fit(&mut self, number: u64, original: &AudioTrack, answer: &roundtrip::Processed) -> AudioTrack {
-        self.writer.batch_file(number, Artifact::ProcessedAudio, vec![answer.raw.clone()]);
-        let processed = Processed { params: &answer.params, frames: &answer.frames, priming: answer.priming };
-        let (track, report) = self.fitter.fit(original, processed);
-        self.board.fitted(report);
-        self.sound.processed(track)
+    fn fit(&mut self, batch: &Batch, original: &AudioTrack, answer: &roundtrip::Processed) -> AudioTrack {
+        self.writer.batch_file(batch.number, Artifact::ProcessedAudio, vec![answer.raw.clone()]);
+        let frame = original.params.frame_duration().get();
+        let frames = |context: &[Bytes]| Flicks::new(frame * context.len() as i64);
+        let processed = Processed {
+            params: &answer.params,
+            frames: &answer.frames,
+            priming: answer.priming,
+            trailing: answer.trailing,
+            context: (frames(&batch.context.before), frames(&batch.context.after)),
+        };
+        let (track, report) = self.sound.processed(&mut self.fitter, original, processed);
+        self.board.sounds(batch.number, Used::Processed, Some(report));
+        track
     }
 }

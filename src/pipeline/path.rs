@@ -132,6 +132,7 @@ impl Path {
             audio: mp4::file(None, Some(audio), audio.start).unwrap().to_bytes(),
             duration: audio.duration(),
             pts: audio.start,
+            context: (0, 0),
             params: Arc::clone(&audio.params),
             program_date_time: None,
             file_name: String::new(),
@@ -152,7 +153,9 @@ impl Path {
             }
         }
         while let Some((_, number, data)) = self.processor.pop_front_if(|(at, ..)| *at <= now) {
-            self.window.handle_answer(now, Some(number), None, || answer::read(&data, 0));
+            self.window.handle_answer(now, Some(number), None, |request| {
+                answer::read(&data, &answer::Terms { duration: request.duration, undeclared_priming: 0 })
+            });
         }
     }
 
@@ -163,14 +166,18 @@ impl Path {
             let original = batch.audio.as_ref().unwrap();
             let audio = match &outcome.result {
                 Ok(answer) => {
-                    let processed =
-                        Processed { params: &answer.params, frames: &answer.frames, priming: answer.priming };
-                    self.fitter.fit(original, processed).0
+                    let processed = Processed {
+                        params: &answer.params,
+                        frames: &answer.frames,
+                        priming: answer.priming,
+                        trailing: answer.trailing,
+                        context: (Flicks::ZERO, Flicks::ZERO),
+                    };
+                    self.sound.processed(&mut self.fitter, original, processed).0
                 }
                 Err(_) => {
                     self.fallbacks += 1;
-                    self.fitter.skip();
-                    self.sound.fallback(original).unwrap()
+                    self.sound.fallback(&mut self.fitter, original).0.unwrap()
                 }
             };
             self.interleaver.handle_batch(&batch, Some(&audio));

@@ -6,7 +6,9 @@ use overdub_rtmp::flv::{self, AudioTag, Mp3Format, VideoKind, VideoTag};
 use overdub_rtmp::{AudioFields, Metadata, Tag, VideoFields};
 
 use super::pacer::Stamp;
-use crate::media::{AudioCodec, AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams};
+use crate::media::{
+    AudioCodec, AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams, mpeg_audio,
+};
 
 /// SoundFormat of FLV (Adobe FLV 10.1, E.4.2.1).
 const SOUND_MP3: u8 = 2;
@@ -103,7 +105,8 @@ pub(crate) fn tag(packet: &Packet, stamp: Stamp) -> Option<Tag> {
         }
         PacketKind::Audio { params } => match params.codec {
             AudioCodec::Aac => Tag::Audio(AudioTag::AacFrame(data)),
-            AudioCodec::MpegAudio if is_layer_3(&data) => {
+            // FLV has layer III only.
+            AudioCodec::MpegAudio if mpeg_audio::is_layer_3(&data) => {
                 let format = Mp3Format { sample_rate: params.sample_rate, stereo: params.channels > 1 };
                 Tag::Audio(AudioTag::Mp3Frame(format, data))
             }
@@ -117,11 +120,6 @@ fn video_codec(codec: VideoCodec) -> flv::VideoCodec {
         VideoCodec::Avc => flv::VideoCodec::Avc,
         VideoCodec::Hevc => flv::VideoCodec::Hevc,
     }
-}
-
-/// FLV has layer III only: layer bits `01` (ISO/IEC 11172-3 2.4.2.3).
-fn is_layer_3(frame: &[u8]) -> bool {
-    matches!(frame, [0xFF, second, ..] if second & 0xE6 == 0xE2)
 }
 
 /// Frames per second of pictures that last `duration`, to a thousandth.

@@ -1,24 +1,40 @@
-//! What a batch sounds like where the processor's answer is missing (DESIGN section 4). Pure.
+//! What a batch sounds like, with the processor's answer and without (DESIGN section 4). Pure.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::fit::{FitReport, Fitter, Processed};
 use crate::config::{ConfigurationChange, Fallback};
-use crate::media::{AudioCodec, AudioParams, AudioTrack, silent_frame};
+use crate::media::{AudioCodec, AudioParams, AudioTrack, is_carried, silent_frame_like};
 
-/// Chooses the sound of a batch and remembers the configuration that plays.
+/// Which sound a batch got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    Processed,
+    Original,
+    Silence,
+    /// No audio at all.
+    Nothing,
+}
+
+/// Chooses the sound of a batch and remembers the configurations that play.
 #[derive(Debug)]
 pub struct Sound {
     fallback: Fallback,
     change: ConfigurationChange,
-    current: Option<Arc<AudioParams>>,
+    /// Of what was published last, with a silent frame where one can be made.
+    current: Option<Playing>,
+    /// Of the processor's last answer.
+    answered: Option<Playing>,
     changes: u64,
 }
 
+type Playing = (Arc<AudioParams>, Option<Bytes>);
+
 impl Sound {
     pub fn new(fallback: Fallback, change: ConfigurationChange) -> Self {
-        Self { fallback, change, current: None, changes: 0 }
+        Self { fallback, change, current: None, answered: None, changes: 0 }
     }
 
     /// How often the configuration changed in the output.
@@ -26,52 +42,76 @@ impl Sound {
         self.changes
     }
 
-    /// The processed audio, or where its configuration may not replace the current one, silence.
-    pub fn processed(&mut self, track: AudioTrack) -> AudioTrack {
-        self.admit(track)
+    /// The answer, in the slot of `original`. Whatever its configuration, it is what the stream is for.
+    pub fn processed(
+        &mut self,
+        fitter: &mut Fitter,
+        original: &AudioTrack,
+        processed: Processed<'_>,
+    ) -> (AudioTrack, FitReport) {
+        let (track, report) = fitter.fit(original, processed);
+        self.play(&track);
+        self.answered.clone_from(&self.current);
+        (track, report)
     }
 
     /// The fallback for a batch whose own sound is `original`.
-    pub fn fallback(&mut self, original: &AudioTrack) -> Option<AudioTrack> {
-        match self.fallback {
-            Fallback::Original if is_carried(original.params.codec) => Some(self.admit(original.clone())),
-            Fallback::Original | Fallback::Silence => {
-                let params = self.current.clone().unwrap_or_else(|| match silent_frame(&original.params) {
-                    Some(_) => Arc::clone(&original.params),
-                    None => Arc::new(plain_aac()),
-                });
-                let silence = silence(original, &params)?;
-                Some(self.admit(silence))
-            }
+    pub fn fallback(&mut self, fitter: &mut Fitter, original: &AudioTrack) -> (Option<AudioTrack>, Used) {
+        let track = match self.fallback {
             Fallback::DropAudio => None,
-        }
-    }
-
-    fn admit(&mut self, track: AudioTrack) -> AudioTrack {
-        let changed = self.current.as_ref().is_some_and(|current| *current != track.params);
-        if changed && self.change == ConfigurationChange::Silence {
-            let current = self.current.as_ref().and_then(|params| silence(&track, params));
-            if let Some(silence) = current {
-                return silence;
+            Fallback::Original if self.may_play(original) => {
+                fitter.skip();
+                self.play(original);
+                return (Some(original.clone()), Used::Original);
             }
+            Fallback::Original | Fallback::Silence => {
+                let (params, frame) = self.silence_for(original);
+                Some(fitter.silence(original, &params, &frame))
+            }
+        };
+        let Some(track) = track else {
+            fitter.skip();
+            return (None, Used::Nothing);
+        };
+        self.play(&track);
+        (Some(track), Used::Silence)
+    }
+
+    /// Whether the outputs carry the original, and its configuration may stand beside that of the answers.
+    fn may_play(&self, original: &AudioTrack) -> bool {
+        let carried = is_carried(original.params.codec, first(original));
+        let same = || self.answered.as_ref().is_none_or(|(answered, _)| *answered == original.params);
+        carried && (self.change == ConfigurationChange::Allow || same())
+    }
+
+    /// The configuration in which to be silent: where it may not change, that of the answers, else what plays, else
+    /// the original's, else one that everything takes.
+    fn silence_for(&self, original: &AudioTrack) -> (Arc<AudioParams>, Bytes) {
+        let answered = self.answered.as_ref().filter(|_| self.change == ConfigurationChange::Silence);
+        let own = (Arc::clone(&original.params), silent_frame_like(&original.params, first(original)));
+        let own = Some(&own).filter(|(params, _)| is_carried(params.codec, first(original)));
+        let candidates = [answered, self.current.as_ref(), own];
+        let known = candidates
+            .into_iter()
+            .flatten()
+            .find_map(|(params, frame)| Some((Arc::clone(params), frame.clone()?)));
+        known.unwrap_or_else(|| (Arc::new(plain_aac()), PLAIN_SILENCE))
+    }
+
+    fn play(&mut self, track: &AudioTrack) {
+        if let Some((current, _)) = &self.current
+            && *current == track.params
+        {
+            return;
         }
-        self.changes += u64::from(changed);
-        self.current = Some(Arc::clone(&track.params));
-        track
+        self.changes += u64::from(self.current.is_some());
+        let silent = silent_frame_like(&track.params, first(track));
+        self.current = Some((Arc::clone(&track.params), silent));
     }
 }
 
-/// What the RTMP outputs carry without an extension that SRS would ignore (H.264 and HEVC aside).
-fn is_carried(codec: AudioCodec) -> bool {
-    matches!(codec, AudioCodec::Aac | AudioCodec::MpegAudio)
-}
-
-/// Silence in `params` over the slot of `track`.
-fn silence(track: &AudioTrack, params: &Arc<AudioParams>) -> Option<AudioTrack> {
-    let frame = silent_frame(params)?;
-    let (slot, unit) = (track.duration().get(), params.frame_duration().get().max(1));
-    let count = usize::try_from((slot + unit / 2) / unit).unwrap_or(0);
-    Some(AudioTrack { params: Arc::clone(params), start: track.start, frames: vec![frame; count] })
+fn first(track: &AudioTrack) -> &[u8] {
+    track.frames.first().map_or(&[], |frame| frame)
 }
 
 /// AAC-LC, 48 kHz, stereo: what every player takes, for silence beside a codec that has none.
@@ -86,10 +126,13 @@ fn plain_aac() -> AudioParams {
     }
 }
 
+/// Its silent frame, as [`crate::media::silent_frame`] makes it.
+const PLAIN_SILENCE: Bytes = Bytes::from_static(&[0x21, 0x00, 0x00, 0x00, 0x00, 0x1c]);
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::Flicks;
+    use crate::media::{Flicks, silent_frame};
 
     fn track(codec: AudioCodec, rate: u32) -> AudioTrack {
         let params = AudioParams { codec, sample_rate: rate, ..plain_aac() };
@@ -100,38 +143,78 @@ mod tests {
         }
     }
 
+    fn original_or(change: ConfigurationChange) -> Sound {
+        Sound::new(Fallback::Original, change)
+    }
+
+    /// An answer at 44.1 kHz for the slot of `original`.
+    fn answer(sound: &mut Sound, fitter: &mut Fitter, original: &AudioTrack) -> AudioTrack {
+        let track = track(AudioCodec::Aac, 44_100);
+        let processed = Processed {
+            params: &track.params,
+            frames: &track.frames,
+            priming: 0,
+            trailing: 0,
+            context: (Flicks::ZERO, Flicks::ZERO),
+        };
+        sound.processed(fitter, original, processed).0
+    }
+
     #[test]
     fn the_original_plays_where_the_output_can_carry_it() {
         let original = track(AudioCodec::Aac, 48_000);
-        let mut sound = Sound::new(Fallback::Original, ConfigurationChange::Allow);
-        assert_eq!(sound.fallback(&original), Some(original));
+        let mut sound = original_or(ConfigurationChange::Allow);
+        let played = sound.fallback(&mut Fitter::default(), &original);
+        assert_eq!(played, (Some(original), Used::Original));
     }
 
     #[test]
     fn an_original_that_the_output_cannot_carry_becomes_silence() {
-        let mut sound = Sound::new(Fallback::Original, ConfigurationChange::Allow);
-        let silence = sound.fallback(&track(AudioCodec::Ac3, 48_000)).unwrap();
-        assert_eq!((silence.params.codec, silence.frames.len()), (AudioCodec::Aac, 100));
-        assert_eq!(silence.start, Flicks::from_millis(5));
+        assert_eq!(silent_frame(&plain_aac()), Some(PLAIN_SILENCE));
+        for codec in [AudioCodec::Ac3, AudioCodec::Opus, AudioCodec::MpegAudio] {
+            let mut sound = original_or(ConfigurationChange::Allow);
+            let (silence, used) = sound.fallback(&mut Fitter::default(), &track(codec, 48_000));
+            let silence = silence.unwrap();
+            assert_eq!(
+                (silence.params.codec, silence.frames.len(), used),
+                (AudioCodec::Aac, 100, Used::Silence)
+            );
+            assert_eq!(silence.start, Flicks::from_millis(5));
+        }
     }
 
     #[test]
-    fn another_configuration_is_allowed_and_counted_or_silenced() {
-        let mut sound = Sound::new(Fallback::Original, ConfigurationChange::Allow);
-        sound.processed(track(AudioCodec::Aac, 44_100));
-        sound.fallback(&track(AudioCodec::Aac, 48_000));
+    fn an_original_in_another_configuration_plays_and_is_counted_or_is_silenced() {
+        let original = track(AudioCodec::Aac, 48_000);
+        let (mut sound, mut fitter) = (original_or(ConfigurationChange::Allow), Fitter::default());
+        answer(&mut sound, &mut fitter, &original);
+        assert_eq!(sound.fallback(&mut fitter, &original).1, Used::Original);
         assert_eq!(sound.configuration_changes(), 1);
 
-        let mut sound = Sound::new(Fallback::Original, ConfigurationChange::Silence);
-        sound.processed(track(AudioCodec::Aac, 44_100));
-        let fallback = sound.fallback(&track(AudioCodec::Aac, 48_000)).unwrap();
-        assert_eq!((fallback.params.sample_rate, fallback.frames.len()), (44_100, 92));
+        let (mut sound, mut fitter) = (original_or(ConfigurationChange::Silence), Fitter::default());
+        answer(&mut sound, &mut fitter, &original);
+        let (fallback, used) = sound.fallback(&mut fitter, &original);
+        let fallback = fallback.unwrap();
+        assert_eq!((fallback.params.sample_rate, fallback.frames.len(), used), (44_100, 92, Used::Silence));
         assert_eq!(sound.configuration_changes(), 0);
+    }
+
+    #[test]
+    fn the_processors_sound_is_heard_also_where_the_original_played_before() {
+        let original = track(AudioCodec::Aac, 48_000);
+        let (mut sound, mut fitter) = (original_or(ConfigurationChange::Silence), Fitter::default());
+        assert_eq!(sound.fallback(&mut fitter, &original).1, Used::Original);
+        let heard = answer(&mut sound, &mut fitter, &original);
+        assert_eq!(heard.frames[0], "frame");
+        assert_eq!(sound.configuration_changes(), 1);
+        assert_eq!(sound.fallback(&mut fitter, &original).1, Used::Silence);
+        assert_eq!(sound.configuration_changes(), 1, "it does not change back and forth");
     }
 
     #[test]
     fn dropping_the_audio_leaves_none() {
         let mut sound = Sound::new(Fallback::DropAudio, ConfigurationChange::Allow);
-        assert_eq!(sound.fallback(&track(AudioCodec::Aac, 48_000)), None);
+        let dropped = sound.fallback(&mut Fitter::default(), &track(AudioCodec::Aac, 48_000));
+        assert_eq!(dropped, (None, Used::Nothing));
     }
 }

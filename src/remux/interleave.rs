@@ -135,6 +135,7 @@ mod tests {
                 start: audio_start,
                 frames: vec![Bytes::new(); audio_frames],
             }),
+            context: crate::media::AudioContext::default(),
             mid_gop: false,
         }
     }

@@ -7,6 +7,6 @@ mod fallback;
 mod fit;
 mod interleave;
 
-pub use fallback::Sound;
+pub use fallback::{Sound, Used};
 pub use fit::{FitReport, Fitter, Processed};
 pub use interleave::Interleaver;

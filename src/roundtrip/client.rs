@@ -157,9 +157,11 @@ impl<'a> Client<'a> {
         match message::read(event) {
             Ok(FromProcessor::Processed { id, data, metadata }) => {
                 debug!(%stream, id, bytes = data.as_ref().map_or(0, Bytes::len), "answer");
-                let priming = self.settings.processor_priming;
+                let undeclared_priming = self.settings.processor_priming;
                 let number = message::batch_number(stream, &id);
-                self.window.handle_answer(now, number, metadata, || answer::read(&data?, priming));
+                self.window.handle_answer(now, number, metadata, |request| {
+                    answer::read(&data?, &answer::Terms { duration: request.duration, undeclared_priming })
+                });
             }
             Ok(FromProcessor::Error { id, error }) => {
                 warn!(%stream, id, %error, "fragment failed");

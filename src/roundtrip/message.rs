@@ -48,6 +48,9 @@ struct Metadata<'a> {
     file_size: usize,
     duration_ms: i64,
     pts_ms: i64,
+    /// Frames at the beginning and at the end that are there for the encoder to settle, and are cut off the answer.
+    context_frames_before: usize,
+    context_frames_after: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     program_date_time: Option<&'a str>,
 }
@@ -112,6 +115,8 @@ pub(super) fn fragment_data(
             file_size: request.audio.len(),
             duration_ms: request.duration.to_millis(),
             pts_ms: request.pts.to_millis(),
+            context_frames_before: request.context.0,
+            context_frames_after: request.context.1,
             program_date_time: request.program_date_time.as_deref(),
         },
     };
@@ -209,6 +214,7 @@ mod tests {
             audio: Bytes::from_static(b"12345"),
             duration: Flicks::from_millis(30_016),
             pts: Flicks::from_millis(1_400),
+            context: (1, 2),
             params: Arc::new(params),
             program_date_time: Some("2026-01-02T03:04:05Z".to_owned()),
             file_name: "audio.fmp4".to_owned(),
@@ -228,6 +234,7 @@ mod tests {
                 "timestamp": "2026-01-02T03:04:06.000Z",
                 "codec": "mp4a.40.2", "sampleRate": 48000, "channels": 2,
                 "metadata": { "fileName": "audio.fmp4", "fileSize": 5, "durationMs": 30016, "ptsMs": 1400,
+                              "contextFramesBefore": 1, "contextFramesAfter": 2,
                               "programDateTime": "2026-01-02T03:04:05Z" },
             },
             "data": { "_placeholder": true, "num": 0 },

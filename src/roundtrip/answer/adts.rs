@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_ts::adts::{self, Header};
 
-use super::{AnswerError, MAX_FRAMES, Processed};
+use super::{AnswerError, Contents, MAX_FRAMES, id3_len};
 use crate::media::{AudioCodec, AudioParams};
 
 /// An ADTS frame stands at the start, behind ID3 tags where there are any.
@@ -14,7 +14,7 @@ pub(super) fn is_adts(data: &[u8]) -> bool {
 }
 
 /// The frames of `data`, which [`is_adts`].
-pub(super) fn read(data: &Bytes, priming: u32) -> Result<Processed, AnswerError> {
+pub(super) fn read(data: &Bytes) -> Result<Contents, AnswerError> {
     let begin = id3_len(data);
     let mut expected = 0;
     let mut first: Option<Header> = None;
@@ -48,7 +48,7 @@ pub(super) fn read(data: &Bytes, priming: u32) -> Result<Processed, AnswerError>
         Some(_) => return Err(AnswerError::Truncated { at: end, len: data.len() }),
     }
     let params = Arc::new(params.ok_or(AnswerError::NoFrames)?);
-    Ok(Processed { params, frames, priming: priming.into(), trailing: 0, raw: data.clone() })
+    Ok(Contents { params, frames, priming: None, trailing: 0 })
 }
 
 fn configuration(header: &Header) -> (u8, u8, u8) {
@@ -65,18 +65,4 @@ fn params_of(header: &Header, block: &[u8]) -> Result<AudioParams, AnswerError> 
         frame_len: params.frame_len,
         codec_string: params.codec_string,
     })
-}
-
-/// Length of the ID3v2 tags at the start (ID3v2.4 section 3.1): packed audio of HLS has them.
-fn id3_len(data: &[u8]) -> usize {
-    let mut len = 0_usize;
-    while let Some([b'I', b'D', b'3', _, _, flags, a, b, c, d]) =
-        data.get(len..).and_then(|rest| rest.first_chunk())
-    {
-        // Seven bits to a byte.
-        let size = [a, b, c, d].iter().fold(0_usize, |size, byte| size << 7 | usize::from(*byte & 0x7F));
-        let footer = if flags & 0x10 != 0 { 10 } else { 0 };
-        len = len.saturating_add(10 + size + footer);
-    }
-    len.min(data.len())
 }

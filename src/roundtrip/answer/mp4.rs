@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use overdub_fmp4::{self as fmp4, Problem, TimedSample, Track};
+use overdub_fmp4::{self as fmp4, Codec, Problem, TimedSample, Track};
 
-use super::{AnswerError, MAX_FRAMES, Processed};
-use crate::media::{AudioParams, mp4};
+use super::{AnswerError, Contents, MAX_FRAMES, block};
+use crate::media::{AudioParams, asc, mp4};
 
 /// Lowest and highest rate that is believed, in Hz: those of AAC.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 7_350..=96_000;
@@ -21,7 +21,7 @@ pub(super) fn is_mp4(data: &[u8]) -> bool {
 }
 
 /// The first audio track of `data`, which [`is_mp4`].
-pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError> {
+pub(super) fn read(data: &Bytes) -> Result<Contents, AnswerError> {
     let movie = fmp4::parse(data).map_err(AnswerError::Mp4)?;
     // What costs samples would shift what is behind it: better the original than that.
     if let Some(error) = movie.damage.errors().iter().find(|error| !is_harmless(&error.problem)) {
@@ -44,7 +44,11 @@ pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, A
         let entry = track.info.sample_entry.escape_ascii();
         return Err(AnswerError::Unsupported(format!("sample entry {entry}")));
     }
-    let params = mp4::audio_params(codec, &first.data).ok_or(AnswerError::BadConfig)?;
+    let params = if track.info.assumed_config {
+        told_by_frames(track, codec, first).ok_or(AnswerError::NoConfig)?
+    } else {
+        mp4::audio_params(codec, &first.data).ok_or(AnswerError::BadConfig)?
+    };
     if !SAMPLE_RATES.contains(&params.sample_rate) || params.channels == 0 || params.frame_len == 0 {
         return Err(AnswerError::BadConfig);
     }
@@ -52,23 +56,42 @@ pub(super) fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, A
     check_continuity(&track.samples, &params, timescale)?;
 
     let samples = |time: u64| rescale(time, timescale, params.sample_rate);
-    let mut priming = samples(track.priming());
+    // Many muxers write an edit list that hides nothing whatever the encoder did: that declares nothing.
+    let priming = Some(samples(track.priming())).filter(|priming| *priming > 0);
     let cut = samples(cut_of_last(track, &params));
     let trailing = match track.info.gapless {
         // Two ways to say the same.
         Some(_) => cut.max(samples(track.trailing())),
         None => cut.saturating_add(samples(track.trailing())),
     };
-    if priming == 0 {
-        // Many muxers write an edit list that hides nothing whatever the encoder did.
-        priming = undeclared_priming.into();
-    }
-    let total = track.samples.len() as u64 * u64::from(params.frame_len);
-    if priming.saturating_add(trailing) >= total {
-        return Err(AnswerError::NothingPresented { total });
-    }
     let frames = track.samples.iter().map(|sample| sample.data.clone()).collect();
-    Ok(Processed { params: Arc::new(params), frames, priming, trailing, raw: data.clone() })
+    Ok(Contents { params: Arc::new(params), frames, priming, trailing })
+}
+
+/// The parameters where the file has no AudioSpecificConfig: AAC-LC at the rate and with the channels of the sample
+/// entry, or at half of it where a frame is stated to last twice as long (HE-AAC, which then signals itself in its
+/// frames). The first frame must begin with the element that this many channels begin with.
+fn told_by_frames(track: &Track, codec: &Codec, first: &TimedSample) -> Option<AudioParams> {
+    let plain = mp4::audio_params(codec, &first.data)?;
+    let lasts = |params: &AudioParams| {
+        rescale(first.duration.into(), track.info.config.timescale, params.sample_rate)
+    };
+    let element = block::first_element(&first.data)?;
+    let params = if lasts(&plain) == u64::from(plain.frame_len) {
+        plain
+    } else {
+        let Codec::Aac { sample_rate, channels, .. } = codec else { return None };
+        // Parametric stereo is two channels out of one.
+        let channels = if element == block::Element::Single && *channels == 2 { 1 } else { *channels };
+        let half = Codec::Aac {
+            asc: asc::low_complexity(sample_rate / 2, channels)?,
+            sample_rate: sample_rate / 2,
+            channels,
+        };
+        mp4::audio_params(&half, &first.data).filter(|half| lasts(half) == u64::from(half.frame_len))?
+    };
+    let expected = if params.channels == 2 { block::Element::Pair } else { block::Element::Single };
+    (element == expected).then_some(params)
 }
 
 /// Damage beside the samples of the first audio track.

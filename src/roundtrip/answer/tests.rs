@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::AudioCodec;
+use crate::media::{self, AudioCodec, AudioTrack, asc};
 
 /// ADTS of AAC-LC, 48 kHz, stereo (channel configuration 2) or mono.
 fn adts(frames: &[&[u8]], channels: u8) -> Vec<u8> {
@@ -13,6 +13,14 @@ fn adts(frames: &[&[u8]], channels: u8) -> Vec<u8> {
         out.extend_from_slice(frame);
     }
     out
+}
+
+/// As if it were the answer to a fragment of its own length.
+fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError> {
+    let contents = take_apart(data)?;
+    let samples = contents.frames.len() as i64 * i64::from(contents.params.frame_len);
+    let duration = Flicks::from_samples(samples, contents.params.sample_rate);
+    super::read(data, &Terms { duration, undeclared_priming })
 }
 
 fn read_vec(data: Vec<u8>) -> Result<Processed, AnswerError> {
@@ -47,7 +55,8 @@ fn every_kind_of_bad_answer_has_its_name() {
     assert_eq!(read_vec(Vec::new()), Err(AnswerError::Empty));
     assert_eq!(read_vec(b"RIFF....WAVE".to_vec()), looks_like(Some("wav")));
     assert_eq!(read_vec(b"{\"error\":1}".to_vec()), looks_like(Some("json")));
-    assert_eq!(read_vec(vec![0xFF, 0xFB, 0x90, 0x64]), looks_like(Some("mp3 without a container")));
+    assert_eq!(read_vec(vec![0xFF, 0xFD, 0x90, 0x64]), looks_like(Some("mpeg audio"))); // layer II
+    assert_eq!(read_vec(vec![0xFF, 0xFB, 0x90, 0x64]), Err(AnswerError::Truncated { at: 0, len: 4 }));
     assert_eq!(read_vec(vec![0xA5; 4096]), looks_like(None));
 
     let mut changed = adts(&[b"a"], 2);
@@ -105,10 +114,6 @@ macro_rules! fixture {
     };
 }
 
-fn total(processed: &Processed) -> usize {
-    processed.frames.iter().map(Bytes::len).sum()
-}
-
 #[test]
 fn the_same_encoding_is_the_same_frames_in_every_container() {
     let adts = read(&fixture!("aac.adts"), 0).unwrap();
@@ -123,11 +128,16 @@ fn the_same_encoding_is_the_same_frames_in_every_container() {
 
 #[test]
 fn declared_priming_counts_before_the_setting() {
-    let priming = |data: &Bytes| read(data, 1_600).map(|processed| (processed.priming, processed.trailing));
+    let priming = |data: &Bytes| {
+        let contents = take_apart(data)?;
+        Ok::<_, AnswerError>((contents.priming.unwrap_or(1_600), contents.trailing))
+    };
     // 16 frames are 16384 samples, of which 14400 are the tone.
     assert_eq!(priming(&fixture!("aac.mp4")), Ok((1_024, 960)));
     assert_eq!(priming(&fixture!("opus.mp4")), Ok((312, 648)));
     assert_eq!(priming(&fixture!("mp3.mp4")), Ok((1_105, 623)));
+    // LAME's note: 576 samples of delay and 1152 of padding, and the decoder's 529.
+    assert_eq!(priming(&fixture!("tone.mp3")), Ok((1_105, 623)));
     assert_eq!(priming(&fixture!("aac_fragmented_edit.mp4")), Ok((1_024, 960)));
     assert_eq!(priming(&fixture!("aac_fragmented.mp4")), Ok((1_600, 960)));
     assert_eq!(priming(&fixture!("aac.adts")), Ok((1_600, 0)));
@@ -136,10 +146,10 @@ fn declared_priming_counts_before_the_setting() {
 #[test]
 fn other_codecs_have_their_own_grid() {
     let grid = |data: Bytes| {
-        let processed = read(&data, 0).unwrap();
-        let params = &processed.params;
-        assert!(total(&processed) > 1_000);
-        (params.codec, params.sample_rate, params.channels, params.frame_len, processed.frames.len())
+        let contents = take_apart(&data).unwrap();
+        let params = &contents.params;
+        assert!(contents.frames.iter().map(Bytes::len).sum::<usize>() > 1_000);
+        (params.codec, params.sample_rate, params.channels, params.frame_len, contents.frames.len())
     };
     assert_eq!(grid(fixture!("mp3.mp4")), (AudioCodec::MpegAudio, 48_000, 2, 1_152, 14));
     assert_eq!(grid(fixture!("ac3.mp4")), (AudioCodec::Ac3, 48_000, 2, 1_536, 10));
@@ -162,6 +172,122 @@ fn mp4_without_usable_sound_says_why() {
         read(&fixture!("aac_fragmented.mp4"), all),
         Err(AnswerError::NothingPresented { total: all.into() })
     );
+}
+
+#[test]
+fn mp3_without_a_container_is_the_same_frames() {
+    let raw = read(&fixture!("tone.mp3"), 0).unwrap();
+    let boxed = read(&fixture!("mp3.mp4"), 0).unwrap();
+    // The first frame of the file is a note; the encoder's last one is not in both.
+    assert_eq!(raw.frames[..], boxed.frames[..raw.frames.len()]);
+    assert_eq!(raw.params, boxed.params);
+    let whole = fixture!("tone.mp3");
+    for cut in 1..whole.len() {
+        if let Ok(processed) = read(&whole.slice(..cut), 0) {
+            assert!(raw.frames.starts_with(&processed.frames), "cut at {cut}");
+        }
+    }
+    let mut holed = whole.to_vec();
+    let second = 20 + 2 * 192;
+    assert_eq!(holed[second], 0xFF);
+    holed[second] = 0;
+    assert_eq!(read_vec(holed), Err(AnswerError::Broken { at: second }));
+}
+
+#[test]
+fn what_the_outputs_do_not_carry_is_refused_by_name() {
+    for (data, codec) in [
+        (fixture!("opus.mp4"), AudioCodec::Opus),
+        (fixture!("ac3.mp4"), AudioCodec::Ac3),
+        (fixture!("eac3.mp4"), AudioCodec::Eac3),
+    ] {
+        assert_eq!(read(&data, 0), Err(AnswerError::NotCarried { codec }));
+    }
+    for carried in [fixture!("mp3.mp4"), fixture!("tone.mp3"), fixture!("aac.mp4"), fixture!("aac.adts")] {
+        assert!(read(&carried, 0).is_ok());
+    }
+}
+
+#[test]
+fn a_tenth_or_a_second_too_long_or_too_short_is_the_sound_and_more_is_not() {
+    let seconds = |answer: usize, sent: f64| {
+        let data = Bytes::from(adts(&vec![&b"frame"[..]; answer * 375 / 8], 2));
+        let terms = Terms { duration: Flicks::from_millis((sent * 1e3) as i64), undeclared_priming: 0 };
+        super::read(&data, &terms).map(|processed| processed.frames.len())
+    };
+    for (answer, sent) in [(32, 30.0), (32, 35.5), (32, 29.1), (8, 7.1), (8, 8.9), (8, 8.0)] {
+        assert!(seconds(answer, sent).is_ok(), "{answer} for {sent}");
+    }
+    assert_eq!(seconds(8, 9.5), Err(AnswerError::WrongDuration { answer_ms: 8_000, fragment_ms: 9_500 }));
+    for (answer, sent) in [(32, 36.0), (32, 29.0), (8, 6.9), (16, 32.0), (32, 16.0), (8, 0.0)] {
+        assert!(
+            matches!(seconds(answer, sent), Err(AnswerError::WrongDuration { .. })),
+            "{answer} for {sent}"
+        );
+    }
+}
+
+/// HE-AAC has the grid of its core, however it is signalled: explicitly (object type 5 or 29 first), or by the
+/// frames alone, where the file speaks of a core only.
+#[test]
+fn he_aac_has_the_grid_of_its_core() {
+    let answer = |config: &'static [u8], channels: u16| {
+        let params = asc::parse(config).unwrap();
+        let params = AudioParams {
+            codec: AudioCodec::Aac,
+            config: Bytes::from_static(config),
+            sample_rate: params.sample_rate,
+            channels: params.channels.unwrap_or(channels),
+            frame_len: params.frame_len,
+            codec_string: params.codec_string,
+        };
+        let frames = vec![Bytes::from_static(&[0x21, 0, 0, 0, 0, 0x1c]); 100];
+        let track = AudioTrack { params: Arc::new(params), start: Flicks::ZERO, frames };
+        let file = media::mp4::file(None, Some(&track), Flicks::ZERO).unwrap().to_bytes();
+        let processed = read(&file, 0).unwrap();
+        assert_eq!(processed.params, track.params);
+        let AudioParams { sample_rate, channels, frame_len, codec_string, .. } = &*processed.params;
+        (*sample_rate, *channels, *frame_len, codec_string.clone(), processed.frames.len())
+    };
+    let sbr = (24_000, 2, 1024, "mp4a.40.5".to_owned(), 100);
+    assert_eq!(answer(&[0x2b, 0x11, 0x88, 0x00], 2), sbr);
+    let ps = (24_000, 2, 1024, "mp4a.40.29".to_owned(), 100);
+    assert_eq!(answer(&[0xeb, 0x09, 0x88, 0x00], 2), ps);
+    // AAC-LC at 24 kHz with the sync extension behind it, and without: implicit.
+    let implicit = (24_000, 2, 1024, "mp4a.40.2".to_owned(), 100);
+    assert_eq!(answer(&[0x13, 0x10, 0x56, 0xe5, 0x98], 2), implicit);
+    assert_eq!(answer(&[0x13, 0x10], 2), implicit);
+}
+
+/// `aac_fragmented.mp4` without its AudioSpecificConfig, as FFmpeg writes the beginning of a file whose frames it has
+/// not seen, after `change`.
+fn without_config(change: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut data = fixture!("aac_fragmented.mp4").to_vec();
+    let config = [0x05, 0x80, 0x80, 0x80, 0x05, 0x11, 0x90];
+    let at = data.windows(config.len()).position(|window| window == config).expect("the descriptor");
+    data[at] = 0x7F;
+    change(&mut data);
+    data.into()
+}
+
+#[test]
+fn a_missing_configuration_is_told_from_the_frames_or_the_answer_is_refused() {
+    let told = read(&without_config(|_| {}), 0).unwrap();
+    let stated = read(&fixture!("aac_fragmented.mp4"), 0).unwrap();
+    assert_eq!((told.params.sample_rate, told.params.channels), (48_000, 2));
+    assert_eq!(told.frames, stated.frames);
+    // The sample entry speaks of one channel, and the frames are pairs.
+    let mono = without_config(|data| {
+        let at = data.windows(4).position(|window| window == b"mp4a").expect("the sample entry");
+        data[at + 4 + 17] = 1;
+    });
+    assert_eq!(read(&mono, 0), Err(AnswerError::NoConfig));
+    // A rate at which a frame is neither as long as it is said to be, nor half of it.
+    let fast = without_config(|data| {
+        let at = data.windows(4).position(|window| window == b"mp4a").expect("the sample entry");
+        data[at + 4 + 24..at + 4 + 26].copy_from_slice(&32_000_u16.to_be_bytes());
+    });
+    assert_eq!(read(&fast, 0), Err(AnswerError::NoConfig));
 }
 
 /// `aac.mp4` with its last eight frames in a chunk of their own, which uses a second sample entry: the same

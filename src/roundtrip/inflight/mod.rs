@@ -131,7 +131,7 @@ impl Window {
         now: Moment,
         number: Option<u64>,
         metadata: Option<Value>,
-        decode: impl FnOnce() -> Result<Processed, AnswerError>,
+        decode: impl FnOnce(&Request) -> Result<Processed, AnswerError>,
     ) {
         self.handle_timeout(now);
         let Some((index, sent_at)) = number.and_then(|number| self.find_sent(number)) else {
@@ -139,9 +139,10 @@ impl Window {
         };
         let latency = now.saturating_since(sent_at);
         self.latencies.add(latency);
-        let deadline = self.entries[index].deadline;
-        self.note_margin(Margin::of(now, deadline));
-        match decode() {
+        let Entry { deadline, state: State::Waiting(waiting), .. } = &self.entries[index] else { return };
+        let decoded = decode(&waiting.request);
+        self.note_margin(Margin::of(now, *deadline));
+        match decoded {
             Ok(processed) => {
                 self.breaker.handle_success();
                 self.counts.processed += 1;

@@ -126,7 +126,7 @@ fn play(steps: Vec<Step>) {
             }
             Step::Answer { back: n, good: true } => window.handle_answer(now, back(n), None, processed),
             Step::Answer { back: n, good: false } => {
-                window.handle_answer(now, back(n), None, || Err(AnswerError::Empty));
+                window.handle_answer(now, back(n), None, |_| Err(AnswerError::Empty));
             }
             Step::Error { back: n, retryable } => {
                 window.handle_error(now, back(n), ProcessorError::new(None, String::new(), Some(retryable)));

@@ -31,6 +31,7 @@ pub(super) fn request(number: u64, deadline: Moment, size: usize) -> Request {
         audio: Bytes::from(vec![0; size]),
         duration: Flicks::from_millis(30_000),
         pts: Flicks::ZERO,
+        context: (0, 0),
         params: params(),
         program_date_time: None,
         file_name: String::new(),
@@ -39,7 +40,7 @@ pub(super) fn request(number: u64, deadline: Moment, size: usize) -> Request {
     }
 }
 
-pub(super) fn processed() -> Result<Processed, AnswerError> {
+pub(super) fn processed(_: &Request) -> Result<Processed, AnswerError> {
     Ok(Processed { params: params(), frames: Vec::new(), priming: 0, trailing: 0, raw: Bytes::new() })
 }
 
@@ -225,7 +226,7 @@ fn a_final_error_and_a_bad_answer_end_the_fragment_at_once() {
     let mut window = window(2, 10.0);
     sent(&mut window, 0.0);
     window.handle_error(at(1.0), Some(0), error("INVALID_FORMAT"));
-    window.handle_answer(at(1.0), Some(1), None, || Err(AnswerError::Empty));
+    window.handle_answer(at(1.0), Some(1), None, |_| Err(AnswerError::Empty));
     assert_eq!(outcomes(&mut window), [(0, "processorError"), (1, "badAnswer")]);
     assert_eq!(window.status().fallbacks_total(), 2);
 }
