@@ -117,7 +117,7 @@ impl Month {
                     trailing: 0,
                     raw: Bytes::new(),
                 };
-                self.window.handle_answer(next, Some(number), None, || Ok(answer));
+                self.window.handle_answer(next, Some(number), None, |_| Ok(answer));
             }
             self.window.handle_timeout(next);
             self.drain(next);
@@ -184,6 +184,7 @@ impl Month {
             audio: Bytes::new(),
             duration: batch.duration,
             pts: batch.start,
+            context: (0, 0),
             params: audio_params(),
             program_date_time: None,
             file_name: String::new(),
