@@ -11,6 +11,7 @@
 //! - [`remux`]: untouched video and processed audio onto one output timeline.
 //! - [`playout`]: which moment an output time belongs to. Pure.
 //! - [`publish`]: the paced RTMP publisher.
+//! - [`srs`]: what SRS itself says about an output.
 //! - [`preview`]: the same output as a live HLS window.
 //! - [`storage`]: what is written beside the path.
 //! - [`journal`]: what a stream needs to go on after its process is gone.
@@ -46,6 +47,7 @@ pub mod redact;
 pub mod remux;
 pub mod roundtrip;
 pub mod sink;
+pub mod srs;
 pub mod status;
 pub mod storage;
 pub mod tls;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::config::StreamSettings;
 use crate::media::StreamId;
-use crate::storage;
+use crate::{srs, storage};
 
 /// One stream at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -224,6 +224,8 @@ pub struct Output {
     /// Packets that were due while the output was away.
     pub dropped: u64,
     pub lateness_ms: f64,
+    /// What the SRS behind it says, where `srsHttpApi` names one.
+    pub srs: Option<srs::Status>,
     pub last_error: Option<String>,
 }
 

@@ -29,8 +29,8 @@ const IMPURE: [&str; 16] = [
 ];
 
 /// The stages: each is wired by `pipeline` and shown by `control`; none may name another.
-const STAGES: [&str; 9] =
-    ["hls", "demux", "batch", "roundtrip", "remux", "publish", "preview", "storage", "journal"];
+const STAGES: [&str; 10] =
+    ["hls", "demux", "batch", "roundtrip", "remux", "publish", "srs", "preview", "storage", "journal"];
 
 /// Who may name the stages. A stage may name none of these either, or the arrows would run in circles.
 const ABOVE_THE_STAGES: [&str; 4] = ["pipeline", "control", "cli", "demo"];

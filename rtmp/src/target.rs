@@ -79,6 +79,27 @@ impl Target {
         Ok(Self { scheme, host, port, app, key, authority: authority.to_owned() })
     }
 
+    /// The application as servers name it: without its query.
+    pub fn app_name(&self) -> &str {
+        plain(&self.app)
+    }
+
+    /// The stream as servers name it: without its query. It is half of the secret.
+    pub fn stream_name(&self) -> &str {
+        plain(&self.key)
+    }
+
+    /// The virtual host that the address asks for: the parameter `vhost` of stream or application, as SRS reads it.
+    pub fn vhost(&self) -> Option<&str> {
+        fn query(text: &str) -> &str {
+            text.split_once('?').map(|(_, query)| query).unwrap_or_default()
+        }
+        [query(&self.key), query(&self.app)]
+            .into_iter()
+            .find_map(|query| query.split('&').find_map(|pair| pair.strip_prefix("vhost=")))
+            .filter(|vhost| !vhost.is_empty())
+    }
+
     /// What `connect` sends as tcUrl: the address without the key.
     pub fn tc_url(&self) -> String {
         let scheme = match self.scheme {
@@ -95,6 +116,10 @@ impl fmt::Debug for Target {
         let app = self.app.split('?').next().unwrap_or_default();
         write!(f, "{:?} {}/{app}/…", self.scheme, self.authority)
     }
+}
+
+fn plain(text: &str) -> &str {
+    text.split('?').next().unwrap_or_default()
 }
 
 fn split_authority(authority: &str, scheme: Scheme) -> Result<(String, u16), InvalidTarget> {
@@ -146,6 +171,23 @@ mod tests {
                 "{text}"
             );
             assert_eq!(target.tc_url(), tc_url);
+        }
+    }
+
+    #[test]
+    fn names_are_without_queries_and_the_virtual_host_is_a_parameter() {
+        for (text, app, stream, vhost) in [
+            ("rtmp://h/live/k", "live", "k", None),
+            ("rtmp://h/live/k?token=1&vhost=x", "live", "k", Some("x")),
+            ("rtmp://h/live?vhost=x&a=b/k", "live", "k", Some("x")),
+            ("rtmp://h/live/inst/k?vhost=", "live/inst", "k", None),
+        ] {
+            let target = Target::parse(text).unwrap();
+            assert_eq!(
+                (target.app_name(), target.stream_name(), target.vhost()),
+                (app, stream, vhost),
+                "{text}"
+            );
         }
     }
 

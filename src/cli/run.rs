@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::signals;
 use crate::clock::Clock;
 use crate::config::{
-    Artifacts, ConfigurationChange, Fallback, OneOrMany, ProcessorAuth, Secret, ServiceOptions,
+    Artifacts, ConfigurationChange, Fallback, KickGhost, OneOrMany, ProcessorAuth, Secret, ServiceOptions,
     ServiceSettings, Span, StreamOptions, StreamSettings, from_environment,
 };
 use crate::pipeline::{self, End};
@@ -53,6 +53,15 @@ pub(super) struct Args {
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
+    /// SRS's HTTP API, for all outputs or, repeated, for each; "none" leaves one out.
+    #[arg(long, value_name = "URL")]
+    srs_http_api: Vec<String>,
+    /// The playlist of SRS's HLS likewise [default: http://HOST:8080/{app}/{stream}.m3u8]
+    #[arg(long, value_name = "URL")]
+    srs_hls_url: Vec<String>,
+    /// Which publishers at SRS may be cut off when they are in the way [default: own]
+    #[arg(long, value_enum)]
+    srs_kick_ghost: Option<KickGhost>,
     /// Certificates in PEM that TLS trusts beside the built-in and the system's ones.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -101,6 +110,9 @@ impl Args {
         let flags = StreamOptions {
             source_url: Some(self.source_url.clone()),
             srs_rtmp_url: Some(OneOrMany::Many(self.rtmp_url.clone())),
+            srs_http_api: given(&self.srs_http_api).map(OneOrMany::Many),
+            srs_hls_url: given(&self.srs_hls_url).map(OneOrMany::Many),
+            srs_kick_ghost: self.srs_kick_ghost,
             ca_file: self.ca_file.clone(),
             audio_processor_url: self.processor.clone(),
             audio_processor_auth: self.processor_auth.clone(),

@@ -1,8 +1,8 @@
 //! Checked settings back to the layer that gives them: the request that would start the same stream again.
 
 use super::{
-    OneOrMany, ProcessorAccess, Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy, Span,
-    StreamOptions, StreamSettings,
+    HttpUrl, OneOrMany, ProcessorAccess, Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy, Span,
+    SrsControl, StreamOptions, StreamSettings, srs,
 };
 
 impl From<&StreamSettings> for StreamOptions {
@@ -18,6 +18,8 @@ impl From<&StreamSettings> for StreamOptions {
             audio_processor_url,
             processor,
             srs_rtmp_urls,
+            srs,
+            srs_kick_ghost,
             ca_file,
             buffer_duration,
             processing_budget,
@@ -65,6 +67,9 @@ impl From<&StreamSettings> for StreamOptions {
             srs_rtmp_url: Some(OneOrMany::Many(
                 srs_rtmp_urls.iter().map(|url| url.as_str().to_owned()).collect(),
             )),
+            srs_http_api: some_of(srs, |control| control.map(|control| control.api.as_str())),
+            srs_hls_url: some_of(srs, |control| control?.hls.as_ref().map(HttpUrl::as_str)),
+            srs_kick_ghost: Some(*srs_kick_ghost),
             ca_file: ca_file.clone(),
             buffer_duration: Some(Span(*buffer_duration)),
             processing_budget: Some(Span(*processing_budget)),
@@ -78,6 +83,15 @@ impl From<&StreamSettings> for StreamOptions {
             processor_max_message: Some(*processor_max_message),
         }
     }
+}
+
+/// One for each output, where any has one.
+fn some_of<'a>(
+    controls: &'a [Option<SrsControl>],
+    address: impl Fn(Option<&'a SrsControl>) -> Option<&'a str>,
+) -> Option<OneOrMany> {
+    let each = controls.iter().map(|control| address(control.as_ref()).unwrap_or(srs::NONE).to_owned());
+    controls.iter().any(Option::is_some).then(|| OneOrMany::Many(each.collect()))
 }
 
 #[cfg(test)]
@@ -98,7 +112,8 @@ mod tests {
             "audioProcessorHeaders": {"x-key": "k"}, "contextFrames": 2, "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
             "configurationChange": "silence", "maxConcurrentBatches": 7, "liveStartSegments": 2,
-            "artifacts": "segments", "processorPriming": 2112, "processorMaxMessage": 1000000
+            "srsHttpApi": ["http://u:p@s:1985", "none"], "srsHlsUrl": ["https://s/{app}/{stream}.m3u8", "none"],
+            "srsKickGhost": "dead", "caFile": "/etc/ca.pem", "artifacts": "segments", "processorPriming": 2112, "processorMaxMessage": 1000000
         }"#;
         let plain = br#"{"streamId": "a", "sourceUrl": "http://h/a.m3u8"}"#;
         for body in [&rich[..], plain] {

@@ -13,6 +13,7 @@ mod processor;
 mod service;
 mod source;
 mod span;
+mod srs;
 mod stream;
 mod url;
 
@@ -23,7 +24,7 @@ pub use processor::{ProcessorAccess, ProcessorAuth};
 pub use service::{ServiceOptions, ServiceSettings};
 pub use source::{Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy};
 pub use span::{InvalidSpan, Span};
-pub use stream::{Artifacts, ConfigurationChange, Fallback, StreamSettings};
+pub use stream::{Artifacts, ConfigurationChange, Fallback, KickGhost, SrsControl, StreamSettings};
 pub use url::{HttpUrl, RtmpUrl};
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::source::{self, SourceAccess, SourceChoice};
+use super::srs;
 use super::{
-    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, ProcessorAuth, RtmpUrl, Secret, Span,
-    StreamSettings,
+    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, KickGhost, ProcessorAuth, RtmpUrl, Secret,
+    Span, StreamSettings,
 };
 use crate::media::StreamId;
 
@@ -46,6 +47,11 @@ pub struct StreamOptions {
     pub audio_processor_headers: Option<BTreeMap<String, Secret>>,
     /// `{streamId}` in an address is replaced, so that one default serves many streams.
     pub srs_rtmp_url: Option<OneOrMany>,
+    /// SRS's HTTP API for all outputs or one for each; `none` leaves one out.
+    pub srs_http_api: Option<OneOrMany>,
+    /// The playlist of SRS's HLS likewise; `{app}` and `{stream}` are replaced by the output's names.
+    pub srs_hls_url: Option<OneOrMany>,
+    pub srs_kick_ghost: Option<KickGhost>,
     /// A file of certificates in PEM that are trusted beside the built-in and the system's ones.
     pub ca_file: Option<PathBuf>,
     pub buffer_duration: Option<Span>,
@@ -70,7 +76,7 @@ pub enum OneOrMany {
 }
 
 impl OneOrMany {
-    fn as_slice(&self) -> &[String] {
+    pub(super) fn as_slice(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
             Self::Many(texts) => texts,
@@ -100,6 +106,9 @@ impl StreamOptions {
             audio_processor_auth: self.audio_processor_auth.or(lower.audio_processor_auth),
             audio_processor_headers: self.audio_processor_headers.or(lower.audio_processor_headers),
             srs_rtmp_url: self.srs_rtmp_url.or(lower.srs_rtmp_url),
+            srs_http_api: self.srs_http_api.or(lower.srs_http_api),
+            srs_hls_url: self.srs_hls_url.or(lower.srs_hls_url),
+            srs_kick_ghost: self.srs_kick_ghost.or(lower.srs_kick_ghost),
             ca_file: self.ca_file.or(lower.ca_file),
             buffer_duration: self.buffer_duration.or(lower.buffer_duration),
             processing_budget: self.processing_budget.or(lower.processing_budget),
@@ -131,9 +140,13 @@ impl StreamOptions {
             StreamId::new(&stream_id).map_err(|error| Invalid::new("streamId", error.to_string()))?;
         let source_url = http("sourceUrl", &required("sourceUrl", self.source_url)?)?;
         let processor = self.audio_processor_url.as_deref().unwrap_or(S::DEFAULT_PROCESSOR);
+        let (srs_apis, srs_hls) = (self.srs_http_api, self.srs_hls_url);
         let targets = self.srs_rtmp_url.unwrap_or_else(|| OneOrMany::One(S::DEFAULT_RTMP.to_owned()));
+        let srs_rtmp_urls = outputs(targets.as_slice(), &stream_id)?;
         Ok(S {
-            srs_rtmp_urls: outputs(targets.as_slice(), &stream_id)?,
+            srs: srs::controls(srs_apis.as_ref(), srs_hls.as_ref(), &srs_rtmp_urls)?,
+            srs_rtmp_urls,
+            srs_kick_ghost: self.srs_kick_ghost.unwrap_or_default(),
             stream_id,
             source_url,
             source: access,

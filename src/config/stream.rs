@@ -1,5 +1,6 @@
 //! The settings of one stream, complete and checked.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HttpUrl, ProcessorAccess, RtmpUrl, SourceAccess, SourceChoice};
 use crate::media::StreamId;
+use crate::redact;
 
 /// Everything that one stream needs to know. Equal settings are "the same settings again".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,9 @@ pub struct StreamSettings {
     pub processor: ProcessorAccess,
     /// Where the output goes; at least one.
     pub srs_rtmp_urls: Vec<RtmpUrl>,
+    /// The SRS behind each output, where its HTTP API is known; as many as there are outputs.
+    pub srs: Vec<Option<SrsControl>>,
+    pub srs_kick_ghost: KickGhost,
     /// Certificates in PEM that connections over TLS trust beside the built-in and the system's ones. Read for
     /// each connection, so that a renewed file needs no restart.
     pub ca_file: Option<PathBuf>,
@@ -75,6 +80,41 @@ impl StreamSettings {
     pub const MAX_MESSAGE_RANGE: (usize, usize) = (64 << 10, 1 << 30);
     /// Every further output is a connection and a copy of the bitrate.
     pub const MAX_OUTPUTS: usize = 8;
+}
+
+/// How an SRS is asked about an output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SrsControl {
+    /// Its `http_api`.
+    pub api: HttpUrl,
+    /// The playlist of its HLS of the stream.
+    pub hls: Option<HttpUrl>,
+}
+
+impl SrsControl {
+    /// SRS's `http_server` in its own examples, where its HLS is found.
+    pub const DEFAULT_HLS_PORT: u16 = 8080;
+}
+
+/// Without the stream's name, which may be secret.
+impl fmt::Debug for SrsControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hls = self.hls.as_ref().map(|hls| redact::rtmp_url(hls.as_str()));
+        f.debug_struct("SrsControl").field("api", &self.api).field("hls", &hls).finish()
+    }
+}
+
+/// Which publishers at SRS may be cut off when they are in an output's way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum KickGhost {
+    /// None; the status says who it is.
+    Off,
+    /// The output's own former connection, of which SRS has not noticed that it is dead.
+    #[default]
+    Own,
+    /// That, and any other publisher from which SRS has heard nothing for some seconds.
+    Dead,
 }
 
 /// What plays where the processor's answer is missing.

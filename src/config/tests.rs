@@ -169,6 +169,10 @@ fn every_wrong_value_is_reported_under_its_own_name() {
         (format!(r#"{{{LEAST},"startOffset":1e9}}"#), "startOffset"),
         (format!(r#"{{{LEAST},"sourceAllowedHosts":["10.0.0.0/40"]}}"#), "sourceAllowedHosts"),
         (format!(r#"{{{LEAST},"caFile":""}}"#), "caFile"),
+        (format!(r#"{{{LEAST},"srsHttpApi":"rtmp://h"}}"#), "srsHttpApi"),
+        (format!(r#"{{{LEAST},"srsHttpApi":["http://h","http://i"]}}"#), "srsHttpApi"),
+        (format!(r#"{{{LEAST},"srsHttpApi":"http://h","srsHlsUrl":"{{app}}"}}"#), "srsHlsUrl"),
+        (format!(r#"{{{LEAST},"srsKickGhost":"all"}}"#), "srsKickGhost"),
         ("{".to_owned(), ""),
         ("[]".to_owned(), ""),
         (format!("{{{LEAST}}} x"), ""),
@@ -290,4 +294,28 @@ fn wrong_variables_and_keys_are_named() {
     assert_eq!(key("prot = 1"), "prot");
     assert_eq!(key("[stream]\nfallback = 'x'"), "stream.fallback");
     assert_eq!(key("= 1"), "");
+}
+
+#[test]
+fn each_output_has_the_srs_that_is_behind_it() {
+    let settings = from_json(&format!(
+        r#"{{{LEAST},"srsRtmpUrl":["rtmp://s/live/a?token=opensesame","rtmp://t/live?vhost=v/opensesame"],
+        "srsHttpApi":["http://u:opensesame@s:1985/","none"]}}"#
+    ))
+    .unwrap();
+    assert_eq!(settings.srs_rtmp_urls[1].target().vhost(), Some("v"));
+    let [Some(first), None] = &settings.srs[..] else { panic!("{settings:?}") };
+    assert_eq!(first.hls.as_ref().map(HttpUrl::as_str), Some("http://s:8080/live/a.m3u8"));
+    assert!(!format!("{settings:?}").contains("opensesame"), "{settings:?}");
+
+    let settings = from_json(&format!(
+        r#"{{{LEAST},"srsRtmpUrl":["rtmp://s/live/a","rtmp://t/live/b"],"srsHttpApi":"https://s",
+        "srsHlsUrl":"https://cdn/{{stream}}/{{app}}/x.m3u8"}}"#
+    ))
+    .unwrap();
+    let hls =
+        |control: &Option<SrsControl>| control.as_ref().unwrap().hls.as_ref().unwrap().as_str().to_owned();
+    let hls: Vec<_> = settings.srs.iter().map(hls).collect();
+    assert_eq!(hls, ["https://cdn/a/live/x.m3u8", "https://cdn/b/live/x.m3u8"]);
+    assert!(from_json(&format!("{{{LEAST}}}")).unwrap().srs.iter().all(Option::is_none));
 }

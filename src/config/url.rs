@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use overdub_rtmp::{InvalidTarget, Target};
 use url::Url;
 
 use crate::redact;
@@ -15,7 +16,10 @@ pub struct HttpUrl(Url);
 
 /// An absolute `rtmp` or `rtmps` address with a host, an application and a stream name.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RtmpUrl(Url);
+pub struct RtmpUrl {
+    url: Url,
+    target: Target,
+}
 
 impl HttpUrl {
     /// The reason is one line without the address in it.
@@ -45,16 +49,21 @@ impl RtmpUrl {
     /// The reason is one line without the address in it.
     pub fn new(text: &str) -> Result<Self, &'static str> {
         let url = absolute(text, &["rtmp", "rtmps"], "must be an rtmp:// or rtmps:// address")?;
-        let parts = url.path().split('/').filter(|part| !part.is_empty()).count();
-        if parts < 2 {
-            return Err("must name an application and a stream: rtmp://host/app/stream");
+        match Target::parse(url.as_str()) {
+            Ok(target) => Ok(Self { url, target }),
+            Err(InvalidTarget::UserInfo) => Err("must not hold a user and a password"),
+            Err(_) => Err("must name an application and a stream: rtmp://host/app/stream"),
         }
-        Ok(Self(url))
     }
 
     /// The whole address, stream key included.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.url.as_str()
+    }
+
+    /// What a publisher reads out of it.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 }
 
@@ -72,7 +81,7 @@ impl fmt::Debug for HttpUrl {
 
 impl fmt::Display for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact::rtmp_url(self.0.as_str()))
+        f.write_str(&redact::rtmp_url(self.url.as_str()))
     }
 }
 

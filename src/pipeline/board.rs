@@ -18,7 +18,7 @@ use crate::status::{
     BatchState, BatchStatus, Fetcher, Fit, Outcome, Output, Phase, Processor, Publisher, StreamStatus,
 };
 use crate::storage::Writer;
-use crate::{hls, publish, roundtrip};
+use crate::{hls, publish, roundtrip, srs};
 
 /// Where the tasks of a stream leave their news; [`Board::snapshot`] puts it together when somebody asks.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub(super) struct Board {
     hls: watch::Receiver<hls::Status>,
     roundtrip: watch::Receiver<roundtrip::Status>,
     outputs: Vec<watch::Receiver<publish::Status>>,
+    srs: Vec<watch::Receiver<Option<srs::Status>>>,
     writer: Writer,
     kept: Mutex<Kept>,
 }
@@ -50,6 +51,8 @@ pub(super) struct Reports {
     pub hls: watch::Receiver<hls::Status>,
     pub roundtrip: watch::Receiver<roundtrip::Status>,
     pub outputs: Vec<watch::Receiver<publish::Status>>,
+    /// What the SRS behind each output says, where one is asked.
+    pub srs: Vec<watch::Receiver<Option<srs::Status>>>,
 }
 
 /// Batches whose capture times are remembered for the lag: more are never between capture and playout.
@@ -60,7 +63,7 @@ impl Board {
         let mut status = StreamStatus::starting(settings);
         let now = time::OffsetDateTime::from(wall_clock());
         status.start_time = now.format(&time::format_description::well_known::Rfc3339).ok();
-        let Reports { hls, roundtrip, outputs } = reports;
+        let Reports { hls, roundtrip, outputs, srs } = reports;
         let kept = Kept {
             status,
             ended: None,
@@ -71,7 +74,7 @@ impl Board {
             fit_padded: 0,
             grid: GridStats::default(),
         };
-        Self { clock, started: clock.now(), hls, roundtrip, outputs, writer, kept: Mutex::new(kept) }
+        Self { clock, started: clock.now(), hls, roundtrip, outputs, srs, writer, kept: Mutex::new(kept) }
     }
 
     /// Something went wrong that a person should know.
@@ -255,8 +258,9 @@ impl Board {
         status.modules.stream_fetcher = fetcher(&source, age, kept.ended.is_some(), kept.source_failed);
         status.modules.audio_processor = processor(&self.roundtrip.borrow());
         status.modules.remuxer.silent_frames = kept.grid.inserted + kept.fit_padded;
+        let each = self.outputs.iter().zip(&self.srs);
         let outputs: Vec<Output> =
-            self.outputs.iter().map(|output| output_status(&output.borrow())).collect();
+            each.map(|(output, srs)| output_status(&output.borrow(), srs.borrow().clone())).collect();
         status.stats.bytes_published = outputs.iter().map(|output| output.bytes).sum();
         status.stats.published_seconds = kept.position.max(Flicks::ZERO).to_secs_f64();
         status.stats.lag_seconds = kept.in_play.front().and_then(|(_, captured, start)| {
@@ -353,7 +357,7 @@ fn processor(status: &roundtrip::Status) -> Processor {
     }
 }
 
-fn output_status(status: &publish::Status) -> Output {
+fn output_status(status: &publish::Status, srs: Option<srs::Status>) -> Output {
     let state = match status.state {
         publish::State::Connecting => "connecting",
         publish::State::Publishing => "publishing",
@@ -369,6 +373,7 @@ fn output_status(status: &publish::Status) -> Output {
         reconnects: status.reconnects,
         dropped: status.packets_dropped,
         lateness_ms: status.lateness.last.as_secs_f64() * 1e3,
+        srs,
         last_error: status.last_error.clone(),
     }
 }

@@ -42,7 +42,7 @@ use crate::preview::{self, Preview};
 use crate::remux::{Fitter, Interleaver, Sound};
 use crate::status::StreamStatus;
 use crate::storage::{Numbers, Writer};
-use crate::{hls, publish, roundtrip};
+use crate::{hls, publish, roundtrip, srs};
 
 use board::{Board, Reports};
 use ingest::{Captured, Ingest, Inits};
@@ -168,6 +168,7 @@ struct Stream {
     hls_status: watch::Sender<hls::Status>,
     roundtrip_status: watch::Sender<roundtrip::Status>,
     output_status: Vec<watch::Sender<publish::Status>>,
+    srs_status: Vec<watch::Sender<Option<srs::Status>>>,
 }
 
 /// A task whose end is waited for, and that does not outlive whoever waits.
@@ -180,7 +181,8 @@ impl Stream {
         let (roundtrip_status, roundtrip) = watch::channel(roundtrip::Status::default());
         let (output_status, outputs) =
             settings.srs_rtmp_urls.iter().map(|_| watch::channel(publish::Status::default())).unzip();
-        let reports = Reports { hls, roundtrip, outputs };
+        let (srs_status, srs) = settings.srs.iter().map(|_| watch::channel(None)).unzip();
+        let reports = Reports { hls, roundtrip, outputs, srs };
         let board = Arc::new(Board::new(settings, shared.clock, writer.clone(), reports));
         Self {
             settings: Arc::clone(settings),
@@ -192,6 +194,7 @@ impl Stream {
             hls_status,
             roundtrip_status,
             output_status,
+            srs_status,
         }
     }
 
@@ -209,6 +212,7 @@ impl Stream {
         let (mut ports, publishers) = self.publishers(&playout_seen, &close);
         let (packets, preview) = mpsc::channel(Port::CAPACITY);
         ports.push(Port::new(packets));
+        let _monitors = self.monitors(&close);
         let publishers = task(all(publishers, stop.clone(), halt.clone()));
         let preview = task(preview::run(
             clock,
@@ -328,6 +332,26 @@ impl Stream {
             (Port::new(packets), run)
         };
         self.settings.srs_rtmp_urls.iter().zip(&self.output_status).map(one).unzip()
+    }
+
+    /// Asks the SRS behind each output about it, where one is named.
+    fn monitors(&self, close: &CancellationToken) -> Vec<Task<()>> {
+        let outputs = self.settings.srs_rtmp_urls.iter().zip(&self.output_status);
+        let controls = self.settings.srs.iter().zip(&self.srs_status);
+        let each = outputs.zip(controls).filter_map(|((url, output), (control, status))| {
+            let control = control.as_ref()?;
+            let settings = srs::Settings {
+                api: control.api.as_url().clone(),
+                hls: control.hls.as_ref().map(|hls| hls.as_url().clone()),
+                target: url.target().clone(),
+                kick: self.settings.srs_kick_ghost,
+                ca_file: self.settings.ca_file.clone(),
+            };
+            let connected = publish::Status::is_connected;
+            let (clock, output) = (self.shared.clock, output.subscribe());
+            Some(task(srs::run(settings, clock, output, connected, status.clone(), close.clone())))
+        });
+        each.collect()
     }
 
     /// Reads the source until it ends or `stop`. A service tries a source that failed again, for ever.

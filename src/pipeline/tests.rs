@@ -46,6 +46,7 @@ pub(super) fn board(clock: Clock, folder: &std::path::Path, artifacts: Artifacts
         hls: watch::channel(hls::Status::default()).1,
         roundtrip: watch::channel(roundtrip::Status::default()).1,
         outputs: vec![watch::channel(publish::Status::default()).1],
+        srs: vec![watch::channel(None).1],
     };
     (Arc::new(Board::new(&settings, clock, writer.clone(), reports)), writer)
 }
