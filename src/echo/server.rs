@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -11,13 +11,15 @@ use axum::serve::ListenerExt;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::alter::{self, AlterError};
+use super::options::Control;
 use super::{Fault, Options};
 
 /// Largest message, as large as the largest that the service sends. It has to be said three times: for
@@ -55,10 +57,21 @@ impl Server {
             .ws_max_message_size(MAX_MESSAGE_BYTES)
             .ws_max_frame_size(MAX_MESSAGE_BYTES)
             .build_layer();
-        let echo = Arc::new(Echo { options: self.options, count: AtomicU64::new(0), held: Mutex::new(None) });
+        let echo = Arc::new(Echo {
+            options: Mutex::new(Arc::new(self.options)),
+            count: AtomicU64::new(0),
+            held: Mutex::new(None),
+        });
         let namespace = async move |socket: SocketRef| {
             info!(socket = %socket.id, "connected");
             socket.on_disconnect(async |socket: SocketRef| info!(socket = %socket.id, "disconnected"));
+            let controlled = Arc::clone(&echo);
+            socket.on("control", async move |control: TryData<Control>, ack: AckSender| {
+                let reply = controlled.control(control.0.map_err(|error| error.to_string()));
+                if let Err(error) = ack.send(&reply) {
+                    warn!(%error, "control event not acknowledged");
+                }
+            });
             socket.on(
                 "fragment:data",
                 async move |socket: SocketRef, data: TryData<FragmentData>| match data.0 {
@@ -98,7 +111,7 @@ struct FragmentProcessed {
 }
 
 struct Echo {
-    options: Options,
+    options: Mutex<Arc<Options>>,
     /// Fragments so far, over all connections.
     count: AtomicU64,
     /// Releases the first answer of a reordered pair.
@@ -109,18 +122,19 @@ impl Echo {
     async fn handle(&self, socket: &SocketRef, FragmentData { fragment, data }: FragmentData) {
         let nth = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let id = fragment.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let fault = self.options.fault(nth);
-        let mut delay = self.options.delay(rand::random());
+        let options = Arc::clone(&lock(&self.options));
+        let fault = options.fault(nth, rand::random());
+        let mut delay = options.delay.at(rand::random());
         if let Some(Fault::Late(by)) = fault {
             delay += *by;
         }
         let delay_ms = delay.as_millis() as u64;
         info!(id, nth, bytes = data.len(), delay_ms, ?fault, "fragment received");
         emit(socket, "fragment:ack", &json!({"fragment": {"id": id}, "status": "queued"}));
-        let release = if self.options.reorder { self.take_turn().await } else { None };
+        let release = if options.reorder { self.take_turn().await } else { None };
         tokio::time::sleep(delay).await;
 
-        let (data, answers) = match fault {
+        let answer = match fault {
             Some(Fault::Drop) => {
                 info!(id, "fragment dropped");
                 return;
@@ -131,20 +145,17 @@ impl Echo {
                 let _ = socket.clone().disconnect();
                 return;
             }
-            Some(Fault::Fail { code }) => {
-                let error = json!({"fragment": {"id": id}, "error": "told to fail", "code": code});
-                emit(socket, "fragment:error", &error);
-                info!(id, code, "error reported");
-                return;
-            }
-            Some(Fault::Garbage) => (data.iter().map(|byte| !byte).collect(), 1),
-            Some(Fault::Truncate) => (data.slice(..data.len() / 2), 1),
-            Some(Fault::Empty) => (Bytes::new(), 1),
-            Some(Fault::Duplicate) => (data, 2),
-            Some(Fault::Late(_)) | None => (data, 1),
+            Some(Fault::Fail { code }) => return fail(socket, &id, code, "told to fail"),
+            Some(fault) => answer(fault, data),
+            None => Ok(data),
+        };
+        let data = match answer {
+            Ok(data) => data,
+            Err(error) => return fail(socket, &id, "INVALID_FORMAT", &error.to_string()),
         };
         let metadata = json!({"processingTime": delay.as_secs_f64(), "processor": "overdub echo"});
         let answer = FragmentProcessed { fragment, data, metadata };
+        let answers = if matches!(fault, Some(Fault::Duplicate)) { 2 } else { 1 };
         for _ in 0..answers {
             emit(socket, "fragment:processed", &answer);
         }
@@ -155,12 +166,31 @@ impl Echo {
         }
     }
 
+    /// A `control` event: `{delay?, faults?, reorder?}`, each as the flag says it. What holds from now on is the
+    /// acknowledgement.
+    fn control(&self, control: Result<Control, String>) -> Value {
+        let mut options = lock(&self.options);
+        let changed =
+            control.and_then(|control| options.controlled(control).map_err(|error| error.to_string()));
+        match changed {
+            Ok(changed) => *options = Arc::new(changed),
+            Err(error) => {
+                warn!(error, "control event refused");
+                return json!({"success": false, "error": error});
+            }
+        }
+        let delay = options.delay.to_string();
+        let faults: Vec<String> = options.rules.iter().map(ToString::to_string).collect();
+        info!(delay, ?faults, reorder = options.reorder, "controlled");
+        json!({"success": true, "delay": delay, "faults": faults, "reorder": options.reorder})
+    }
+
     /// The first of a pair waits here until the second is answered; the second is given what releases the
     /// first.
     async fn take_turn(&self) -> Option<oneshot::Sender<()>> {
         let (release, released) = oneshot::channel();
         {
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut held = lock(&self.held);
             match held.take() {
                 Some(first) if !first.is_closed() => return Some(first),
                 _ => *held = Some(release),
@@ -170,6 +200,43 @@ impl Echo {
         let _ = tokio::time::timeout(REORDER_WAIT, released).await;
         None
     }
+}
+
+/// The answer that `fault` makes of `data`.
+fn answer(fault: &Fault, data: Bytes) -> Result<Bytes, AlterError> {
+    Ok(match fault {
+        Fault::Garbage => data.iter().map(|byte| !byte).collect(),
+        Fault::Corrupt => {
+            let mut data = data.to_vec();
+            for _ in 0..data.len().div_ceil(64) {
+                let at = rand::random_range(0..data.len());
+                data[at] = rand::random();
+            }
+            data.into()
+        }
+        Fault::Truncate => data.slice(..data.len() / 2),
+        Fault::Empty => Bytes::new(),
+        Fault::Oversize(bytes) => {
+            let mut data = data.to_vec();
+            data.resize(data.len().max(*bytes), 0);
+            data.into()
+        }
+        Fault::Length(percent) => alter::length(&data, *percent)?,
+        Fault::Silence => alter::silence(&data)?,
+        Fault::Priming { samples, declared } => alter::priming(&data, *samples, *declared)?,
+        Fault::Late(_) | Fault::Duplicate | Fault::Drop | Fault::Disconnect | Fault::Fail { .. } => data,
+    })
+}
+
+fn fail(socket: &SocketRef, id: &str, code: &str, message: &str) {
+    let error = json!({"fragment": {"id": id}, "error": message, "code": code});
+    emit(socket, "fragment:error", &error);
+    info!(id, code, message, "error reported");
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Only plain assignments happen under these locks: a poisoned one is still whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn emit<T: Serialize>(socket: &SocketRef, event: &str, argument: &T) {

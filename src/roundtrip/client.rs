@@ -13,7 +13,7 @@ use super::inflight::{Config, Window};
 use super::link::{self, LinkEvent, Outgoing};
 use super::message::{self, FromProcessor};
 use super::wire::Event;
-use super::{Endpoint, Outcome, Request, Settings, Status, answer};
+use super::{AnswerError, Endpoint, Outcome, Request, Settings, Status, answer};
 use crate::clock::{Clock, wall_clock};
 use crate::playout::Playout;
 use crate::redact;
@@ -147,6 +147,7 @@ impl<'a> Client<'a> {
                 self.window.handle_disconnected(self.clock.now(), error);
             }
             LinkEvent::Event(event) => self.handle_event(event),
+            LinkEvent::TooLarge { event, bytes } => self.handle_too_large(event, bytes),
             LinkEvent::BadMessage(error) => self.window.handle_bad_message(error.to_string()),
         }
     }
@@ -171,6 +172,19 @@ impl<'a> Client<'a> {
             Ok(FromProcessor::Status(text)) => self.window.handle_processor_status(text),
             Ok(FromProcessor::Other(name)) => debug!(%stream, name, "event without meaning here"),
             Err(error) => self.window.handle_bad_message(error.to_string()),
+        }
+    }
+
+    /// The same for an answer whose data was not read.
+    fn handle_too_large(&mut self, event: Event, bytes: usize) {
+        let now = self.clock.now();
+        match message::read(event) {
+            Ok(FromProcessor::Processed { id, metadata, .. }) => {
+                let number = message::batch_number(&self.settings.stream_id, &id);
+                let error = AnswerError::TooLarge { bytes };
+                self.window.handle_answer(now, number, metadata, |_| Err(error));
+            }
+            _ => self.window.handle_bad_message(format!("event of {bytes} bytes")),
         }
     }
 

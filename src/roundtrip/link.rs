@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -49,6 +50,12 @@ pub(super) enum LinkEvent {
     },
     Event(Event),
     BadMessage(WireError),
+    /// An event whose attachment is larger than anything that is taken: it was not read, and with it ends the
+    /// connection.
+    TooLarge {
+        event: Event,
+        bytes: usize,
+    },
 }
 
 /// A text frame with its attachment.
@@ -79,6 +86,8 @@ enum LinkError {
     HeartbeatTimeout(Duration),
     #[error("could not write {bytes} bytes within {} s", .timeout.as_secs_f64())]
     WriteTimeout { bytes: usize, timeout: Duration },
+    #[error("the processor sent a message of {0} bytes, more than {max} are not read", max = wire::MAX_ANSWER_BYTES)]
+    TooLarge(usize),
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error("not an Engine.IO 4 server: {0}")]
@@ -253,7 +262,18 @@ impl Reader<'_> {
         loop {
             let frame = timeout(self.heartbeat, self.stream.next()).await;
             let frame = frame.map_err(|_| LinkError::HeartbeatTimeout(self.heartbeat))?;
-            let frame = frame.ok_or(LinkError::Closed)?.map_err(web_socket)?;
+            let frame = match frame.ok_or(LinkError::Closed)? {
+                Err(tungstenite::Error::Capacity(CapacityError::MessageTooLong { size, .. })) => {
+                    // Whose it is stands in the text before it.
+                    if let Some(event) = self.decoder.take_partial()
+                        && events.send(LinkEvent::TooLarge { event, bytes: size }).await.is_err()
+                    {
+                        return Ok(());
+                    }
+                    return Err(LinkError::TooLarge(size));
+                }
+                frame => frame.map_err(web_socket)?,
+            };
             let event = match decode(&mut self.decoder, frame) {
                 Ok(Some(Packet::Event(event))) => {
                     if let Some(id) = event.ack {

@@ -3,20 +3,23 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use overdub::echo::{Fault, Options, Rule};
+use futures_util::{SinkExt, StreamExt};
+use overdub::echo::{Delay, Fault, Options, Rule, When};
 use overdub::roundtrip::{AnswerError, BreakerState, Failure};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Client, Echo, adts};
+use crate::harness::{Client, Echo, adts, fmp4};
 
 const AMPLE: Duration = Duration::from_secs(20);
 
 fn options(delay_ms: u64, rules: &[(u64, Fault)]) -> Options {
-    let delay = Duration::from_millis(delay_ms);
+    let delay = Delay::fixed(Duration::from_millis(delay_ms));
     let rule = |(every, fault): &(u64, Fault)| Rule {
-        every: NonZeroU64::new(*every).expect("not zero"),
+        when: When::Every(NonZeroU64::new(*every).expect("not zero")),
         fault: fault.clone(),
     };
-    Options { delay: delay..=delay, rules: rules.iter().map(rule).collect(), reorder: false }
+    Options { delay, rules: rules.iter().map(rule).collect(), reorder: false }
 }
 
 /// Sends `requests` batches one after the other, and returns the reason or "ok" of each.
@@ -140,4 +143,96 @@ async fn closing_the_requests_finishes_what_is_in_flight_and_a_stop_does_not_wai
     let clock = client.clock;
     assert!(!client.finish().await.connected);
     assert!(clock.now().saturating_since(stopped_at) < Duration::from_secs(2));
+}
+
+/// What comes of a fragment of 100 frames (2.1 s) with `fault`: frames and priming, or why not.
+async fn answered(fault: &str) -> Result<(usize, u64), Failure> {
+    let rules = vec![fault.parse().expect("a fault")];
+    let echo = Echo::start(Options { rules, ..options(10, &[]) }).await;
+    let mut client = Client::start(&echo.url);
+    client.request(0, &fmp4(100), AMPLE).await;
+    let result = client.outcome().await.result;
+    client.finish().await;
+    result.map(|processed| (processed.frames.len(), processed.priming))
+}
+
+#[tokio::test]
+async fn answers_of_another_length_are_taken_within_bounds_and_named_beyond() {
+    assert_eq!(answered("length:1:3").await, Ok((103, 0)));
+    assert_eq!(answered("length:1:-3").await, Ok((97, 0)));
+    let wrong = AnswerError::WrongDuration { answer_ms: 4_267, fragment_ms: 2_133 };
+    assert_eq!(answered("length:1:100").await, Err(Failure::BadAnswer(wrong)));
+    assert_eq!(answered("length:1:-100").await, Err(Failure::BadAnswer(AnswerError::NoFrames)));
+    assert_eq!(answered("silence:1").await, Ok((100, 0)));
+    assert_eq!(answered("priming:1:1600").await, Ok((102, 1_600)));
+    assert_eq!(answered("priming:1:2112:undeclared").await, Ok((102, 0)));
+}
+
+#[tokio::test]
+async fn an_answer_too_large_to_be_read_is_named_and_costs_its_own_batch_only() {
+    let rules = vec!["oversize:2".parse().expect("a fault")];
+    let echo = Echo::start(Options { rules, ..options(10, &[]) }).await;
+    let mut client = Client::start(&echo.url);
+    client.request(0, &adts(4, 60, 0), AMPLE).await;
+    assert!(client.outcome().await.result.is_ok());
+    client.request(1, &adts(4, 60, 0), AMPLE).await;
+    let too_large = AnswerError::TooLarge { bytes: 65 << 20 };
+    assert_eq!(client.outcome().await.result, Err(Failure::BadAnswer(too_large)));
+    client.request(2, &adts(4, 60, 0), AMPLE).await;
+    assert!(client.outcome().await.result.is_ok());
+    let status = client.finish().await;
+    assert_eq!((status.connections, status.resent, status.sent), (2, 0, 3), "{status:#?}");
+}
+
+#[tokio::test]
+async fn corrupt_answers_are_an_answer_or_an_error_and_nothing_else() {
+    let rules = vec!["corrupt:100%".parse().expect("a fault")];
+    let echo = Echo::start(Options { rules, ..options(1, &[]) }).await;
+    let mut client = Client::start(&echo.url);
+    let mut bad = 0;
+    for number in 0..20 {
+        client.request(number, &adts(100, 60, 0x1E), AMPLE).await;
+        let outcome = client.outcome().await;
+        assert_eq!(outcome.number, number);
+        bad += usize::from(outcome.result.is_err());
+    }
+    assert!(bad > 0, "one byte in 64 was another, and nobody saw it");
+    client.finish().await;
+}
+
+/// Tells the echo at `url` how to be, over Socket.IO; its acknowledgement.
+async fn control(url: &str, what: serde_json::Value) -> serde_json::Value {
+    let url = format!("{}/socket.io/?EIO=4&transport=websocket", url.replace("http", "ws"));
+    let (mut socket, _) = tokio_tungstenite::connect_async(url).await.expect("the echo");
+    socket.send(Message::text("40")).await.expect("open");
+    socket.send(Message::text(format!("420{}", json!(["control", what])))).await.expect("open");
+    loop {
+        let text = socket.next().await.expect("open").expect("a frame").into_text().expect("text");
+        if let Some(reply) = text.strip_prefix("430") {
+            let mut reply: Vec<serde_json::Value> = serde_json::from_str(reply).expect("JSON");
+            return reply.remove(0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_control_event_changes_the_behaviour_at_once_and_says_what_holds() {
+    let echo = Echo::start(options(10, &[])).await;
+    let mut client = Client::start(&echo.url);
+    client.request(0, &adts(4, 60, 0), AMPLE).await;
+    assert!(client.outcome().await.result.is_ok());
+    let holds = control(&echo.url, json!({"faults": ["fail:1:BROKEN"], "delay": "20ms..30ms"})).await;
+    let expected =
+        json!({"success": true, "delay": "0.02s..0.03s", "faults": ["fail:1:BROKEN"], "reorder": false});
+    assert_eq!(holds, expected);
+    client.request(1, &adts(4, 60, 0), AMPLE).await;
+    let failure = client.outcome().await.result.expect_err("told to fail");
+    assert_eq!(failure.to_string(), "processor reports an error BROKEN: told to fail");
+    let refused = control(&echo.url, json!({"faults": ["explode:1"]})).await;
+    assert_eq!(refused["success"], false);
+    assert!(refused["error"].as_str().expect("a reason").starts_with("is none of fail, drop"), "{refused}");
+    control(&echo.url, json!({"faults": []})).await;
+    client.request(2, &adts(4, 60, 0), AMPLE).await;
+    assert!(client.outcome().await.result.is_ok());
+    client.finish().await;
 }

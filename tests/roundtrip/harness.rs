@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use overdub::clock::Clock;
 use overdub::echo;
-use overdub::media::{AudioCodec, AudioParams, Flicks, StreamId};
+use overdub::media::{AudioCodec, AudioParams, AudioTrack, Flicks, StreamId, mp4};
 use overdub::roundtrip::{self, Outcome, Request, Settings, Status};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -86,13 +86,19 @@ pub(crate) fn settings(url: &str) -> Settings {
     Settings::new(url.parse().expect("a URL"), StreamId::new("test").expect("an id"))
 }
 
-/// How long `audio` plays if it is ADTS at 48 kHz; otherwise it is short.
-fn duration(audio: &[u8]) -> Flicks {
-    let (mut at, mut frames) = (0, 0);
-    while let Some([0xFF, 0xF1, _, a, b, c, ..]) = audio.get(at..) {
-        at += usize::from(a & 3) << 11 | usize::from(*b) << 3 | usize::from(c >> 5);
-        frames += 1;
-    }
+/// How long `audio` plays, ADTS or MP4 at 48 kHz.
+fn duration(audio: &Bytes) -> Flicks {
+    let frames = match overdub_fmp4::parse(audio) {
+        Ok(movie) => movie.tracks[0].samples.len() as i64,
+        Err(_) => {
+            let (mut at, mut frames) = (0, 0);
+            while let Some([0xFF, 0xF1, _, a, b, c, ..]) = audio.get(at..) {
+                at += usize::from(a & 3) << 11 | usize::from(*b) << 3 | usize::from(c >> 5);
+                frames += 1;
+            }
+            frames
+        }
+    };
     Flicks::from_samples(frames * 1024, 48_000)
 }
 
@@ -114,6 +120,13 @@ pub(crate) fn adts(count: usize, len: usize, fill: u8) -> Bytes {
     frame.extend([(size << 5) as u8 | 0x1F, 0xFC]);
     frame.resize(size, fill);
     frame.repeat(count).into()
+}
+
+/// Fragmented MP4 of `count` frames that differ, as the service sends it.
+pub(crate) fn fmp4(count: usize) -> Bytes {
+    let frames = (0..count).map(|k| Bytes::from(format!("frame {k}"))).collect();
+    let track = AudioTrack { params: params(), start: Flicks::ZERO, frames };
+    mp4::file(None, Some(&track), Flicks::ZERO).expect("writable").to_bytes()
 }
 
 /// Our own echo processor, serving until dropped.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::MAX_ANSWER_BYTES;
 use crate::media::{AudioCodec, AudioParams, Flicks, is_carried};
 
 /// Most frames of an answer: half an hour of AAC, far beyond every batch. It bounds what the list of
@@ -44,6 +45,8 @@ pub enum AnswerError {
     NoData,
     #[error("zero bytes of data")]
     Empty,
+    #[error("{bytes} bytes of data, more than {max} are not read", max = MAX_ANSWER_BYTES)]
+    TooLarge { bytes: usize },
     #[error("neither mp4 nor adts nor mp3{}", .looks_like.map(|kind| format!(", looks like {kind}")).unwrap_or_default())]
     Unrecognised { looks_like: Option<&'static str> },
     /// The data ends within a frame or a box.

@@ -146,6 +146,11 @@ impl Decoder {
         Ok(None)
     }
 
+    /// The event whose attachments are not all there yet; it will not be finished.
+    pub(super) fn take_partial(&mut self) -> Option<Event> {
+        self.partial.take().map(|(event, _)| event)
+    }
+
     fn handle_message(&mut self, text: &str) -> Result<Option<Packet>, WireError> {
         if let Some((event, expected)) = self.partial.take() {
             // The attachments of an event follow it without any other message between.
