@@ -23,6 +23,8 @@ pub struct StreamStatus {
     pub start_time: Option<String>,
     /// Seconds since the start; of a stopped stream, how long it ran.
     pub uptime: f64,
+    /// How the stream went on after its process was gone; none when it began with this one.
+    pub resumed: Option<Resumed>,
     /// The last thing that went wrong, as a person should read it; kept after it is over.
     pub last_error: Option<String>,
     pub stats: Stats,
@@ -41,12 +43,25 @@ impl StreamStatus {
             source_url: settings.source_url.to_string(),
             start_time: None,
             uptime: 0.0,
+            resumed: None,
             last_error: None,
             stats: Stats::default(),
             modules: Modules::default(),
             batches: RecentBatches::default(),
         }
     }
+}
+
+/// What a stream that was resumed came back to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resumed {
+    /// How long no process ran it: what viewers missed, beside a group of pictures.
+    pub away_seconds: f64,
+    /// Captured segments that were read back.
+    pub segments: u64,
+    /// What could not be resumed, for a person.
+    pub lost: Option<String>,
 }
 
 /// How far the stream has come.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::borders::{Borders, Held};
-use super::output_axis::{OutputAxis, Span};
+use super::output_axis::{Anchor, OutputAxis, Span};
 use super::{Grid, GridStats};
 use crate::media::{
     AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoParams, VideoSample,
@@ -77,6 +77,18 @@ impl Batcher {
     #[must_use]
     pub fn with_context_frames(self, frames: usize) -> Self {
         Self { borders: Borders::new(frames), ..self }
+    }
+
+    /// This stream goes on where it was: its source's clock by `anchor`, or where that is another, from the output
+    /// time `begin` on.
+    #[must_use]
+    pub fn resumed(self, anchor: Option<Anchor>, begin: Flicks) -> Self {
+        Self { axis: OutputAxis::resumed(anchor, begin), ..self }
+    }
+
+    /// The source's clock is another than before.
+    pub fn forget_anchor(&mut self) {
+        self.axis.forget_anchor();
     }
 
     /// The playlist's target duration: bounds the longest batch.

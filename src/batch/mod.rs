@@ -11,3 +11,4 @@ mod tests;
 
 pub use batcher::{Batcher, Settings};
 pub use grid::{Grid, GridStats};
+pub use output_axis::Anchor;

@@ -59,9 +59,9 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
         surroundings.rtmp_url(STREAM),
     ));
     let storage_root = settings.storage_path.clone();
-    let launch = Launcher::new(pipeline::Shared { clock, storage_root, persistent: true });
+    let launch = Launcher::new(pipeline::Shared { clock, storage_root, journals: None, persistent: true });
     let served = tokio::select! {
-        served = serve::serve(listener, settings, Box::new(launch), logs, clock, stop) => served,
+        served = serve::serve(listener, settings, launch.into(), logs, clock, stop) => served,
         () = tell(clock, &surroundings) => Ok(()),
     };
     leaving.cancel();

@@ -164,7 +164,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (settings, storage_root) = args.settings()?;
     let clock = Clock::start();
     let stop = signals::stop_on_signal()?;
-    let shared = Arc::new(pipeline::Shared { clock, storage_root, persistent: false });
+    let shared = Arc::new(pipeline::Shared { clock, storage_root, journals: None, persistent: false });
     let stream = pipeline::spawn(settings, &shared);
     let mut progress = Progress::new(args.json);
     let end = loop {

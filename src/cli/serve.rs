@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{print, signals};
 use crate::clock::Clock;
-use crate::config::{ServiceOptions, ServiceSettings, from_environment};
+use crate::config::{ServiceOptions, ServiceSettings, StreamSettings, from_environment};
 use crate::control::{self, Control, Launch, Launcher, Lines, Page, Setup};
+use crate::journal::Journals;
 use crate::pipeline;
 
 /// How long streams may take to play what they have captured. Service managers kill after 90 s by default.
@@ -41,11 +42,31 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let clock = Clock::start();
     let storage_root = settings.storage_path.clone();
-    let launch = Launcher::new(pipeline::Shared { clock, storage_root, persistent: true });
+    let journals = Journals::new(&storage_root);
+    let shared = pipeline::Shared { clock, storage_root, journals: Some(journals.clone()), persistent: true };
+    let launch = Launcher::new(shared);
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));
-    serve(listener, settings, Box::new(launch), logs, clock, stop).await
+    let streams = Streams { launch: Box::new(launch), resumed: resumable(&journals) };
+    let served = serve(listener, settings, streams, logs, clock, stop).await;
+    if !journals.flush() {
+        tracing::warn!("the disk does not take the journals: streams resume where they were last written");
+    }
+    served
+}
+
+/// The streams that an earlier process was running. What cannot be resumed is said.
+fn resumable(journals: &Journals) -> Vec<StreamSettings> {
+    let usable = |id| {
+        let record = journals.load(&id);
+        let settings = match record {
+            Ok(record) => record?.settings.resolve().map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        settings.map_err(|error| tracing::error!(stream_id = %id, error, "cannot be resumed")).ok()
+    };
+    journals.streams().into_iter().filter_map(usable).collect()
 }
 
 /// Flags, then the environment, then the file.
@@ -81,11 +102,24 @@ pub(super) async fn listen(settings: &ServiceSettings) -> anyhow::Result<TcpList
     Ok(listener)
 }
 
+/// How streams are started, and which were running before.
+pub(crate) struct Streams {
+    pub launch: Box<dyn Launch>,
+    /// Started first. What is configured to run from the start may be among them.
+    pub resumed: Vec<StreamSettings>,
+}
+
+impl From<Launcher> for Streams {
+    fn from(launcher: Launcher) -> Self {
+        Self { launch: Box::new(launcher), resumed: Vec::new() }
+    }
+}
+
 /// Serves until `stop`, then ends the streams and the server.
 pub(crate) async fn serve(
     listener: TcpListener,
     settings: ServiceSettings,
-    launch: Box<dyn Launch>,
+    streams: Streams,
     logs: Lines,
     clock: Clock,
     stop: CancellationToken,
@@ -94,7 +128,15 @@ pub(crate) async fn serve(
     if !setup.page.is_built() {
         tracing::info!("this binary was built without the web page: it serves the API only");
     }
-    let control = Control::new(launch, setup, clock);
+    let control = Control::new(streams.launch, setup, clock);
+    let configured = settings.autostart.as_ref().map(|stream| stream.stream_id.clone());
+    for stream in streams.resumed.into_iter().filter(|stream| Some(&stream.stream_id) != configured.as_ref())
+    {
+        let stream_id = stream.stream_id.clone();
+        if let Err(error) = control.registry.start(stream).await {
+            tracing::error!(%stream_id, %error, "cannot be resumed");
+        }
+    }
     if let Some(stream) = settings.autostart {
         let stream_id = stream.stream_id.clone();
         control.registry.start(stream).await.with_context(|| format!("cannot start {stream_id}"))?;

@@ -40,6 +40,10 @@ impl Stream for Handle {
         Arc::clone(Self::preview(self))
     }
 
+    fn discard(&self) {
+        Self::discard(self);
+    }
+
     fn is_finished(&self) -> bool {
         Self::is_finished(self)
     }

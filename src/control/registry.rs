@@ -22,6 +22,8 @@ pub trait Stream: Send + Sync {
     /// A cheap snapshot, also after the end.
     fn status(&self) -> StreamStatus;
     fn preview(&self) -> Arc<Preview>;
+    /// It was ended for good: no later process takes it up again.
+    fn discard(&self) {}
     /// Nothing of it runs any more.
     fn is_finished(&self) -> bool;
     /// Ends the stream in good order, within a limit of its own; of a finished stream it is ready at once.
@@ -117,6 +119,7 @@ impl Registry {
         let mut inner = self.lock();
         let entry = inner.streams.get_mut(id)?;
         entry.stopping = true;
+        entry.stream.discard();
         Some(entry.stream.stop())
     }
 

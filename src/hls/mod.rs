@@ -45,7 +45,7 @@ pub use crypt::CryptError;
 pub use error::Error;
 pub(crate) use fetch::tls;
 pub use fetch::{Resolved, Resolver, ResolverAnswer, SystemResolver};
-pub use settings::{Proxy, Settings, Timeouts};
+pub use settings::{Continue, Proxy, Settings, Timeouts};
 pub use source::run;
 pub use status::{SourceKind, Status};
 

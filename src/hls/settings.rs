@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::cursor::Place;
 use super::fetch::{Resolver, SystemResolver};
 use super::variant;
 use crate::policy::Policy;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub live_start_segments: usize,
     /// Where to begin instead: seconds from the beginning of the playlist, or, negative, from its end.
     pub start_offset: Option<f64>,
+    /// Where reading goes on instead, of a source that was read before.
+    pub resume: Option<Continue>,
     /// What is read of a master playlist.
     pub variant: variant::Policy,
     pub timeouts: Timeouts,
@@ -37,6 +40,17 @@ pub struct Settings {
     /// How long a segment of a live source is tried before it counts as lost: what comes later than the
     /// default processing budget could not be played any more.
     pub segment_life: Duration,
+}
+
+/// Where an earlier process had come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Continue {
+    /// In the main playlist; none before any segment was captured.
+    pub place: Option<Place>,
+    /// The source's count of discontinuities there: where it has grown, one was passed unseen.
+    pub discontinuity_sequence: Option<u64>,
+    /// The next media sequence number of the audio rendition, which is numbered by itself.
+    pub audio_sequence: Option<u64>,
 }
 
 /// The way to the source's hosts. A proxy resolves names itself, so that only addresses and `localhost` are
@@ -69,6 +83,7 @@ impl Settings {
             url,
             live_start_segments: 3,
             start_offset: None,
+            resume: None,
             variant: variant::Policy::default(),
             timeouts: Timeouts {
                 // Two lost SYN packets (1 s + 2 s) are survived.

@@ -112,6 +112,7 @@ mod tests {
             next_segment: at(3).unsigned_abs(),
             next_batch: at(4).unsigned_abs(),
             complete: at(5) % 2 == 0,
+            target_duration: at(5).unsigned_abs(),
             position: (at(6) % 3 != 0).then_some(at(6)),
             main: (at(7) % 3 != 0).then(|| place(7)),
             audio: (at(8) % 2 != 0).then(|| place(8)),

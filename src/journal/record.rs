@@ -25,6 +25,8 @@ pub struct Record {
     pub next_batch: u64,
     /// The source is a complete playlist: it does not run on while nobody reads it.
     pub complete: bool,
+    /// The playlist's target duration in milliseconds.
+    pub target_duration: u64,
     /// The output time in flicks that was due at `saved_at`; none before anything was.
     pub position: Option<i64>,
     /// Where reading goes on: the segment after the last one captured.

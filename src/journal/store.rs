@@ -61,7 +61,8 @@ struct State {
     /// The newest record of each stream that is not written yet; none removes the file. At most one for each
     /// stream waits, however slow the disk is.
     pending: BTreeMap<StreamId, Option<Record>>,
-    busy: bool,
+    /// The stream whose journal is being written.
+    busy: Option<StreamId>,
     closed: bool,
     stats: Stats,
 }
@@ -107,7 +108,7 @@ impl Journals {
     /// Waits until everything said before is on the disk, within a limit; false when it was passed. Blocks.
     pub fn flush(&self) -> bool {
         let state = self.shared.lock();
-        let waiting = |state: &mut State| state.busy || !state.pending.is_empty();
+        let waiting = |state: &mut State| state.busy.is_some() || !state.pending.is_empty();
         let (_state, limit) = self
             .shared
             .changed
@@ -116,12 +117,15 @@ impl Journals {
         !limit.timed_out()
     }
 
-    /// What is kept of one stream; `None` where nothing is. Blocks, for one small file.
+    /// What is kept of one stream, what was said last included; `None` where nothing is. Blocks, for one small
+    /// file, or within a limit for the thread that is writing it.
     ///
     /// # Errors
     ///
     /// What is there cannot be used; it is set aside under another name.
     pub fn load(&self, id: &StreamId) -> Result<Option<Record>, Unreadable> {
+        let said_last = |state: &mut State| state.pending.contains_key(id) || state.busy.as_ref() == Some(id);
+        drop(self.shared.changed.wait_timeout_while(self.shared.lock(), FLUSH_LIMIT, said_last));
         match read(&self.shared.path(id)) {
             Err(Unreadable::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Ok(record) => Ok(Some(record)),
@@ -162,14 +166,14 @@ impl Shared {
         let mut state = self.lock();
         loop {
             while let Some((id, record)) = state.pending.pop_first() {
-                state.busy = true;
+                state.busy = Some(id.clone());
                 drop(state);
                 let done = match &record {
                     Some(record) => self.write(&id, record),
                     None => remove(&self.path(&id)),
                 };
                 state = self.lock();
-                state.busy = false;
+                state.busy = None;
                 state.count(&id, done);
                 self.changed.notify_all();
             }
@@ -280,6 +284,7 @@ mod tests {
             next_segment: 0,
             next_batch: 0,
             complete: false,
+            target_duration: 0,
             position: None,
             main: None,
             audio: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::resume::Plan;
 use crate::batch::GridStats;
 use crate::clock::{Clock, wall_clock};
 use crate::config::StreamSettings;
@@ -15,7 +16,8 @@ use crate::playout::Playout;
 use crate::remux::{FitReport, Used};
 use crate::roundtrip::Outcome as RoundtripOutcome;
 use crate::status::{
-    BatchState, BatchStatus, Fetcher, Fit, Outcome, Output, Phase, Processor, Publisher, StreamStatus,
+    BatchState, BatchStatus, Fetcher, Fit, Outcome, Output, Phase, Processor, Publisher, Resumed,
+    StreamStatus,
 };
 use crate::storage::Writer;
 use crate::{hls, publish, roundtrip, srs};
@@ -81,6 +83,21 @@ impl Board {
     pub(super) fn error(&self, message: String) {
         tracing::error!(error = message);
         self.kept().status.last_error = Some(message);
+    }
+
+    /// The stream goes on where an earlier process left it.
+    pub(super) fn resumed(&self, plan: &Plan) {
+        self.kept().status.resumed = Some(Resumed {
+            away_seconds: plan.away.as_secs_f64(),
+            segments: plan.replay.len() as u64,
+            lost: plan.lost.clone(),
+        });
+    }
+
+    /// A journal is there and cannot be used: the stream begins anew.
+    pub(super) fn not_resumed(&self, reason: &str) {
+        tracing::warn!(reason, "not resumed: the stream begins anew");
+        self.kept().status.last_error = Some(format!("not resumed: {reason}"));
     }
 
     /// The source cannot be read at the moment; the next piece of it says that it can again.

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use super::board::Board;
+use super::keeper::Keeper;
+use super::replay;
+use super::resume::{Plan, Rejoin};
 use crate::batch::Batcher;
 use crate::clock::Clock;
 use crate::demux::{Demuxer, Input};
@@ -29,11 +32,11 @@ pub(super) struct Captured {
     pub requested: bool,
 }
 
-/// The initialization sections written last.
+/// The initialization sections written last, with the numbers under which they were.
 #[derive(Debug, Default)]
 pub(super) struct Inits {
-    main: Option<Bytes>,
-    audio: Option<Bytes>,
+    main: Option<(u64, Bytes)>,
+    audio: Option<(u64, Bytes)>,
 }
 
 /// The task of a stream that owns the demuxer and the batcher.
@@ -50,6 +53,11 @@ pub(super) struct Ingest {
     pub inits: Inits,
     pub writer: Writer,
     pub board: Arc<Board>,
+    pub keeper: Arc<Keeper>,
+    /// Where the stream goes on, when it does.
+    pub plan: Option<Plan>,
+    /// Until play goes on: keeps out what is past.
+    pub rejoin: Option<Rejoin>,
     pub playout: watch::Sender<Option<Playout>>,
     pub requests: mpsc::Sender<roundtrip::Request>,
     pub captured: mpsc::Sender<Captured>,
@@ -58,6 +66,11 @@ pub(super) struct Ingest {
 impl Ingest {
     /// Runs until `events` is closed or says that the source has ended; what is open is closed then.
     pub(super) async fn run(mut self, mut events: mpsc::Receiver<hls::Event>) {
+        let mut passed = None;
+        if let Some(plan) = self.plan.take() {
+            passed = plan.source.discontinuity_sequence;
+            self.replay(plan).await;
+        }
         loop {
             let playout = *self.playout.borrow();
             let timeout = self.batcher.poll_timeout(playout);
@@ -81,16 +94,30 @@ impl Ingest {
             };
             match event {
                 Some(hls::Event::TargetDuration(target)) => {
+                    self.keeper.target_duration(target);
                     self.batcher.set_target_duration(target);
                     self.follower.set_longest_batch(self.batcher.longest_batch());
                 }
-                Some(hls::Event::Segment(segment)) => self.segment(segment).await,
+                Some(hls::Event::Segment(mut segment)) => {
+                    if segment.rendition == Rendition::Main
+                        && let Some(before) = passed.take()
+                    {
+                        // Discontinuities that were passed while nobody read the playlist.
+                        segment.discontinuity |= segment.discontinuity_sequence > before;
+                        if segment.discontinuity {
+                            self.batcher.forget_anchor();
+                        }
+                    }
+                    self.keep(&segment);
+                    self.segment(segment).await;
+                }
                 Some(hls::Event::Renditions { separate_audio }) => {
                     let pieces = self.demuxer.set_separate_audio(separate_audio);
                     self.pieces(pieces).await;
                 }
                 Some(hls::Event::Lost { rendition, media_sequence, duration, reason }) => {
                     tracing::warn!(?rendition, media_sequence, ?duration, reason, "segment lost");
+                    self.keeper.lost(rendition, media_sequence, duration);
                     self.demuxer.handle_lost(rendition);
                 }
                 Some(hls::Event::Ended) | None => break,
@@ -103,8 +130,26 @@ impl Ingest {
         }
     }
 
+    /// What was captured before and still has its time. Batches close as their playout is near: the first ones
+    /// are short, so that only what is due at once goes without the processor.
+    async fn replay(&mut self, plan: Plan) {
+        self.batcher.set_target_duration(plan.target_duration);
+        let apart = plan.replay.iter().any(|mark| mark.rendition == Rendition::Audio);
+        self.demuxer.set_separate_audio(apart);
+        let mut reader = replay::Reader::new(self.writer.layout().clone());
+        for mark in &plan.replay {
+            match reader.read(mark, self.clock.now()).await {
+                Some(segment) => self.segment(segment).await,
+                None => self.demuxer.handle_lost(mark.rendition),
+            }
+            let playout = *self.playout.borrow();
+            if let Some(batch) = self.batcher.poll_close(self.clock.now(), playout) {
+                self.send(batch).await;
+            }
+        }
+    }
+
     async fn segment(&mut self, segment: hls::Segment) {
-        self.keep(&segment);
         let origin = Origin {
             segment: segment.number,
             captured_at: segment.captured_at,
@@ -139,16 +184,19 @@ impl Ingest {
             Rendition::Audio => &mut self.inits.audio,
         };
         if let Some(init) = &segment.init
-            && known.as_ref() != Some(init)
+            && known.as_ref().is_none_or(|(_, known)| known != init)
         {
             self.writer.init(segment.number, "mp4", init.clone());
-            *known = Some(init.clone());
+            *known = Some((segment.number, init.clone()));
         }
+        let init = segment.init.as_ref().and(known.as_ref()).map(|(number, _)| *number);
+        self.keeper.segment(segment, init);
         self.writer.segment(segment.number, &segment.extension, segment.data.clone());
     }
 
     async fn pieces(&mut self, pieces: Vec<Piece>) {
         for piece in pieces {
+            let Some(piece) = self.still_ahead(piece) else { continue };
             self.board.piece(&piece);
             let arrived = piece.origin.captured_at;
             for batch in self.batcher.handle_piece(piece) {
@@ -174,10 +222,21 @@ impl Ingest {
         }
     }
 
+    /// What of `piece` is not past; everything, once a stream that goes on has found its place.
+    fn still_ahead(&mut self, piece: Piece) -> Option<Piece> {
+        let Some(rejoin) = &self.rejoin else { return Some(piece) };
+        let (piece, found) = rejoin.cut(piece);
+        if found {
+            self.rejoin = None;
+        }
+        piece
+    }
+
     async fn send(&mut self, batch: Batch) {
         let now = self.clock.now();
         let playout = self.playout_for(&batch, now);
         self.board.captured(&batch);
+        self.keeper.batch(&batch);
         tracing::info!(
             batch = batch.number,
             segments = ?batch.segments,

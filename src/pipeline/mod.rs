@@ -10,6 +10,7 @@
 
 mod board;
 mod ingest;
+mod keeper;
 #[cfg(test)]
 mod month;
 mod output;
@@ -17,6 +18,8 @@ mod output;
 mod path;
 #[cfg(test)]
 mod renditions;
+mod replay;
+mod resume;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -29,14 +32,16 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::batch::{self, Batcher};
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_clock};
 use crate::config::{RtmpUrl, StreamSettings};
 use crate::demux::Demuxer;
+use crate::journal::Journals;
 use crate::playout::{Follower, Playout};
 use crate::preview::{self, Preview};
 use crate::remux::{Fitter, Interleaver, Sound};
@@ -46,7 +51,9 @@ use crate::{hls, publish, roundtrip, srs};
 
 use board::{Board, Reports};
 use ingest::{Captured, Ingest, Inits};
+use keeper::{Keeper, wall_millis};
 use output::{Output, Port};
+use resume::{Plan, Rejoin};
 
 /// Segments between the fetcher and the demuxer: one in work, one at hand.
 const SEGMENTS: usize = 1;
@@ -69,11 +76,16 @@ const PUBLISH_GIVE_UP: Duration = Duration::from_secs(10);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
+/// How long a stream waits for its disk at its start: beyond that it starts without what is there.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What all streams of a process share.
 #[derive(Debug)]
 pub struct Shared {
     pub clock: Clock,
     pub storage_root: PathBuf,
+    /// Where a stream's place is kept, and from where it goes on; none where a stream is run once.
+    pub journals: Option<Journals>,
     /// A source that fails is tried again for ever (a service), or ends the stream (a command).
     pub persistent: bool,
 }
@@ -84,6 +96,7 @@ pub struct Handle {
     settings: Arc<StreamSettings>,
     board: Arc<Board>,
     preview: Arc<Preview>,
+    keeper: Arc<Keeper>,
     stop: CancellationToken,
     end: watch::Receiver<Option<End>>,
 }
@@ -116,6 +129,11 @@ impl Handle {
         self.finished().await
     }
 
+    /// The stream is not to be resumed by a later process.
+    pub fn discard(&self) {
+        self.keeper.discard();
+    }
+
     /// Nothing of it runs any more.
     pub fn is_finished(&self) -> bool {
         self.end.borrow().is_some()
@@ -132,7 +150,7 @@ impl Handle {
     }
 }
 
-/// Starts a stream.
+/// Starts a stream, or lets it go on where a journal of the same settings says that it was.
 pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
     let settings = Arc::new(settings);
     let stop = CancellationToken::new();
@@ -140,8 +158,9 @@ pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
     let span = tracing::info_span!("stream", id = %settings.stream_id);
     let _guard = span.enter();
     let stream = Stream::new(&settings, shared);
-    let (board, preview) = (Arc::clone(&stream.board), Arc::clone(&stream.preview));
-    let handle = Handle { settings, board: Arc::clone(&board), preview, stop: stop.clone(), end };
+    let (board, preview, keeper) =
+        (Arc::clone(&stream.board), Arc::clone(&stream.preview), Arc::clone(&stream.keeper));
+    let handle = Handle { settings, board: Arc::clone(&board), preview, keeper, stop: stop.clone(), end };
     tokio::spawn(
         async move {
             let end = stream.run(stop).await;
@@ -164,6 +183,7 @@ struct Stream {
     first: Numbers,
     writer: Writer,
     board: Arc<Board>,
+    keeper: Arc<Keeper>,
     preview: Arc<Preview>,
     hls_status: watch::Sender<hls::Status>,
     roundtrip_status: watch::Sender<roundtrip::Status>,
@@ -176,7 +196,7 @@ type Task<T> = AbortOnDropHandle<T>;
 
 impl Stream {
     fn new(settings: &Arc<StreamSettings>, shared: &Arc<Shared>) -> Self {
-        let (writer, first) = Writer::spawn(&shared.storage_root, &settings.stream_id, settings.artifacts);
+        let writer = Writer::spawn(&shared.storage_root, &settings.stream_id, settings.artifacts);
         let (hls_status, hls) = watch::channel(hls::Status::default());
         let (roundtrip_status, roundtrip) = watch::channel(roundtrip::Status::default());
         let (output_status, outputs) =
@@ -187,9 +207,10 @@ impl Stream {
         Self {
             settings: Arc::clone(settings),
             shared: Arc::clone(shared),
-            first,
+            first: Numbers::default(),
             writer,
             board,
+            keeper: Arc::new(Keeper::new(settings, shared.journals.clone(), shared.clock)),
             preview: Arc::default(),
             hls_status,
             roundtrip_status,
@@ -200,10 +221,11 @@ impl Stream {
 
     /// Spawns the stages from the last to the first, and waits for them from the first to the last: the end
     /// of the source travels through the channels.
-    async fn run(self, stop: CancellationToken) -> End {
+    async fn run(mut self, stop: CancellationToken) -> End {
         let clock = self.shared.clock;
+        let plan = self.open().await;
         let (halt, close) = (CancellationToken::new(), CancellationToken::new());
-        let (playout, playout_seen) = watch::channel(None);
+        let (playout, playout_seen) = watch::channel(plan.as_ref().and_then(|plan| plan.playout));
         let (events, segments) = mpsc::channel(SEGMENTS);
         let (requests, requested) = mpsc::channel(UNDECIDED);
         let (outcomes, decided) = mpsc::channel(UNDECIDED);
@@ -229,7 +251,7 @@ impl Stream {
             ports,
             writer: self.writer.clone(),
             board: Arc::clone(&self.board),
-            playout: playout_seen,
+            playout: playout_seen.clone(),
         };
         let output = task(output.run(undecided, decided, halt.clone()));
         let roundtrip = task(roundtrip::run(
@@ -241,9 +263,13 @@ impl Stream {
             playout.subscribe(),
             halt.clone(),
         ));
-        let ingest = task(self.ingest(playout, requests, captured).run(segments));
-        let capture = task(self.capture(events, stop.clone()));
-        let _stopping = task(stopping(clock, stop, halt, close));
+        let resume = plan.as_ref().map(|plan| plan.source.clone());
+        let ingest = task(self.ingest(plan, playout, requests, captured).run(segments));
+        let capture = task(self.capture(resume, events, stop.clone()));
+        let (keeper, source, played) =
+            (Arc::clone(&self.keeper), self.hls_status.subscribe(), playout_seen.clone());
+        let keeping = task(async move { keeper.run(played, source).await });
+        let _stopping = task(stopping(clock, stop.clone(), halt, close));
 
         let mut failure = None;
         note(&mut failure, "capture", capture.await);
@@ -252,12 +278,79 @@ impl Stream {
         note(&mut failure, "output", output.await.map(Ok));
         note(&mut failure, "publish", publishers.await);
         note(&mut failure, "preview", preview.await.map(Ok));
+        drop(keeping);
+        // What ended by itself is over; what was stopped may go on in another process, unless it was discarded.
+        match failure.is_none() && !stop.is_cancelled() {
+            true => self.keeper.discard(),
+            false => self.keeper.save(*playout_seen.borrow(), self.hls_status.borrow().kind, true),
+        }
         self.writer.flush().await;
         failure.map_or(End::Finished, End::Failed)
     }
 
+    /// Finds the first numbers, and where the stream goes on. A disk that does not answer costs its past.
+    async fn open(&mut self) -> Option<Plan> {
+        let numbers = timeout(DISK_PATIENCE, self.writer.numbers()).await.ok().flatten();
+        self.first = numbers.unwrap_or_else(|| {
+            tracing::warn!("the disk does not answer: numbers begin with the calendar's");
+            Numbers::of_the_calendar(wall_clock())
+        });
+        let plan = match timeout(DISK_PATIENCE, self.plan()).await {
+            Ok(plan) => plan,
+            Err(_) => {
+                self.board.not_resumed("the disk does not give back the journal");
+                None
+            }
+        };
+        if plan.is_none() {
+            self.keeper.begin(self.first.segment, self.first.batch);
+        }
+        plan
+    }
+
+    async fn plan(&mut self) -> Option<Plan> {
+        let (journals, id) = (self.shared.journals.clone()?, self.settings.stream_id.clone());
+        let loaded = tokio::task::spawn_blocking(move || journals.load(&id)).await.ok()?;
+        let record = match loaded {
+            Ok(record) => record?,
+            Err(error) => {
+                self.board.not_resumed(&error.to_string());
+                return None;
+            }
+        };
+        if record.settings.clone().resolve().ok().as_ref() != Some(&*self.settings) {
+            self.board.not_resumed("the journal is of other settings");
+            return None;
+        }
+        let (settings, layout) = (Arc::clone(&self.settings), self.writer.layout().clone());
+        let (now, wall) = (self.shared.clock.now(), wall_millis(wall_clock()));
+        let planned = tokio::task::spawn_blocking(move || {
+            let plan = resume::plan(&record, &settings, now, wall, |mark| {
+                layout
+                    .segment(mark.number, &mark.extension)
+                    .metadata()
+                    .is_ok_and(|file| file.len() == mark.bytes)
+            });
+            (plan, record)
+        });
+        let (plan, record) = planned.await.ok()?;
+        self.first.segment = self.first.segment.max(plan.next_segment);
+        self.first.batch = self.first.batch.max(plan.next_batch);
+        self.keeper.resume(record, self.first.segment, self.first.batch);
+        tracing::info!(
+            away = ?plan.away,
+            position = ?plan.playout.map(|playout| playout.position(now)),
+            segments = plan.replay.len(),
+            lost = plan.lost,
+            "stream goes on"
+        );
+        self.board.resumed(&plan);
+        Some(plan)
+    }
+
     fn ingest(
         &self,
+        plan: Option<Plan>,
         playout: watch::Sender<Option<Playout>>,
         requests: mpsc::Sender<roundtrip::Request>,
         captured: mpsc::Sender<Captured>,
@@ -271,12 +364,18 @@ impl Stream {
             processing_budget,
             demuxer: Demuxer::new(),
             follower: Follower::new(batcher.longest_batch()),
-            batcher,
+            batcher: match &plan {
+                Some(plan) => batcher.resumed(plan.anchor, plan.begin),
+                None => batcher,
+            },
             source: self.hls_status.subscribe(),
             next_segment: self.first.segment,
             inits: Inits::default(),
             writer: self.writer.clone(),
             board: Arc::clone(&self.board),
+            keeper: Arc::clone(&self.keeper),
+            rejoin: plan.as_ref().and_then(Rejoin::new),
+            plan,
             playout,
             requests,
             captured,
@@ -357,10 +456,11 @@ impl Stream {
     /// Reads the source until it ends or `stop`. A service tries a source that failed again, for ever.
     fn capture(
         &self,
+        resume: Option<hls::Continue>,
         events: mpsc::Sender<hls::Event>,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<(), String>> + use<> {
-        let settings = source::settings(&self.settings);
+        let settings = hls::Settings { resume, ..source::settings(&self.settings) };
         let (clock, persistent) = (self.shared.clock, self.shared.persistent);
         let (board, status, first) = (Arc::clone(&self.board), self.hls_status.clone(), self.first.segment);
         async move {

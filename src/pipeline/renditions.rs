@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::ingest::{Captured, Ingest, Inits};
-use super::tests::board;
+use super::tests::{board, keeper};
 use crate::batch::{self, Batcher};
 use crate::clock::Clock;
 use crate::config::Artifacts;
@@ -160,6 +160,9 @@ async fn sound_apart_in_fragments_and_pictures_encrypted_become_the_batches_of_t
         inits: Inits::default(),
         writer: writer.clone(),
         board: Arc::clone(&board),
+        keeper: keeper(clock),
+        rejoin: None,
+        plan: None,
         playout: watch::channel(None).0,
         requests,
         captured,

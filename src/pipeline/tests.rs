@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Reports};
 use super::ingest::Captured;
+use super::keeper::Keeper;
 use super::output::{Output, Port};
 use crate::batch::{self, Batcher};
 use crate::clock::Clock;
-use crate::config::{Artifacts, ConfigurationChange, Fallback, StreamOptions};
+use crate::config::{Artifacts, ConfigurationChange, Fallback, StreamOptions, StreamSettings};
 use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
 use crate::media::{Batch, Flicks, Moment, Origin, Packet};
@@ -33,15 +34,24 @@ fn batch() -> Batch {
     closed.pop().unwrap()
 }
 
-/// The board of a stream "a" and the writer of its `artifacts` in `folder`.
-pub(super) fn board(clock: Clock, folder: &std::path::Path, artifacts: Artifacts) -> (Arc<Board>, Writer) {
+/// The keeper of a stream "a" without a journal.
+pub(super) fn keeper(clock: Clock) -> Arc<Keeper> {
+    Arc::new(Keeper::new(&settings(), None, clock))
+}
+
+fn settings() -> StreamSettings {
     let options = StreamOptions {
         stream_id: Some("a".to_owned()),
         source_url: Some("http://localhost/a.m3u8".to_owned()),
         ..StreamOptions::default()
     };
-    let settings = options.resolve().unwrap();
-    let (writer, _) = Writer::spawn(folder, &settings.stream_id, artifacts);
+    options.resolve().unwrap()
+}
+
+/// The board of a stream "a" and the writer of its `artifacts` in `folder`.
+pub(super) fn board(clock: Clock, folder: &std::path::Path, artifacts: Artifacts) -> (Arc<Board>, Writer) {
+    let settings = settings();
+    let writer = Writer::spawn(folder, &settings.stream_id, artifacts);
     let reports = Reports {
         hls: watch::channel(hls::Status::default()).1,
         roundtrip: watch::channel(roundtrip::Status::default()).1,

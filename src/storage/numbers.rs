@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::layout::{Layout, number_in};
 
@@ -22,6 +23,13 @@ impl Numbers {
             segment: kept.segment.max(after_highest(&layout.segments(), "segment-")),
             batch: kept.batch.max(after_highest(&layout.batches(), "batch-")),
         }
+    }
+
+    /// Higher than any that was counted, for a stream that starts while its folders cannot be read: seconds since
+    /// 1970, of which no stream captures more than one segment or closes more than one batch each.
+    pub fn of_the_calendar(wall: SystemTime) -> Self {
+        let seconds = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        Self { segment: seconds, batch: seconds }
     }
 
     /// The text that [`Numbers::next`] reads back.

@@ -55,19 +55,18 @@ struct Shared {
 enum Job {
     File { path: PathBuf, chunks: Vec<Bytes>, size: u64 },
     Numbers(Numbers),
+    Begin(oneshot::Sender<Numbers>),
     Flush(oneshot::Sender<()>),
 }
 
 impl Writer {
-    /// Finds the next free numbers below `root` and starts the thread. The only blocking call here: it
-    /// reads three folders.
-    pub fn spawn(root: &Path, stream_id: &StreamId, artifacts: Artifacts) -> (Self, Numbers) {
+    /// Starts the thread, which first finds the next free numbers below `root`.
+    pub fn spawn(root: &Path, stream_id: &StreamId, artifacts: Artifacts) -> Self {
         let layout = Arc::new(Layout::new(root, stream_id.clone()));
-        let numbers = Numbers::next(&layout);
-        write::remove_unfinished(&layout.segments());
         let (jobs, queue) = mpsc::channel(QUEUE_FILES);
         let shared = Arc::default();
-        let thread = Thread { layout: layout.clone(), shared: Arc::clone(&shared), numbers };
+        let thread =
+            Thread { layout: layout.clone(), shared: Arc::clone(&shared), numbers: Numbers::default() };
         // A thread, not the runtime's pool: a disk that hangs must not keep the runtime from ending.
         let span = tracing::Span::current();
         let started = thread::Builder::new()
@@ -77,7 +76,18 @@ impl Writer {
             // The queue is closed then, and every file is counted as dropped.
             tracing::error!(%stream_id, %error, "no thread for the storage writer");
         }
-        (Self { layout, artifacts, jobs, shared }, numbers)
+        Self { layout, artifacts, jobs, shared }
+    }
+
+    /// The next free numbers; none when there is no thread to find them. Waits for the disk.
+    pub async fn numbers(&self) -> Option<Numbers> {
+        let (found, numbers) = oneshot::channel();
+        self.jobs.send(Job::Begin(found)).await.ok()?;
+        numbers.await.ok()
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// A captured segment, under the source's extension.
@@ -152,6 +162,8 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        self.numbers = Numbers::next(&self.layout);
+        write::remove_unfinished(&self.layout.segments());
         while let Some(job) = queue.blocking_recv() {
             match job {
                 Job::File { path, chunks, size } => {
@@ -160,6 +172,9 @@ impl Thread {
                     self.count(&path, size, written);
                 }
                 Job::Numbers(next) => self.keep(next),
+                Job::Begin(found) => {
+                    let _ = found.send(self.numbers);
+                }
                 Job::Flush(done) => {
                     let _ = done.send(());
                 }
@@ -217,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    fn spawn(root: &Path, artifacts: Artifacts) -> (Writer, Numbers) {
+    fn spawn(root: &Path, artifacts: Artifacts) -> Writer {
         Writer::spawn(root, &StreamId::new("a").unwrap(), artifacts)
     }
 
@@ -234,7 +249,7 @@ mod tests {
             (Artifacts::None, false, false, false),
         ] {
             let root = tempfile::tempdir().unwrap();
-            let (writer, _) = spawn(root.path(), artifacts);
+            let writer = spawn(root.path(), artifacts);
             writer.segment(0, "ts", data("s"));
             writer.batch_file(0, Artifact::Audio, vec![data("a"), data("b")]);
             writer.batch_file(0, Artifact::Output, vec![data("o")]);
@@ -250,13 +265,13 @@ mod tests {
     #[tokio::test]
     async fn numbers_go_on_after_a_restart_even_when_nothing_was_written() {
         let root = tempfile::tempdir().unwrap();
-        let (writer, first) = spawn(root.path(), Artifacts::None);
-        assert_eq!(first, Numbers::default());
+        let writer = spawn(root.path(), Artifacts::None);
+        assert_eq!(writer.numbers().await, Some(Numbers::default()));
         writer.keep(Numbers { segment: 5, batch: 1 });
         writer.keep(Numbers { segment: 4, batch: 2 });
         writer.flush().await;
-        let (_, next) = spawn(root.path(), Artifacts::None);
-        assert_eq!(next, Numbers { segment: 5, batch: 2 });
+        let next = spawn(root.path(), Artifacts::None).numbers().await;
+        assert_eq!(next, Some(Numbers { segment: 5, batch: 2 }));
     }
 
     #[tokio::test]
@@ -264,7 +279,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         // A file stands where the folder should be.
         fs::write(root.path().join("original_stream"), "").unwrap();
-        let (writer, _) = spawn(root.path(), Artifacts::All);
+        let writer = spawn(root.path(), Artifacts::All);
         writer.segment(0, "ts", data("s"));
         writer.flush().await;
         let stats = writer.stats();

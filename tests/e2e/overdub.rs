@@ -140,6 +140,21 @@ impl Service {
         assert_eq!(health.status, 200, "health: {}", health.body);
     }
 
+    pub async fn stop_stream(&self, stream_id: &str) -> web::Answer {
+        web::post(self.port, "/api/pipeline/stop", serde_json::json!({"streamId": stream_id})).await
+    }
+
+    /// The HTTP status of the stream's status.
+    pub async fn status_code(&self, stream_id: &str) -> u16 {
+        let path = format!("/api/pipelines/{stream_id}");
+        web::get(self.port, &path).await.unwrap_or_else(|| panic!("{path}: no answer")).status
+    }
+
+    /// kill -9.
+    pub async fn kill(mut self) {
+        self.process.kill().await;
+    }
+
     /// Ctrl-C, and a clean end.
     pub async fn stop(mut self) {
         self.process.interrupt();

@@ -192,6 +192,11 @@ impl Running {
         }
     }
 
+    /// SIGKILL, and its end.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.expect("a process can be killed");
+    }
+
     /// SIGTERM.
     pub fn terminate(&self) {
         if let Some(id) = self.child.id() {

@@ -333,7 +333,8 @@ impl Source {
         {
             // Numbered by itself: a number of the main playlist means nothing there.
             let mut place = main.place(now);
-            place.media_sequence = None;
+            place.media_sequence =
+                self.client.settings.resume.as_ref().and_then(|resume| resume.audio_sequence);
             let segments = self.client.settings.live_start_segments;
             let cursor = Cursor::starting(Start::With(place), segments);
             self.audio = Some(Reader::new(Rendition::Audio, loader, cursor));

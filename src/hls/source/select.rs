@@ -72,9 +72,11 @@ impl Source {
     fn main_reader(&self, loader: Box<Loader>) -> Reader {
         let settings = &self.client.settings;
         let live_start_segments = settings.live_start_segments;
-        let start = match settings.start_offset {
-            Some(seconds) => Start::Offset { seconds, live_start_segments },
-            None => Start::Edge(live_start_segments),
+        let place = settings.resume.as_ref().and_then(|resume| resume.place.clone());
+        let start = match (place, settings.start_offset) {
+            (Some(place), _) => Start::With(place),
+            (None, Some(seconds)) => Start::Offset { seconds, live_start_segments },
+            (None, None) => Start::Edge(live_start_segments),
         };
         Reader::new(Rendition::Main, loader, Cursor::starting(start, live_start_segments))
     }
