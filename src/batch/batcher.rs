@@ -96,9 +96,10 @@ impl Batcher {
         self.target_duration = target;
     }
 
-    /// `bufferDuration` plus one target duration.
+    /// `bufferDuration` plus one target duration, and what is held for the next batch: that begins so much earlier.
     pub fn longest_batch(&self) -> Duration {
-        self.settings.buffer_duration + self.target_duration
+        let held = self.borders.held().map_or(Duration::ZERO, |held| held.track.duration().to_duration());
+        self.settings.buffer_duration + self.target_duration + held
     }
 
     /// How often the audio grid stepped, over all periods.

@@ -1,10 +1,11 @@
-//! Answers with other sound than the fragment's, well-formed all the same. Pure.
+//! What a fault makes of a fragment: broken bytes, or other sound, well-formed all the same. Pure but for chance.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use overdub_fmp4::{Chunks, Edit, Fragment, TrackConfig, WriteError, init_segment};
 
+use super::Fault;
 use crate::media::{AudioTrack, Flicks, mp4, silent_frame_like};
 
 /// The fragment cannot be altered.
@@ -17,6 +18,32 @@ pub enum AlterError {
     NoSilence,
     #[error("not writable: {0}")]
     Write(#[from] WriteError),
+}
+
+/// The answer that `fault` makes of `data`.
+pub fn answer(fault: &Fault, data: Bytes) -> Result<Bytes, AlterError> {
+    Ok(match fault {
+        Fault::Garbage => data.iter().map(|byte| !byte).collect(),
+        Fault::Corrupt => {
+            let mut data = data.to_vec();
+            for _ in 0..data.len().div_ceil(64) {
+                let at = rand::random_range(0..data.len());
+                data[at] = rand::random();
+            }
+            data.into()
+        }
+        Fault::Truncate => data.slice(..data.len() / 2),
+        Fault::Empty => Bytes::new(),
+        Fault::Oversize(bytes) => {
+            let mut data = data.to_vec();
+            data.resize(data.len().max(*bytes), 0);
+            data.into()
+        }
+        Fault::Length(percent) => length(&data, *percent)?,
+        Fault::Silence => silence(&data)?,
+        Fault::Priming { samples, declared } => priming(&data, *samples, *declared)?,
+        Fault::Late(_) | Fault::Duplicate | Fault::Drop | Fault::Disconnect | Fault::Fail { .. } => data,
+    })
 }
 
 /// The fragment's sound, `percent` longer or shorter: frames are repeated from its beginning, or missing at its end.

@@ -126,7 +126,7 @@ impl Delay {
     }
 
     /// The delay at the place `random` (`0.0..1.0`) of the range.
-    pub(super) fn at(&self, random: f64) -> Duration {
+    pub fn at(&self, random: f64) -> Duration {
         let (shortest, longest) = (*self.0.start(), *self.0.end());
         shortest + longest.saturating_sub(shortest).mul_f64(random.clamp(0.0, 1.0))
     }

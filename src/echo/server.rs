@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::alter::{self, AlterError};
+use super::alter;
 use super::options::Control;
 use super::{Fault, Options};
 
@@ -146,7 +146,7 @@ impl Echo {
                 return;
             }
             Some(Fault::Fail { code }) => return fail(socket, &id, code, "told to fail"),
-            Some(fault) => answer(fault, data),
+            Some(fault) => alter::answer(fault, data),
             None => Ok(data),
         };
         let data = match answer {
@@ -200,32 +200,6 @@ impl Echo {
         let _ = tokio::time::timeout(REORDER_WAIT, released).await;
         None
     }
-}
-
-/// The answer that `fault` makes of `data`.
-fn answer(fault: &Fault, data: Bytes) -> Result<Bytes, AlterError> {
-    Ok(match fault {
-        Fault::Garbage => data.iter().map(|byte| !byte).collect(),
-        Fault::Corrupt => {
-            let mut data = data.to_vec();
-            for _ in 0..data.len().div_ceil(64) {
-                let at = rand::random_range(0..data.len());
-                data[at] = rand::random();
-            }
-            data.into()
-        }
-        Fault::Truncate => data.slice(..data.len() / 2),
-        Fault::Empty => Bytes::new(),
-        Fault::Oversize(bytes) => {
-            let mut data = data.to_vec();
-            data.resize(data.len().max(*bytes), 0);
-            data.into()
-        }
-        Fault::Length(percent) => alter::length(&data, *percent)?,
-        Fault::Silence => alter::silence(&data)?,
-        Fault::Priming { samples, declared } => alter::priming(&data, *samples, *declared)?,
-        Fault::Late(_) | Fault::Duplicate | Fault::Drop | Fault::Disconnect | Fault::Fail { .. } => data,
-    })
 }
 
 fn fail(socket: &SocketRef, id: &str, code: &str, message: &str) {

@@ -8,6 +8,8 @@
 //! This is the only module that knows the order. A stream shares nothing with another but the clock, the disk
 //! and the runtime, so that what happens to one touches no other.
 
+#[cfg(test)]
+mod adversity;
 mod board;
 mod ingest;
 mod keeper;

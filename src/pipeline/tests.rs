@@ -61,7 +61,11 @@ pub(super) fn board(clock: Clock, folder: &std::path::Path, artifacts: Artifacts
     (Arc::new(Board::new(&settings, clock, writer.clone(), reports)), writer)
 }
 
-fn output(clock: Clock, folder: &std::path::Path, playout: watch::Receiver<Option<Playout>>) -> Output {
+pub(super) fn output(
+    clock: Clock,
+    folder: &std::path::Path,
+    playout: watch::Receiver<Option<Playout>>,
+) -> Output {
     let (board, writer) = board(clock, folder, Artifacts::None);
     Output {
         clock,

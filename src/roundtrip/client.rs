@@ -27,8 +27,8 @@ const STOP_GRACE: Duration = Duration::from_secs(2);
 /// Runs the round trip of one stream until `requests` is closed and every request has its outcome, or
 /// until `stop`, at which what is unanswered ends as [`super::Failure::Stopped`].
 ///
-/// Outcomes come in the order of the requests, each not later than its deadline, which moves with `playout`. Nothing that a processor
-/// does or leaves undone delays this.
+/// Outcomes come in the order of the requests, each not later than its deadline, which moves with `playout`.
+/// Nothing that a processor does or leaves undone delays this.
 pub async fn run(
     settings: Settings,
     clock: Clock,
@@ -43,15 +43,27 @@ pub async fn run(
     // Dropped with this future: the link ends also when the task is aborted.
     let link = link::run(&settings, clock, events, link_stop.clone());
     tokio::pin!(link);
-    let mut client = Client::new(&settings, clock, status);
-    let serve = client.serve(requests, outcomes, link_events, playout, &stop);
     tokio::select! {
-        () = serve => {}
+        () = serve(&settings, clock, (requests, outcomes), link_events, status, playout, &stop) => {}
         () = &mut link => unreachable!("the link ends when stopped or unheard, and serve does neither"),
     }
-    client.disconnect();
     link_stop.cancel();
     let _ = tokio::time::timeout(STOP_GRACE, link).await;
+}
+
+/// [`run`] over whatever `link_events` come from.
+pub(super) async fn serve(
+    settings: &Settings,
+    clock: Clock,
+    (requests, outcomes): (mpsc::Receiver<Request>, mpsc::Sender<Outcome>),
+    link_events: mpsc::Receiver<LinkEvent>,
+    status: watch::Sender<Status>,
+    playout: watch::Receiver<Option<Playout>>,
+    stop: &CancellationToken,
+) {
+    let mut client = Client::new(settings, clock, status);
+    client.serve(requests, outcomes, link_events, playout, stop).await;
+    client.disconnect();
 }
 
 struct Client<'a> {

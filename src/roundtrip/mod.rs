@@ -12,6 +12,8 @@ mod failure;
 pub(crate) mod inflight;
 mod link;
 mod message;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod status;
 mod wire;
 
