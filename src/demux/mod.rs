@@ -7,7 +7,6 @@
 mod cmaf;
 mod demuxer;
 mod error;
-mod id3;
 mod join;
 mod mpegts;
 mod nal;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_ts::{Codec, Ticks, Unwrapper, elementary};
 
+use super::SegmentError;
 use super::mpegts::audio_params;
 use super::segment::Sink;
-use super::{SegmentError, id3};
-use crate::media::{AudioParams, Flicks, StampedFrame};
+use crate::media::{AudioParams, Flicks, StampedFrame, id3};
 
 /// Reads consecutive segments of one rendition.
 #[derive(Debug, Default)]

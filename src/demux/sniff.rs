@@ -3,7 +3,7 @@
 use overdub_ts::{Codec, elementary};
 
 use super::SegmentError;
-use super::id3;
+use crate::media::id3;
 
 /// A format of RFC 8216 section 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use tracing::debug;
 use url::Url;
 
 use super::Error;
+use super::crypt::samples::Protection;
 use super::crypt::{CryptError, Key, Plan};
 use super::fetch::Http;
 use crate::policy::Reach;
@@ -99,13 +100,22 @@ impl Keys {
             }
         }
         let iv = plan.iv;
-        let plain = if body.len() <= INLINE_BYTES {
-            key.decrypt(&iv, body)
-        } else {
-            let task = tokio::task::spawn_blocking(move || key.decrypt(&iv, body));
-            // It does not panic, and it is cancelled only when the runtime ends.
-            task.await.unwrap_or(Err(CryptError::Padding))
-        };
+        let plain = off_the_task(body, move |body| key.decrypt(&iv, body)).await;
+        plain.map_err(|source| Error::Crypt { url: shown.to_owned(), source })
+    }
+
+    /// The same of a body whose samples are encrypted. Nothing tells whether the key fits.
+    pub(super) async fn decrypt_samples(
+        &self,
+        plan: &Plan<'_>,
+        found: Found,
+        protection: Option<Arc<Protection>>,
+        body: Bytes,
+        shown: &str,
+    ) -> Result<Bytes, Error> {
+        let (key, iv) = (found.key, plan.iv);
+        let plain =
+            off_the_task(body, move |body| key.decrypt_samples(&iv, protection.as_deref(), body)).await;
         plain.map_err(|source| Error::Crypt { url: shown.to_owned(), source })
     }
 
@@ -147,4 +157,16 @@ impl Keys {
         let body = self.http.get(&url, from, None, MAX_KEY_BODY, total.min(MAX_KEY_TIME)).await?;
         Key::new(plan.method, &body.bytes).map_err(|source| Error::Crypt { url: shown, source })
     }
+}
+
+/// Decrypts a body; a large one on a thread of its own.
+async fn off_the_task(
+    body: Bytes,
+    decrypt: impl FnOnce(Bytes) -> Result<Bytes, CryptError> + Send + 'static,
+) -> Result<Bytes, CryptError> {
+    if body.len() <= INLINE_BYTES {
+        return decrypt(body);
+    }
+    // It does not panic, and it is cancelled only when the runtime ends.
+    tokio::task::spawn_blocking(move || decrypt(body)).await.unwrap_or(Err(CryptError::Padding))
 }

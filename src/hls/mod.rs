@@ -6,7 +6,8 @@
 //! - [`cursor`]: which segment next, when to read the playlist again. Pure.
 //! - `join`: the order of two renditions. Pure.
 //! - `retry`, `attempt`: how long to wait before trying again, and how often. Pure.
-//! - `crypt`: whole-segment encryption; `whole`: whether a body is all of a segment. Pure.
+//! - `crypt`: encryption, of whole segments and of samples; `whole`: whether a body is all of a segment;
+//!   `boxes`: where the boxes of an MP4 lie. Pure.
 //! - `fetch`: one HTTP request, bounded; `keys`: those for keys; `segment`: one attempt at a segment.
 //! - `load`, `work`: what a source waits for, playlists and segments.
 //! - `presentation`: what a master playlist offers; `reader`: one rendition of it; `source`: the task.
@@ -15,6 +16,7 @@
 //! later is retried, and what is lost is reported as [`Event::Lost`].
 
 mod attempt;
+mod boxes;
 mod crypt;
 pub mod cursor;
 mod error;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use url::Url;
 
-use super::crypt::Plan;
+use super::crypt::samples::Protection;
+use super::crypt::{Method, Plan};
 use super::fetch::Http;
 use super::keys::Keys;
-use super::playlist::{ByteRange, Key, Map, SegmentRef};
+use super::playlist::{ByteRange, Key, KeyMethod, Map, SegmentRef};
 use super::whole::{self, Fault};
 use super::{Error, Settings};
 use crate::policy::Reach;
@@ -66,6 +67,7 @@ impl Segments {
     pub(super) async fn fetch(
         &self,
         segment: &SegmentRef,
+        protection: Option<Arc<Protection>>,
         from: Reach,
         total: Duration,
     ) -> Result<Bytes, Error> {
@@ -78,7 +80,7 @@ impl Segments {
             limit: self.max_bytes,
             total,
         };
-        self.resource(&resource).await
+        self.resource(&resource, protection).await
     }
 
     /// The initialization section `map` (RFC 8216 4.3.2.5), decrypted, for the segment of this `sequence`.
@@ -93,12 +95,18 @@ impl Segments {
         from: Reach,
         total: Duration,
     ) -> Result<Bytes, Error> {
-        let (key, limit) = (map.key.as_deref(), MAX_MAP_BYTES);
+        let limit = MAX_MAP_BYTES;
+        // It has no samples.
+        let key = map.key.as_deref().filter(|key| key.method != KeyMethod::SampleAes);
         let range = map.byte_range;
-        self.resource(&Resource { uri: &map.uri, range, key, sequence, from, limit, total }).await
+        self.resource(&Resource { uri: &map.uri, range, key, sequence, from, limit, total }, None).await
     }
 
-    async fn resource(&self, resource: &Resource<'_>) -> Result<Bytes, Error> {
+    async fn resource(
+        &self,
+        resource: &Resource<'_>,
+        protection: Option<Arc<Protection>>,
+    ) -> Result<Bytes, Error> {
         let &Resource { uri, range, key, sequence, from, limit, total } = resource;
         let shown = redact::url(uri);
         let url = Url::parse(uri).map_err(|_| Error::Address { playlist: shown.clone() })?;
@@ -114,6 +122,9 @@ impl Segments {
             };
             let body = self.http.get(&url, from, range, limit, total).await?.bytes;
             let plain = match found {
+                Some((plan, found)) if plan.method == Method::SampleAes => {
+                    self.keys.decrypt_samples(plan, found, protection, body, &shown).await?
+                }
                 Some((plan, found)) => self.keys.decrypt(plan, found, body, &shown, from, total).await?,
                 None => body,
             };

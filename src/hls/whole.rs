@@ -3,6 +3,8 @@
 //! Where the server says no length (chunked by an intermediary that lost its origin, or HTTP/1.0), a body
 //! that was cut off looks complete; the format itself tells.
 
+use super::boxes::BoxHeader;
+
 /// A TS packet (ISO/IEC 13818-1 2.4.3.2), with a timestamp before it (BDAV), with Reed-Solomon bytes after it
 /// (DVB).
 const STRIDES: [usize; 3] = [188, 192, 204];
@@ -41,37 +43,22 @@ fn packets_at(body: &[u8], stride: usize) -> Option<bool> {
     (synced(0) && (synced(1) || body.len() < 2 * stride && stride == STRIDES[0])).then_some(whole)
 }
 
-/// ISO/IEC 14496-12 4.2: size, then four characters.
-fn box_at(body: &[u8], at: usize) -> Option<(u64, [u8; 4])> {
-    let header = body.get(at..)?;
-    let (size, rest) = header.split_first_chunk::<4>()?;
-    let (kind, rest) = rest.split_first_chunk::<4>()?;
-    let size = match u32::from_be_bytes(*size) {
-        1 => u64::from_be_bytes(*rest.first_chunk::<8>()?),
-        // To the end of the file.
-        0 => (body.len() - at) as u64,
-        size => size.into(),
-    };
-    Some((size, *kind))
-}
-
 fn begins_with_box(body: &[u8]) -> bool {
     let known = [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"mdat"];
-    box_at(body, 0).is_some_and(|(_, kind)| known.iter().any(|name| **name == kind))
+    BoxHeader::read(body, 0).is_some_and(|header| known.iter().any(|name| **name == header.kind))
 }
 
 fn boxes_end_with(body: &[u8]) -> Result<(), Fault> {
     let mut at = 0;
     while at < body.len() {
-        let Some((size, _)) = box_at(body, at) else { return Err(Fault::Cut("it ends within a box header")) };
+        let Some(header) = BoxHeader::read(body, at) else {
+            return Err(Fault::Cut("it ends within a box header"));
+        };
         // Smaller than its own header: not cut but damaged, which is the demuxer's to judge.
-        if size < 8 {
+        if header.size < header.length as u64 {
             return Ok(());
         }
-        at = match usize::try_from(size).ok().and_then(|size| at.checked_add(size)) {
-            Some(end) if end <= body.len() => end,
-            _ => return Err(Fault::Cut("it ends within a box")),
-        };
+        at = header.end(body.len()).ok_or(Fault::Cut("it ends within a box"))?;
     }
     Ok(())
 }

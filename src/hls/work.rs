@@ -8,13 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
+use super::crypt::CryptError;
+use super::crypt::samples::{self, Protection};
 use super::fetch::Http;
 use super::load::{Loader, Opened};
-use super::playlist::{Map, Media, SegmentRef};
+use super::playlist::{KeyMethod, Map, Media, SegmentRef};
 use super::segment::Segments;
 use super::{Error, Settings};
 use crate::media::Rendition;
 use crate::policy::Reach;
+use crate::redact;
 
 /// Initialization sections kept: a source that breaks for advertisements comes back to its own.
 const MAX_MAPS: usize = 8;
@@ -50,8 +53,15 @@ pub(super) struct Fetched {
     pub(super) data: Bytes,
 }
 
-/// An initialization section and its body.
-type KnownMap = (Arc<Map>, Bytes);
+/// An initialization section: what came of its address.
+#[derive(Clone)]
+struct Init {
+    body: Bytes,
+    /// In the clear, where its samples are encrypted.
+    opened: Result<Option<(Bytes, Arc<Protection>)>, CryptError>,
+}
+
+type KnownMap = (Arc<Map>, Init);
 
 /// What every request needs.
 #[derive(Clone)]
@@ -76,32 +86,45 @@ impl Client {
         from: Reach,
         total: Duration,
     ) -> Result<Fetched, Error> {
-        let init = match &segment.map {
-            Some(map) => Some(self.fetch_map(map, segment.sequence, from, total).await?),
-            None => None,
-        };
-        Ok(Fetched { init, data: self.segments.fetch(&segment, from, total).await? })
+        let samples_encrypted = segment.key.as_ref().is_some_and(|key| key.method == KeyMethod::SampleAes);
+        let (mut init, mut protection) = (None, None);
+        if let Some(map) = &segment.map {
+            let Init { body, opened } = self.fetch_map(map, segment.sequence, from, total).await?;
+            init = Some(body);
+            if samples_encrypted {
+                let crypt = |source| Error::Crypt { url: redact::url(&map.uri), source };
+                protection = match opened.map_err(crypt)? {
+                    Some((plain, how)) => {
+                        init = Some(plain);
+                        Some(how)
+                    }
+                    None => Some(Arc::default()),
+                };
+            }
+        }
+        Ok(Fetched { init, data: self.segments.fetch(&segment, protection, from, total).await? })
     }
 
-    /// The body of an initialization section: the same bytes as long as the address, the range and the key are
-    /// the same.
+    /// An initialization section: the same bytes as long as the address, the range and the key are the same.
     async fn fetch_map(
         &self,
         map: &Arc<Map>,
         sequence: u64,
         from: Reach,
         total: Duration,
-    ) -> Result<Bytes, Error> {
+    ) -> Result<Init, Error> {
         // Held while it is fetched: the segments that need it too wait for it instead of asking again.
         let mut maps = self.maps.lock().await;
-        if let Some((_, bytes)) = maps.iter().find(|(known, _)| known == map) {
-            return Ok(bytes.clone());
+        if let Some((_, init)) = maps.iter().find(|(known, _)| known == map) {
+            return Ok(init.clone());
         }
-        let bytes = self.segments.initialization(map, sequence, from, total).await?;
+        let body = self.segments.initialization(map, sequence, from, total).await?;
+        let opened = samples::open(&body).map(|opened| opened.map(|(plain, how)| (plain, Arc::new(how))));
+        let init = Init { body, opened };
         if maps.len() == MAX_MAPS {
             maps.remove(0);
         }
-        maps.push((map.clone(), bytes.clone()));
-        Ok(bytes)
+        maps.push((map.clone(), init.clone()));
+        Ok(init)
     }
 }

@@ -9,6 +9,7 @@ mod context;
 mod cue;
 mod frame;
 mod frame_len;
+pub(crate) mod id3;
 pub mod mp4;
 pub mod mpeg_audio;
 mod packet;

@@ -155,9 +155,15 @@ pub(crate) fn read(section: &[u8]) -> Option<Table> {
     Some(Table::Pmt(Map { program: extension, pcr_pid: map.pcr_pid().into(), streams, unclear }))
 }
 
+/// The CRC that ends a section (ISO/IEC 13818-1 annex A), over the bytes before it; 0 over those of an intact
+/// section with its CRC.
+pub fn section_crc(bytes: &[u8]) -> u32 {
+    mpegts_crc::sum32(bytes)
+}
+
 /// Whether the CRC over a section is right: with the CRC included it is zero.
 pub(crate) fn is_intact(section: &[u8]) -> bool {
-    mpegts_crc::sum32(section) == 0
+    section_crc(section) == 0
 }
 
 const REGISTRATION: u8 = 0x05;

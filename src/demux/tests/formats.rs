@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::demux::SegmentError;
-use crate::demux::id3::tests::tag;
 use crate::media::CueKind;
+use crate::media::id3::tests::tag;
 
 fn one(input: &Input) -> (Vec<Piece>, Option<SegmentError>) {
     let mut demuxer = Demuxer::new();

@@ -201,7 +201,7 @@ fn a_wrap_that_one_side_has_passed_is_undone() {
     let start = (wrap_ms / 1_000 + 100) * 1_000;
     let stamp = (start as u64 * 90) % (1 << 33);
     let frame = hex!("FFF14C8001BFFC 21000000001C");
-    let data = [crate::demux::id3::tests::tag(stamp), frame.repeat(94)].concat();
+    let data = [crate::media::id3::tests::tag(stamp), frame.repeat(94)].concat();
     let packed = Input { init: None, ..audio_input(&case.sound, data.into(), false, 0) };
     let mut demuxer = Case::separate();
     let pieces = demux_all(&mut demuxer, &[case.video(start, start + 2_000, 0), packed]);

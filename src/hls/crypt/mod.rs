@@ -1,9 +1,11 @@
-//! Whole-segment encryption (RFC 8216 4.3.2.4 and 5.2; `AES-256` of draft-pantos-hls-rfc8216bis 4.4.4.4):
+//! Encryption with plain keys (RFC 8216 4.3.2.4 and 5.2; `AES-256` of draft-pantos-hls-rfc8216bis 4.4.4.4):
 //! which cipher and vector a segment's `EXT-X-KEY` asks for, and the decryption itself. Pure.
 //!
-//! A segment is one CBC run from its own vector to its own padding (PKCS#7), so each is decrypted alone; a
-//! byte range of a resource too, since it is the range that is the segment.
+//! With `AES-128` and `AES-256` a segment is one CBC run from its own vector to its own padding (PKCS#7), so each
+//! is decrypted alone; a byte range of a resource too, since it is the range that is the segment. What
+//! `SAMPLE-AES` encrypts is in `samples`.
 
+pub(super) mod samples;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +18,7 @@ use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 
 use super::playlist;
+use samples::{Cipher, Protection};
 
 /// AES works on blocks of this many bytes, whatever the length of its key (FIPS 197).
 pub(super) const BLOCK: usize = 16;
@@ -48,6 +51,10 @@ pub enum CryptError {
     /// The key is not the one, or the end of the body is damaged.
     #[error("the padding is wrong: another key, or a damaged body")]
     Padding,
+    /// Samples that are encrypted as `SAMPLE-AES` with a plain key does not encrypt them, or as it cannot be
+    /// undone here.
+    #[error("samples that are encrypted {what} (METHOD=SAMPLE-AES): not supported")]
+    Samples { what: &'static str },
 }
 
 impl CryptError {
@@ -57,17 +64,19 @@ impl CryptError {
     }
 }
 
-/// How long the key is, and so which cipher it is for.
+/// What is encrypted, and how long its key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Aes128,
     Aes256,
+    /// Only the samples, with keys as for `Aes128`.
+    SampleAes,
 }
 
 impl Method {
     pub(super) fn key_length(self) -> usize {
         match self {
-            Self::Aes128 => 16,
+            Self::Aes128 | Self::SampleAes => 16,
             Self::Aes256 => 32,
         }
     }
@@ -121,6 +130,7 @@ impl<'a> Plan<'a> {
         let method = match method_name {
             "AES-128" => Method::Aes128,
             "AES-256" => Method::Aes256,
+            "SAMPLE-AES" => Method::SampleAes,
             _ => return Err(CryptError::Method { method: method_name.to_owned() }),
         };
         let key_uri = key.uri.as_deref().filter(|uri| !uri.is_empty()).ok_or(CryptError::NoKeyUri)?;
@@ -137,7 +147,7 @@ impl Key {
     pub(super) fn new(method: Method, body: &[u8]) -> Result<Self, CryptError> {
         let wrong = |_| CryptError::KeyLength { expected: method.key_length(), actual: body.len() };
         Ok(match method {
-            Method::Aes128 => Self::Aes128(body.try_into().map_err(wrong)?),
+            Method::Aes128 | Method::SampleAes => Self::Aes128(body.try_into().map_err(wrong)?),
             Method::Aes256 => Self::Aes256(body.try_into().map_err(wrong)?),
         })
     }
@@ -170,6 +180,24 @@ impl Key {
         let length = self.blocks(iv, &mut body)?;
         body.truncate(length);
         Ok(body.freeze())
+    }
+
+    /// The body with its samples in the clear, decrypted where they lie. `protection` is that of the
+    /// segment's initialization section, where it has one.
+    ///
+    /// # Errors
+    ///
+    /// They are not encrypted as `SAMPLE-AES` with a plain key does it.
+    pub(super) fn decrypt_samples(
+        &self,
+        iv: &[u8; BLOCK],
+        protection: Option<&Protection>,
+        body: Bytes,
+    ) -> Result<Bytes, CryptError> {
+        match self {
+            Self::Aes128(key) => samples::decrypt(&Cipher::new(key), iv, protection, body),
+            Self::Aes256(_) => Err(CryptError::KeyLength { expected: 16, actual: 32 }),
+        }
     }
 
     /// Decrypts in place; the length without padding.

@@ -28,23 +28,14 @@ pub struct AudioFrame {
 /// word. AC-3 and E-AC-3 are told apart by the frames themselves. Bytes that are no frame are passed over
 /// until two headers in a row fit (or one ends the buffer), and counted in [`Frames::skipped`].
 pub fn frames(codec: Codec, buffer: Bytes) -> Option<Frames> {
-    let format = match codec {
-        Codec::AacAdts => AnyFormat::Adts(adts::Adts::default()),
-        Codec::MpegAudio => AnyFormat::Mpeg(mpa::MpegAudio::default()),
-        Codec::Ac3 | Codec::Eac3 => AnyFormat::Dolby(ac3::Dolby::default()),
-        _ => return None,
-    };
+    let format = AnyFormat::new(codec)?;
     Some(Frames { format, rest: buffer, synced: true, skipped: 0, units: Vec::new(), params: None })
 }
 
 /// The codec of the frame at the start of `bytes`, if there is one of a codec that [`frames`] takes.
 pub fn codec_at(bytes: &[u8]) -> Option<Codec> {
     [Codec::AacAdts, Codec::Ac3, Codec::MpegAudio].into_iter().find(|codec| {
-        let format = match codec {
-            Codec::AacAdts => AnyFormat::Adts(adts::Adts::default()),
-            Codec::Ac3 => AnyFormat::Dolby(ac3::Dolby::default()),
-            _ => AnyFormat::Mpeg(mpa::MpegAudio::default()),
-        };
+        let Some(format) = AnyFormat::new(*codec) else { return false };
         format.length_at(bytes).is_some_and(|length| match bytes.get(length..) {
             // The header of the next frame has to stand where this one says; at the end there is none.
             Some([]) => true,
@@ -52,6 +43,12 @@ pub fn codec_at(bytes: &[u8]) -> Option<Codec> {
             None => false,
         })
     })
+}
+
+/// The length of the AC-3 or E-AC-3 syncframe at the start of `bytes` (ETSI TS 102 366 4.1, E.1.2.1), of which an
+/// access unit may have several; `None`: none begins here.
+pub fn syncframe_length(bytes: &[u8]) -> Option<usize> {
+    ac3::frame_length(bytes)
 }
 
 /// The longest of the headers that tell a frame's length.
@@ -134,6 +131,15 @@ enum AnyFormat {
 }
 
 impl AnyFormat {
+    fn new(codec: Codec) -> Option<Self> {
+        Some(match codec {
+            Codec::AacAdts => Self::Adts(adts::Adts::default()),
+            Codec::MpegAudio => Self::Mpeg(mpa::MpegAudio::default()),
+            Codec::Ac3 | Codec::Eac3 => Self::Dolby(ac3::Dolby::default()),
+            _ => return None,
+        })
+    }
+
     fn length_at(&self, bytes: &[u8]) -> Option<usize> {
         let head = match self {
             Self::Adts(format) => format.sync(bytes, true),

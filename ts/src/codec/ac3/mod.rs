@@ -27,6 +27,11 @@ pub(super) fn codec_at(bytes: &[u8]) -> Codec {
     }
 }
 
+/// The length of the syncframe at the start of `bytes`.
+pub(super) fn frame_length(bytes: &[u8]) -> Option<usize> {
+    Header::parse(bytes).map(|header| header.length)
+}
+
 /// AC-3 and E-AC-3 in a transport stream.
 #[derive(Debug, Default)]
 pub(crate) struct Dolby {

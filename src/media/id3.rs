@@ -7,7 +7,7 @@ const MAX_TAGS: usize = 8;
 const TIMESTAMP_OWNER: &[u8] = b"com.apple.streaming.transportStreamTimestamp\0";
 
 /// Bytes of all tags at the start of `data`, up to its end where one is cut.
-pub(super) fn length(data: &[u8]) -> usize {
+pub(crate) fn length(data: &[u8]) -> usize {
     let mut at = 0;
     for _ in 0..MAX_TAGS {
         match data.get(at..).and_then(tag_length) {
@@ -19,7 +19,7 @@ pub(super) fn length(data: &[u8]) -> usize {
 }
 
 /// The 33-bit time stamp of the first frame behind these `tags`.
-pub(super) fn timestamp(tags: &[u8]) -> Option<u64> {
+pub(crate) fn timestamp(tags: &[u8]) -> Option<u64> {
     let mut rest = tags;
     while let Some(length) = tag_length(rest) {
         let end = length.min(rest.len());
@@ -82,12 +82,12 @@ fn plain(bytes: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// A tag with the time stamp alone, as packagers write it.
-    pub(in crate::demux) fn tag(stamp: u64) -> Vec<u8> {
+    pub(crate) fn tag(stamp: u64) -> Vec<u8> {
         let body = [TIMESTAMP_OWNER, &stamp.to_be_bytes()].concat();
         let size = |n: usize| [0, 0, (n >> 7) as u8, (n & 0x7F) as u8];
         let frame = [b"PRIV", &size(body.len())[..], &[0, 0], &body].concat();
