@@ -44,6 +44,16 @@ pub(super) struct Whole {
     pub(super) body: Range<usize>,
 }
 
+/// Whether a file or a segment of one begins like this.
+pub(super) fn begin_file(bytes: &[u8]) -> bool {
+    // ISO/IEC 14496-12, 23009-1, 23000-19; `wide` and `skip` are QuickTime's.
+    const FIRST: [&[u8; 4]; 13] = [
+        b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"ssix", b"emsg", b"prft", b"mdat", b"free", b"skip",
+        b"wide", b"pdin",
+    ];
+    bytes.get(4..8).is_some_and(|kind| FIRST.iter().any(|first| first.as_slice() == kind))
+}
+
 /// The boxes within `range`, up to the first that is broken.
 pub(super) fn boxes(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Whole> + '_ {
     let mut at = range.start;

@@ -45,6 +45,9 @@ pub enum Error {
     /// A media playlist was expected: a master playlist lists another master.
     #[error("{url} is a master playlist inside a master playlist")]
     NestedMaster { url: String },
+    /// A film in one MP4 file, which cannot be read, or not any further.
+    #[error("{url}: the MP4 file cannot be read: {reason}")]
+    File { url: String, reason: String },
     /// Something that HLS allows and this version does not read.
     #[error("{url}: {what} is not supported")]
     Unsupported { url: String, what: String },
@@ -77,6 +80,7 @@ impl Error {
             | Self::TooLarge { .. }
             | Self::Playlist { .. }
             | Self::NestedMaster { .. }
+            | Self::File { .. }
             | Self::Unsupported { .. }
             | Self::Startup { .. } => false,
         }

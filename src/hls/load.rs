@@ -25,6 +25,8 @@ pub(super) enum Opened {
     Media(Box<Loader>, Media),
     /// A master playlist, and where it was found.
     Master(Master, Address),
+    /// No playlist but a film in one file, and where.
+    Film(Address),
 }
 
 /// Where a playlist came from: what its addresses are relative to, and how near they may lead.
@@ -38,8 +40,12 @@ pub(super) struct Address {
 pub(super) async fn open(http: Arc<Http>, settings: Arc<Settings>) -> Result<Opened, Error> {
     let source = Address { url: settings.url.clone(), reach: http.source_reach() };
     let mut loader = Loader::new(http, settings, source, BTreeMap::new());
-    let (body, playlist) = match loader.read(None).await? {
+    let (body, playlist) = match loader.read(None, true).await? {
         Reading::Changed(body, playlist) => (body, playlist),
+        Reading::Film(first) => {
+            let reach = loader.http.note_source(first);
+            return Ok(Opened::Film(Address { url: loader.listed, reach }));
+        }
         Reading::Unchanged => return Err(loader.not_asked_for()),
     };
     let named_by = loader.http.note_source(body.first);
@@ -85,6 +91,7 @@ struct Known {
 enum Reading {
     Unchanged,
     Changed(Box<Body>, Playlist),
+    Film(Reach),
 }
 
 impl Loader {
@@ -135,7 +142,7 @@ impl Loader {
 
     async fn load_once(&mut self) -> Result<Media, Error> {
         let known = self.known.take().filter(|known| known.unchanged < UNCHANGED_BELIEVED);
-        match (self.read(known.as_ref().map(|known| &known.validators)).await?, known) {
+        match (self.read(known.as_ref().map(|known| &known.validators), false).await?, known) {
             (Reading::Changed(body, Playlist::Media(media)), _) => {
                 let media = absolute(media, &body.url)?;
                 self.follow(&body, &media);
@@ -149,15 +156,19 @@ impl Loader {
                 self.known = Some(Known { unchanged: known.unchanged.saturating_add(1), ..known });
                 Ok(media)
             }
-            (Reading::Unchanged, None) => Err(self.not_asked_for()),
+            (Reading::Unchanged, None) | (Reading::Film(_), _) => Err(self.not_asked_for()),
         }
     }
 
-    async fn read(&self, known: Option<&Validators>) -> Result<Reading, Error> {
+    async fn read(&self, known: Option<&Validators>, stops_at_film: bool) -> Result<Reading, Error> {
         let (url, from) = (&self.current, self.led_by);
         let (limit, total) = (self.settings.max_playlist_bytes, MAX_PLAYLIST_TIME);
-        let request = Request { url, from, range: None, limit, total, known };
-        let Answer::Body(body) = self.http.fetch(request).await? else { return Ok(Reading::Unchanged) };
+        let request = Request { limit, total, known, stops_at_film, ..Request::new(url, from) };
+        let body = match self.http.fetch(request).await? {
+            Answer::Body(body) => body,
+            Answer::Unchanged => return Ok(Reading::Unchanged),
+            Answer::Film { first } => return Ok(Reading::Film(first)),
+        };
         let imported = self.variables.clone();
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
         let playlist = parse(&body.bytes, &definitions)

@@ -10,6 +10,7 @@
 //!   `boxes`: where the boxes of an MP4 lie. Pure.
 //! - `fetch`: one HTTP request, bounded; `keys`: those for keys; `segment`: one attempt at a segment.
 //! - `load`, `work`: what a source waits for, playlists and segments.
+//! - `file`: a film in one MP4 file, in place of a playlist.
 //! - `presentation`: what a master playlist offers; `reader`: one rendition of it; `source`: the task.
 //!
 //! RFC 8216 and draft-pantos-hls-rfc8216bis. A source that has worked once is never given up: what fails
@@ -22,6 +23,7 @@ pub mod cursor;
 mod error;
 mod failover;
 mod fetch;
+mod file;
 mod join;
 mod keys;
 mod load;

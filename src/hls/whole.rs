@@ -3,7 +3,7 @@
 //! Where the server says no length (chunked by an intermediary that lost its origin, or HTTP/1.0), a body
 //! that was cut off looks complete; the format itself tells.
 
-use super::boxes::BoxHeader;
+use super::boxes::{BoxHeader, begin_file};
 
 /// A TS packet (ISO/IEC 13818-1 2.4.3.2), with a timestamp before it (BDAV), with Reed-Solomon bytes after it
 /// (DVB).
@@ -25,7 +25,7 @@ pub(super) fn check(body: &[u8]) -> Result<(), Fault> {
     match body {
         [] => Err(Fault::NoSegment("it is empty")),
         [b'<', ..] => Err(Fault::NoSegment("it is a web page")),
-        _ if begins_with_box(body) => boxes_end_with(body),
+        _ if begin_file(body) => boxes_end_with(body),
         _ => match STRIDES.into_iter().find_map(|stride| packets_at(body, stride)) {
             Some(true) | None => Ok(()),
             Some(false) => Err(Fault::Cut("it ends within a packet")),
@@ -41,11 +41,6 @@ fn packets_at(body: &[u8], stride: usize) -> Option<bool> {
     let whole = body.len().is_multiple_of(stride);
     // Two packets prove a stride; a single one is proved by its length.
     (synced(0) && (synced(1) || body.len() < 2 * stride && stride == STRIDES[0])).then_some(whole)
-}
-
-fn begins_with_box(body: &[u8]) -> bool {
-    let known = [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"mdat"];
-    BoxHeader::read(body, 0).is_some_and(|header| known.iter().any(|name| **name == header.kind))
 }
 
 fn boxes_end_with(body: &[u8]) -> Result<(), Fault> {

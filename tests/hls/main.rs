@@ -7,6 +7,7 @@
 
 mod clips;
 mod faults;
+mod film;
 mod http;
 mod origin;
 mod renditions;

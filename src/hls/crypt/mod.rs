@@ -17,6 +17,7 @@ use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 
+use super::boxes::begin_file;
 use super::playlist;
 use samples::{Cipher, Protection};
 
@@ -247,12 +248,10 @@ fn drm_system(format: &str) -> &'static str {
 
 /// The first bytes of what HLS segments are: TS, ISO BMFF, and packed audio with or without ID3 (RFC 8216 3).
 fn begins_like_media(first: &[u8; BLOCK]) -> bool {
-    const BOXES: [&[u8; 4]; 9] =
-        [b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"mdat"];
     match first {
         [0x47, ..] | [0x0b, 0x77, ..] | [b'I', b'D', b'3', ..] => true,
         // ADTS (ISO/IEC 13818-7 6.2) and MPEG audio (ISO/IEC 11172-3 2.4.1.3) have eleven bits in common.
         [0xff, second, ..] if second & 0xe0 == 0xe0 => true,
-        [_, _, _, _, kind @ ..] => kind.get(..4).is_some_and(|kind| BOXES.iter().any(|name| *name == kind)),
+        first => begin_file(first),
     }
 }

@@ -18,42 +18,70 @@ const MAX_RESERVED_BYTES: u64 = 1 << 20;
 /// rendition in use (24 kbit/s). Playlists and keys are shorter than this, so that none is too slow by size.
 const MIN_BYTES_PER_SECOND: f64 = 750.0;
 
-/// Reads what is left of `response`: at most `limit` bytes.
-pub(super) async fn read(
-    response: &mut Response,
-    shown: &str,
+/// The bytes that tell what a body is.
+const HEAD: usize = 8;
+
+/// The body of `response` on its way: at most `limit` bytes.
+pub(super) struct Reading<'a> {
+    response: &'a mut Response,
+    shown: &'a str,
     limit: usize,
-    timeouts: &Timeouts,
-) -> Result<Bytes, Error> {
-    let announced = response.content_length().unwrap_or(0);
-    if announced > limit as u64 {
-        return Err(Error::TooLarge { url: shown.to_owned(), limit });
+    idle: Duration,
+    bytes: BytesMut,
+    pace: Pace,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(response: &'a mut Response, shown: &'a str, limit: usize, timeouts: &Timeouts) -> Self {
+        let (idle, bytes, pace) = (timeouts.idle, BytesMut::new(), Pace::new(timeouts.idle));
+        Self { response, shown, limit, idle, bytes, pace }
     }
-    let reserve = usize::try_from(announced.min(MAX_RESERVED_BYTES)).unwrap_or(0);
-    let mut bytes = BytesMut::with_capacity(reserve);
-    let mut pace = Pace::new(timeouts.idle);
-    loop {
-        let late = |_| Error::Timeout { url: shown.to_owned(), what: "further byte", after: timeouts.idle };
-        match timeout(timeouts.idle, response.chunk()).await.map_err(late)? {
-            Ok(Some(chunk)) if bytes.len().saturating_add(chunk.len()) > limit => {
-                return Err(Error::TooLarge { url: shown.to_owned(), limit });
+
+    /// What it begins with, whatever its size is: eight bytes or more, or all of it.
+    pub(super) async fn head(&mut self) -> Result<&[u8], Error> {
+        while self.bytes.len() < HEAD && self.more().await? {}
+        Ok(&self.bytes)
+    }
+
+    /// All of it.
+    pub(super) async fn rest(mut self) -> Result<Bytes, Error> {
+        // What is left of it.
+        let announced = self.response.content_length().unwrap_or(0);
+        if announced > self.limit as u64 {
+            return Err(self.too_large());
+        }
+        self.bytes.reserve(usize::try_from(announced.min(MAX_RESERVED_BYTES)).unwrap_or(0));
+        while self.more().await? {}
+        Ok(self.bytes.freeze())
+    }
+
+    /// False at the end.
+    async fn more(&mut self) -> Result<bool, Error> {
+        let (shown, idle) = (self.shown, self.idle);
+        let late = |_| Error::Timeout { url: shown.to_owned(), what: "further byte", after: idle };
+        match timeout(idle, self.response.chunk()).await.map_err(late)? {
+            Ok(Some(chunk)) if self.bytes.len().saturating_add(chunk.len()) > self.limit => {
+                Err(self.too_large())
             }
             Ok(Some(chunk)) => {
-                bytes.extend_from_slice(&chunk);
-                if !pace.keeps(bytes.len()) {
-                    let (url, received) = (shown.to_owned(), bytes.len());
-                    return Err(Error::Slow { url, received, window: timeouts.idle });
+                self.bytes.extend_from_slice(&chunk);
+                if !self.pace.keeps(self.bytes.len()) {
+                    let (url, received) = (shown.to_owned(), self.bytes.len());
+                    return Err(Error::Slow { url, received, window: idle });
                 }
+                Ok(true)
             }
-            Ok(None) => return Ok(bytes.freeze()),
-            Err(error) => {
-                return Err(Error::Truncated {
-                    url: shown.to_owned(),
-                    received: bytes.len(),
-                    reason: root_cause(&error),
-                });
-            }
+            Ok(None) => Ok(false),
+            Err(error) => Err(Error::Truncated {
+                url: shown.to_owned(),
+                received: self.bytes.len(),
+                reason: root_cause(&error),
+            }),
         }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::TooLarge { url: self.shown.to_owned(), limit: self.limit }
     }
 }
 
@@ -93,11 +121,12 @@ pub(super) fn cut(bytes: &Bytes, range: ByteRange, shown: &str) -> Result<Bytes,
 }
 
 /// Whether a partial answer is the part that was asked for: `content_range` is its header. A cache that
-/// aligns ranges to its own blocks answers with another part.
+/// aligns ranges to its own blocks answers with another part. `whole`: not only the beginning of it.
 pub(super) fn check_part(
     bytes: &Bytes,
     range: ByteRange,
     content_range: Option<&str>,
+    whole: bool,
     shown: &str,
 ) -> Result<(), Error> {
     let first = content_range
@@ -106,10 +135,15 @@ pub(super) fn check_part(
     if first.is_some_and(|first| first != range.offset) {
         return Err(truncated(bytes, shown, "the answer is another byte range"));
     }
-    if bytes.len() as u64 != range.length {
+    if bytes.len() as u64 > range.length || whole && (bytes.len() as u64) < range.length {
         return Err(truncated(bytes, shown, "the byte range was not answered in full"));
     }
     Ok(())
+}
+
+/// How long the whole resource is, by `Content-Range` (RFC 9110 14.4).
+pub(super) fn total(content_range: Option<&str>) -> Option<u64> {
+    content_range?.rsplit_once('/')?.1.trim().parse().ok()
 }
 
 fn truncated(bytes: &Bytes, shown: &str, reason: &str) -> Error {
@@ -138,11 +172,16 @@ mod tests {
     #[test]
     fn a_partial_answer_must_be_the_part_that_was_asked_for() {
         let part = Bytes::from_static(b"456789");
-        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/10"), "u"), Ok(()));
-        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/*"), "u"), Ok(()));
-        assert_eq!(check_part(&part, RANGE, None, "u"), Ok(()));
-        assert!(check_part(&part, RANGE, Some("bytes 0-5/10"), "u").is_err());
-        assert!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/10"), "u").is_err());
+        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/10"), true, "u"), Ok(()));
+        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/*"), true, "u"), Ok(()));
+        assert_eq!(check_part(&part, RANGE, None, true, "u"), Ok(()));
+        assert!(check_part(&part, RANGE, Some("bytes 0-5/10"), true, "u").is_err());
+        assert!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/10"), true, "u").is_err());
+        assert_eq!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/9"), false, "u"), Ok(()));
+        assert_eq!(
+            (total(Some("bytes 4-8/9")), total(Some("bytes */9")), total(Some("bytes 4-8/*"))),
+            (Some(9), Some(9), None)
+        );
     }
 
     #[tokio::test(start_paused = true)]

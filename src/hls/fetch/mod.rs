@@ -18,7 +18,7 @@ use url::{Host, Url};
 pub use resolve::{Answer as ResolverAnswer, Resolved, Resolver, System as SystemResolver};
 
 use super::playlist::ByteRange;
-use super::{Error, Proxy, Settings, Timeouts};
+use super::{Error, Proxy, Settings, Timeouts, boxes};
 use crate::policy::{Policy, Reach};
 use crate::redact;
 use cookies::Cookies;
@@ -59,21 +59,54 @@ pub(super) struct Request<'a> {
     pub(super) url: &'a Url,
     /// How far away who named `url` is; the user is nearest.
     pub(super) from: Reach,
-    pub(super) range: Option<ByteRange>,
+    pub(super) span: Span,
     /// A larger body is refused.
     pub(super) limit: usize,
     /// For all of it, redirects included.
     pub(super) total: Duration,
     /// Of the body that is there already: [`Answer::Unchanged`] when it still holds.
     pub(super) known: Option<&'a Validators>,
+    /// Whether a body that begins as an MP4 file is left unread: [`Answer::Film`].
+    pub(super) stops_at_film: bool,
+}
+
+impl<'a> Request<'a> {
+    /// All of a resource, of any size, in any time.
+    pub(super) fn new(url: &'a Url, from: Reach) -> Self {
+        let (limit, total) = (usize::MAX, Duration::MAX);
+        Self { url, from, span: Span::All, limit, total, known: None, stops_at_film: false }
+    }
+}
+
+/// What is wanted of a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Span {
+    All,
+    /// These bytes; anything else is an error.
+    Exactly(ByteRange),
+    /// These, or as many as there are; or all of it, from a server that does not answer ranges.
+    UpTo(ByteRange),
+}
+
+impl Span {
+    fn range(self) -> Option<ByteRange> {
+        match self {
+            Self::All => None,
+            Self::Exactly(range) | Self::UpTo(range) => Some(range),
+        }
+    }
 }
 
 pub(super) enum Answer {
     Body(Box<Body>),
     Unchanged,
+    /// An MP4 file, and how far away the host asked first is.
+    Film {
+        first: Reach,
+    },
 }
 
-/// A whole body.
+/// A body, whole or the part that was asked for.
 #[derive(Debug)]
 pub(super) struct Body {
     /// Where it came from in the end, after redirects: relative addresses resolve against it.
@@ -84,6 +117,15 @@ pub(super) struct Body {
     /// How far away what the body names may be at least: its farthest host, and who named it.
     pub(super) reach: Reach,
     pub(super) validators: Validators,
+    /// Of [`Span::UpTo`], where the server answered it; none: this is the whole resource.
+    pub(super) part: Option<Part>,
+}
+
+/// What a server says of a part (RFC 9110 14.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Bytes of the whole resource.
+    pub(super) total: Option<u64>,
 }
 
 /// What a server calls this version of a resource (RFC 9110 8.8).
@@ -188,10 +230,13 @@ impl Http {
         limit: usize,
         total: Duration,
     ) -> Result<Body, Error> {
-        match self.fetch(Request { url, from, range, limit, total, known: None }).await? {
+        let span = range.map_or(Span::All, Span::Exactly);
+        match self.fetch(Request { span, limit, total, ..Request::new(url, from) }).await? {
             Answer::Body(body) => Ok(*body),
             // Nothing was known, so nothing can be unchanged.
-            Answer::Unchanged => Err(Error::Status { url: redact::url(url.as_str()), status: 304 }),
+            Answer::Unchanged | Answer::Film { .. } => {
+                Err(Error::Status { url: redact::url(url.as_str()), status: 304 })
+            }
         }
     }
 
@@ -221,24 +266,41 @@ impl Http {
             if status == StatusCode::NOT_MODIFIED && request.known.is_some() {
                 return Ok(Answer::Unchanged);
             }
-            if !status.is_success() {
+            let behind_the_end = status == StatusCode::RANGE_NOT_SATISFIABLE;
+            if !status.is_success() && !(behind_the_end && matches!(request.span, Span::UpTo(_))) {
                 return Err(Error::Status { url: shown, status: status.as_u16() });
             }
-            let mut bytes = body::read(&mut response, &shown, request.limit, &self.timeouts).await?;
-            if let Some(range) = request.range {
-                if status == StatusCode::PARTIAL_CONTENT {
-                    let part = response.headers().get(header::CONTENT_RANGE);
-                    body::check_part(&bytes, range, part.and_then(|part| part.to_str().ok()), &shown)?;
-                } else {
-                    bytes = body::cut(&bytes, range, &shown)?;
+            let mut reading = body::Reading::new(&mut response, &shown, request.limit, &self.timeouts);
+            if request.stops_at_film && boxes::begin_file(reading.head().await?) {
+                return Ok(Answer::Film { first: first.unwrap_or(Reach::Public) });
+            }
+            let mut bytes = reading.rest().await?;
+            let content_range =
+                response.headers().get(header::CONTENT_RANGE).and_then(|part| part.to_str().ok());
+            let is_part = status == StatusCode::PARTIAL_CONTENT;
+            let mut part = None;
+            match request.span {
+                Span::All => {}
+                Span::Exactly(range) if is_part => {
+                    body::check_part(&bytes, range, content_range, true, &shown)?;
                 }
+                Span::Exactly(range) => bytes = body::cut(&bytes, range, &shown)?,
+                Span::UpTo(range) if is_part => {
+                    body::check_part(&bytes, range, content_range, false, &shown)?;
+                    part = Some(Part { total: body::total(content_range) });
+                }
+                Span::UpTo(_) if behind_the_end => {
+                    bytes = Bytes::new();
+                    part = Some(Part { total: body::total(content_range) });
+                }
+                Span::UpTo(_) => {}
             }
             let validators = Validators::of(response.headers());
             // User and password are given to the source's origin by rule, not by inheritance.
             let _ = url.set_username("");
             let _ = url.set_password(None);
             let first = first.unwrap_or(Reach::Public);
-            return Ok(Answer::Body(Box::new(Body { url, bytes, first, reach, validators })));
+            return Ok(Answer::Body(Box::new(Body { url, bytes, first, reach, validators, part })));
         }
         let url = redact::url(request.url.as_str());
         Err(Error::Unreachable { url, reason: "too many redirects".to_owned() })
@@ -302,7 +364,7 @@ impl Http {
         if let Some(cookies) = self.cookies.header(&url, headers.get(header::COOKIE)) {
             headers.insert(header::COOKIE, cookies);
         }
-        if let Some(range) = request.range {
+        if let Some(range) = request.span.range() {
             let last = range.offset.saturating_add(range.length).saturating_sub(1);
             if let Ok(value) = HeaderValue::try_from(format!("bytes={}-{last}", range.offset)) {
                 headers.insert(header::RANGE, value);

@@ -17,8 +17,9 @@ use tracing::info;
 use crate::clock::Clock;
 use crate::hls::cursor::{Cursor, Start};
 use crate::hls::fetch::Http;
+use crate::hls::file::Player;
 use crate::hls::join::{Join, Side, Turn};
-use crate::hls::load::{Loader, open};
+use crate::hls::load::{Address, Loader, open};
 use crate::hls::playlist::Media;
 use crate::hls::presentation::Presentation;
 use crate::hls::reader::{Given, Reader};
@@ -71,6 +72,7 @@ pub async fn run(
         announced: None,
         ending_since: None,
         trying: false,
+        film: None,
         started_at: clock.now(),
         startup_failures: 0,
         startup_refusals: 0,
@@ -112,6 +114,8 @@ struct Source {
     ending_since: Option<Moment>,
     /// A better variant is being tried.
     trying: bool,
+    /// The source is no playlist but a film in one file.
+    film: Option<Address>,
     started_at: Moment,
     startup_failures: u32,
     startup_refusals: u32,
@@ -121,6 +125,10 @@ impl Source {
     async fn drive(mut self) -> Result<(), Error> {
         let mut work: FuturesUnordered<Work> = FuturesUnordered::new();
         loop {
+            if let Some(address) = self.film.take() {
+                let Self { client, clock, number, out, status, .. } = self;
+                return Player::new(client, clock, address, number, out, status).play().await;
+            }
             let now = self.clock.now();
             work.extend(self.due(now));
             if self.is_finished(now) {

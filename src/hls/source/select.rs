@@ -48,8 +48,12 @@ impl Source {
                 }
                 self.select(now)
             }
+            Ok(Opened::Film(address)) if !again => {
+                self.film = Some(address);
+                Ok(())
+            }
             // What was a master playlist and is none now: its variants stay what they were.
-            Ok(Opened::Media(..)) => {
+            Ok(Opened::Media(..) | Opened::Film(_)) => {
                 self.no_new_address(now);
                 Ok(())
             }
