@@ -266,8 +266,9 @@ impl Http {
             if status == StatusCode::NOT_MODIFIED && request.known.is_some() {
                 return Ok(Answer::Unchanged);
             }
-            let behind_the_end = status == StatusCode::RANGE_NOT_SATISFIABLE;
-            if !status.is_success() && !(behind_the_end && matches!(request.span, Span::UpTo(_))) {
+            let behind_the_end =
+                status == StatusCode::RANGE_NOT_SATISFIABLE && matches!(request.span, Span::UpTo(_));
+            if !status.is_success() && !behind_the_end {
                 return Err(Error::Status { url: shown, status: status.as_u16() });
             }
             let mut reading = body::Reading::new(&mut response, &shown, request.limit, &self.timeouts);

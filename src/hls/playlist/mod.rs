@@ -160,9 +160,9 @@ fn channels(text: &str) -> Option<u32> {
 #[derive(Default)]
 struct Carried {
     discontinuities: u64,
-    /// Where the last byte range ended, and in which resource (RFC 8216 4.3.2.2: a range without an offset
-    /// begins there).
-    range_end: Option<(String, u64)>,
+    /// Where the byte range of the last segment ended: a range without an offset begins there (RFC 8216 4.3.2.2).
+    /// Within one resource, as the RFC has it; of another, all players read the same.
+    range_end: u64,
 }
 
 impl Carried {
@@ -171,12 +171,10 @@ impl Carried {
             self.discontinuities = self.discontinuities.saturating_add(1);
         }
         let byte_range = segment.byte_range.map(|range| {
-            let continued =
-                self.range_end.as_ref().filter(|(uri, _)| *uri == segment.uri).map(|(_, end)| *end);
-            let offset = range.offset.or(continued).unwrap_or(0);
-            self.range_end = Some((segment.uri.clone(), offset.saturating_add(range.length)));
+            let offset = range.offset.unwrap_or(self.range_end);
             ByteRange { offset, length: range.length }
         });
+        self.range_end = byte_range.map_or(0, |range| range.offset.saturating_add(range.length));
         SegmentRef {
             sequence,
             uri: segment.uri,

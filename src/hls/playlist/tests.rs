@@ -94,11 +94,11 @@ fn keys_and_maps_hold_until_the_next_one() {
 fn a_byte_range_without_an_offset_follows_the_one_before() {
     let media = media(&format!(
         "{HEAD}#EXT-X-BYTERANGE:100@50\n#EXTINF:1,\na\n#EXT-X-BYTERANGE:20\n#EXTINF:1,\na\n\
-         #EXT-X-BYTERANGE:30\n#EXTINF:1,\nb\n"
+         #EXT-X-BYTERANGE:30\n#EXTINF:1,\nb\n#EXTINF:1,\nb\n#EXT-X-BYTERANGE:7\n#EXTINF:1,\nb\n"
     ));
     let ranges: Vec<_> =
         media.segments.iter().filter_map(|s| s.byte_range.map(|r| (r.offset, r.length))).collect();
-    assert_eq!(ranges, [(50, 100), (150, 20), (0, 30)]);
+    assert_eq!(ranges, [(50, 100), (150, 20), (170, 30), (0, 7)]);
 }
 
 #[test]
@@ -159,6 +159,26 @@ fn what_other_players_forgive_is_forgiven() {
         );
     }
     assert_eq!(media("#EXTINF:1,\na\n#EXTINF:1,\nb\n").segments.len(), 2, "no #EXTM3U");
+}
+
+#[test]
+fn an_address_without_a_duration_is_a_segment_of_the_target_duration() {
+    let media = media(&format!(
+        "{HEAD}first.ts\n#EXTINF:2,\n#EXTINF:1,\na\nb/c\nJUNK\n<p>a.b</p>\n#EXT-X-ENDLIST\nstray.ts\n#EXTINF:3,\nc\n"
+    ));
+    let read: Vec<_> =
+        media.segments.iter().map(|segment| (segment.uri.as_str(), segment.duration.as_secs())).collect();
+    assert_eq!(read, [("first.ts", 6), ("a", 1), ("b/c", 6), ("c", 3)]);
+    assert_eq!((media.media_sequence, media.end()), (0, 4));
+}
+
+#[test]
+fn what_a_playlist_is_its_own_tags_say() {
+    // A tag of master playlists in a media playlist does not make it one.
+    assert_eq!(media("#EXTM3U\n#EXT-X-SESSION-KEY:METHOD=NONE\n#EXTINF:1,\na\n").segments.len(), 1);
+    let pictures = media("#EXTM3U\n#EXT-X-I-FRAMES-ONLY\n#EXT-X-BYTERANGE:5@1\na.ts\n");
+    assert!(pictures.iframes_only && pictures.segments.len() == 1);
+    assert_eq!(media("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:5\n").end(), 5);
 }
 
 #[test]

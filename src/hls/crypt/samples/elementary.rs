@@ -63,6 +63,9 @@ fn without_emulation_prevention(unit: &mut [u8]) -> usize {
     length
 }
 
+/// The length of the header of the frame that begins here, and of the frame.
+type FrameAt = fn(&[u8]) -> Option<(usize, usize)>;
+
 /// Decrypts frames that follow one another where they lie. What is no frame is passed over.
 pub(super) fn audio(
     codec: Codec,
@@ -70,7 +73,7 @@ pub(super) fn audio(
     iv: &[u8; BLOCK],
     stream: &mut [u8],
 ) -> Result<(), CryptError> {
-    let (sync, frame): (u8, fn(&[u8]) -> Option<(usize, usize)>) = match codec {
+    let (sync, frame): (u8, FrameAt) = match codec {
         Codec::AacAdts => {
             (0xFF, |at| adts::Header::parse(at).ok().map(|header| (header.header_len, header.frame_len)))
         }

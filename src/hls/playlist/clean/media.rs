@@ -50,6 +50,10 @@ pub(super) struct Carry {
 }
 
 impl Carry {
+    pub(super) fn lasts(&mut self, duration: Duration) {
+        self.duration = duration;
+    }
+
     pub(super) fn segment(&mut self) -> Extra {
         Extra {
             duration: self.duration,
@@ -74,11 +78,7 @@ impl Cleaner<'_> {
         let bad = |tag| Error::BadTag { line: number, tag };
         match name {
             "INF" => {
-                let seconds = seconds(value).unwrap_or(self.target_duration);
-                self.carry.duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-                // The parser's own number has 24 bits: too few for an hour in milliseconds.
-                self.line("#EXTINF:", "0,");
-                self.expects_uri = true;
+                self.begin_segment(seconds(value).unwrap_or(self.target_duration));
             }
             "-X-TARGETDURATION" => {
                 // Where it cannot be read the longest segment says as much.
@@ -95,7 +95,10 @@ impl Cleaner<'_> {
             "-X-PLAYLIST-TYPE" if matches!(value, "VOD" | "EVENT") => {
                 self.line("#EXT-X-PLAYLIST-TYPE:", value);
             }
-            "-X-ENDLIST" | "-X-I-FRAMES-ONLY" | "-X-DISCONTINUITY" => self.line("#EXT", name),
+            "-X-ENDLIST" | "-X-I-FRAMES-ONLY" | "-X-DISCONTINUITY" => {
+                self.ended |= name == "-X-ENDLIST";
+                self.line("#EXT", name);
+            }
             "-X-GAP" => self.carry.gap = true,
             "-X-BYTERANGE" => {
                 // `100@` is seen, and means what `100` means.

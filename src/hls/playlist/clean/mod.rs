@@ -10,6 +10,7 @@ mod master;
 mod media;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::attributes;
 use super::model::{DateRange, Skip};
@@ -20,6 +21,20 @@ pub(super) use media::Extra;
 
 /// Where `#EXTM3U` does not come within so many lines, the body is something else.
 const MAX_PREAMBLE_LINES: usize = 16;
+
+/// Tags that only a media playlist has (RFC 8216 4.3.2, 4.3.3), of which one is enough to know it.
+const MEDIA_TAGS: [&str; 7] = [
+    "#EXTINF",
+    "#EXT-X-TARGETDURATION",
+    "#EXT-X-MEDIA-SEQUENCE",
+    "#EXT-X-I-FRAMES-ONLY",
+    "#EXT-X-PLAYLIST-TYPE",
+    "#EXT-X-BYTERANGE",
+    "#EXT-X-ENDLIST",
+];
+
+/// And a master playlist (4.3.4), beside that of its variants.
+const MASTER_TAGS: [&str; 3] = ["#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-SESSION-"];
 
 /// What variables may add to a text: some hundred bytes of token on each of ten thousand addresses.
 const MAX_EXPANSION: usize = 4 << 20;
@@ -75,13 +90,9 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         lines = numbered();
     }
     let master = has("#EXT-X-STREAM-INF:");
-    if !master {
-        if has("#EXT-X-MEDIA:") || has("#EXT-X-I-FRAME-STREAM-INF") || has("#EXT-X-SESSION-") {
-            return Err(Error::EmptyMaster);
-        }
-        if !has("#EXTINF") && !has("#EXT-X-TARGETDURATION") {
-            return Err(Error::NoContent);
-        }
+    if !master && !MEDIA_TAGS.into_iter().any(has) {
+        let empty_master = MASTER_TAGS.into_iter().any(has);
+        return Err(if empty_master { Error::EmptyMaster } else { Error::NoContent });
     }
 
     let mut cleaner = Cleaner {
@@ -90,6 +101,8 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         max_out: text.len().saturating_mul(2).saturating_add(MAX_EXPANSION),
         variables: BTreeMap::new(),
         names: Vec::new(),
+        master,
+        ended: false,
         expects_uri: false,
         target_duration: 0.0,
         entries: 0,
@@ -128,6 +141,14 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
     })
 }
 
+/// Whether a line that nothing announces is an address, and no rest of a template or a stray word: of characters
+/// that addresses have (RFC 3986 2), with a folder or an extension.
+fn could_name_a_file(line: &str) -> bool {
+    let foreign =
+        |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '{' | '}' | '|' | '\\' | '^' | '`');
+    line.contains(['.', '/']) && !line.contains(foreign)
+}
+
 struct Cleaner<'d> {
     definitions: &'d Definitions,
     out: String,
@@ -135,6 +156,9 @@ struct Cleaner<'d> {
     max_out: usize,
     variables: BTreeMap<String, String>,
     names: Vec<Option<String>>,
+    master: bool,
+    /// EXT-X-ENDLIST came.
+    ended: bool,
     /// An EXTINF or STREAM-INF came, its address did not yet.
     expects_uri: bool,
     /// Seconds, for segments whose own duration cannot be read; 0 before the tag.
@@ -146,10 +170,14 @@ struct Cleaner<'d> {
 
 impl Cleaner<'_> {
     fn uri(&mut self, line: &str, number: usize) -> Result<(), Error> {
-        // An address that no EXTINF or STREAM-INF announces is no segment and no variant; the other players
-        // do not count it either, and counting it would shift every sequence number after it.
         if !self.expects_uri {
-            return Ok(());
+            // An address that no STREAM-INF announces is no variant. One that no EXTINF announces is a segment:
+            // the server counts it, and so do ExoPlayer and video.js (hls.js and FFmpeg do not). Behind the end it
+            // is the rest of something else.
+            if self.master || self.ended || !could_name_a_file(line) {
+                return Ok(());
+            }
+            self.begin_segment(self.target_duration);
         }
         let line = self.substitute(line, number)?;
         if self.out.len().saturating_add(line.len()) > self.max_out {
@@ -160,6 +188,14 @@ impl Cleaner<'_> {
         self.expects_uri = false;
         self.entries += 1;
         Ok(())
+    }
+
+    /// A segment of so many seconds, whose address comes next.
+    fn begin_segment(&mut self, seconds: f64) {
+        self.carry.lasts(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+        // The parser's own number has 24 bits: too few for an hour in milliseconds.
+        self.line("#EXTINF:", "0,");
+        self.expects_uri = true;
     }
 
     fn define(&mut self, value: &str, number: usize) -> Result<(), Error> {
