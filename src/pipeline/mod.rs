@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod adversity;
 mod board;
+#[cfg(test)]
+mod day;
 mod ingest;
 mod keeper;
 #[cfg(test)]
