@@ -14,6 +14,8 @@ mod board;
 #[cfg(test)]
 mod day;
 mod ingest;
+#[cfg(test)]
+mod joins;
 mod keeper;
 #[cfg(test)]
 mod month;
