@@ -13,6 +13,7 @@ use crate::control::{Launcher, Lines};
 use crate::demo::Surroundings;
 use crate::pipeline;
 use crate::sink::Report;
+use crate::storage::Disk;
 
 const STREAM: &str = "demo";
 
@@ -58,8 +59,8 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
         surroundings.processor_url(),
         surroundings.rtmp_url(STREAM),
     ));
-    let storage_root = settings.storage_path.clone();
-    let launch = Launcher::new(pipeline::Shared { clock, storage_root, journals: None, persistent: true });
+    let disk = Disk::new(&settings.storage_path, settings.storage_limits);
+    let launch = Launcher::new(pipeline::Shared { clock, disk, journals: None, persistent: true });
     let served = tokio::select! {
         served = serve::serve(listener, settings, launch.into(), logs, clock, stop) => served,
         () = tell(clock, &surroundings) => Ok(()),
@@ -95,6 +96,7 @@ fn settings(
         port: args.port,
         storage_path: Some(args.storage.clone().unwrap_or_else(|| temporary.to_owned())),
         stream,
+        ..ServiceOptions::default()
     };
     Ok(options.resolve()?)
 }

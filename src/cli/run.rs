@@ -12,6 +12,7 @@ use crate::config::{
 };
 use crate::pipeline::{self, End};
 use crate::status::{Phase, StreamStatus};
+use crate::storage::Disk;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -105,8 +106,8 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// The stream, and the folder that it writes to.
-    pub(super) fn settings(&self) -> anyhow::Result<(StreamSettings, PathBuf)> {
+    /// The stream, and the disk that it writes to.
+    pub(super) fn settings(&self) -> anyhow::Result<(StreamSettings, Disk)> {
         let flags = StreamOptions {
             source_url: Some(self.source_url.clone()),
             srs_rtmp_url: Some(OneOrMany::Many(self.rtmp_url.clone())),
@@ -142,10 +143,10 @@ impl Args {
             ServiceOptions { storage_path: self.storage.clone(), stream: flags, ..ServiceOptions::default() };
         let environment = from_environment(|name| std::env::var(name).ok())?;
         let settings = flags.or(environment).resolve()?;
-        let ServiceSettings { autostart, storage_path, .. } = settings;
+        let ServiceSettings { autostart, storage_path, storage_limits, .. } = settings;
         // The flags name a source, so that there is a stream to start.
         let stream = autostart.ok_or_else(|| anyhow::anyhow!("no source"))?;
-        Ok((stream, storage_path))
+        Ok((stream, Disk::new(storage_path, storage_limits)))
     }
 }
 
@@ -161,10 +162,11 @@ fn header(text: &str) -> Result<(String, Secret), &'static str> {
 
 /// Runs the stream until its source ends, it fails, or a signal ends it.
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
-    let (settings, storage_root) = args.settings()?;
+    let (settings, disk) = args.settings()?;
+    disk.keep_house();
     let clock = Clock::start();
     let stop = signals::stop_on_signal()?;
-    let shared = Arc::new(pipeline::Shared { clock, storage_root, journals: None, persistent: false });
+    let shared = Arc::new(pipeline::Shared { clock, disk, journals: None, persistent: false });
     let stream = pipeline::spawn(settings, &shared);
     let mut progress = Progress::new(args.json);
     let end = loop {

@@ -16,6 +16,7 @@ use crate::config::{ServiceOptions, ServiceSettings, StreamSettings, from_enviro
 use crate::control::{self, Control, Launch, Launcher, Lines, Page, Setup};
 use crate::journal::Journals;
 use crate::pipeline;
+use crate::storage::Disk;
 
 /// How long streams may take to play what they have captured. Service managers kill after 90 s by default.
 const DRAIN: Duration = Duration::from_secs(60);
@@ -41,9 +42,10 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let clock = Clock::start();
-    let storage_root = settings.storage_path.clone();
-    let journals = Journals::new(&storage_root);
-    let shared = pipeline::Shared { clock, storage_root, journals: Some(journals.clone()), persistent: true };
+    let disk = Disk::new(&settings.storage_path, settings.storage_limits);
+    disk.keep_house();
+    let journals = Journals::new(disk.root());
+    let shared = pipeline::Shared { clock, disk, journals: Some(journals.clone()), persistent: true };
     let launch = Launcher::new(shared);
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;

@@ -1,8 +1,8 @@
 //! Checked settings back to the layer that gives them: the request that would start the same stream again.
 
 use super::{
-    HttpUrl, OneOrMany, ProcessorAccess, Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy, Span,
-    SrsControl, StreamOptions, StreamSettings, srs,
+    HttpUrl, OneOrMany, ProcessorAccess, Retention, Secret, Size, SourceAccess, SourceAuth, SourceChoice,
+    SourceProxy, Span, SrsControl, StreamOptions, StreamSettings, srs,
 };
 
 impl From<&StreamSettings> for StreamOptions {
@@ -28,6 +28,7 @@ impl From<&StreamSettings> for StreamOptions {
             max_concurrent_batches,
             live_start_segments,
             artifacts,
+            retention: Retention { batches, age, bytes },
             processor_priming,
             context_frames,
             processor_max_message,
@@ -78,6 +79,9 @@ impl From<&StreamSettings> for StreamOptions {
             max_concurrent_batches: Some(*max_concurrent_batches),
             live_start_segments: Some(*live_start_segments),
             artifacts: Some(*artifacts),
+            retain_batches: *batches,
+            retain_age: age.map(Span),
+            retain_bytes: bytes.map(Size),
             processor_priming: Some(*processor_priming),
             context_frames: Some(*context_frames),
             processor_max_message: Some(*processor_max_message),
@@ -113,7 +117,7 @@ mod tests {
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
             "configurationChange": "silence", "maxConcurrentBatches": 7, "liveStartSegments": 2,
             "srsHttpApi": ["http://u:p@s:1985", "none"], "srsHlsUrl": ["https://s/{app}/{stream}.m3u8", "none"],
-            "srsKickGhost": "dead", "caFile": "/etc/ca.pem", "artifacts": "segments", "processorPriming": 2112, "processorMaxMessage": 1000000
+            "srsKickGhost": "dead", "caFile": "/etc/ca.pem", "artifacts": "segments", "retainBatches": 100, "retainAge": "12h", "retainBytes": "5GB", "processorPriming": 2112, "processorMaxMessage": 1000000
         }"#;
         let plain = br#"{"streamId": "a", "sourceUrl": "http://h/a.m3u8"}"#;
         for body in [&rich[..], plain] {

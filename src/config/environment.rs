@@ -14,6 +14,8 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
         host: read.text(&["OVERDUB_HOST"]),
         port: read.parsed(&["OVERDUB_PORT", "PORT"], "must be a port number, 0 to 65535")?,
         storage_path: read.text(&["OVERDUB_STORAGE", "STORAGE_BASE_PATH"]).map(Into::into),
+        storage_max_bytes: read.parsed(&["OVERDUB_STORAGE_MAX_BYTES"], SIZE)?,
+        storage_min_free: read.parsed(&["OVERDUB_STORAGE_MIN_FREE"], SIZE)?,
         stream: StreamOptions {
             stream_id: read.text(&["OVERDUB_STREAM_ID", "STREAM_ID"]),
             source_url: read.text(&["OVERDUB_SOURCE_URL", "SOURCE_URL"]),
@@ -48,6 +50,9 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             max_concurrent_batches: read.parsed(&["OVERDUB_MAX_CONCURRENT_BATCHES"], NUMBER)?,
             live_start_segments: read.parsed(&["OVERDUB_LIVE_START_SEGMENTS"], NUMBER)?,
             artifacts: read.choice("OVERDUB_ARTIFACTS")?,
+            retain_batches: read.parsed(&["OVERDUB_RETAIN_BATCHES"], NUMBER)?,
+            retain_age: read.parsed(&["OVERDUB_RETAIN_AGE"], DURATION)?,
+            retain_bytes: read.parsed(&["OVERDUB_RETAIN_BYTES"], SIZE)?,
             processor_priming: read.parsed(&["OVERDUB_PROCESSOR_PRIMING"], NUMBER)?,
             context_frames: read.parsed(&["OVERDUB_CONTEXT_FRAMES"], NUMBER)?,
             processor_max_message: read.parsed(&["OVERDUB_PROCESSOR_MAX_MESSAGE"], NUMBER)?,
@@ -56,6 +61,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
 }
 
 const DURATION: &str = "must be a duration: seconds (30, 0.5) or with a unit (100ms, 30s, 2m)";
+const SIZE: &str = "must be a size: bytes, or a number with a unit (500MB, 10GB)";
 const NUMBER: &str = "must be a whole number";
 
 /// Several addresses stand in one variable with blanks between them: a comma may be part of an address.

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::source::{self, SourceAccess, SourceChoice};
 use super::srs;
 use super::{
-    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, KickGhost, ProcessorAuth, RtmpUrl, Secret,
-    Span, StreamSettings,
+    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, KickGhost, ProcessorAuth, Retention, RtmpUrl,
+    Secret, Size, Span, StreamSettings,
 };
 use crate::media::StreamId;
 
@@ -61,6 +61,10 @@ pub struct StreamOptions {
     pub max_concurrent_batches: Option<usize>,
     pub live_start_segments: Option<usize>,
     pub artifacts: Option<Artifacts>,
+    /// Batches, the age, and the size of the artifacts that are kept at most.
+    pub retain_batches: Option<u64>,
+    pub retain_age: Option<Span>,
+    pub retain_bytes: Option<Size>,
     pub processor_priming: Option<u32>,
     /// Audio frames of its neighbours that go with each batch, on either side.
     pub context_frames: Option<usize>,
@@ -117,6 +121,9 @@ impl StreamOptions {
             max_concurrent_batches: self.max_concurrent_batches.or(lower.max_concurrent_batches),
             live_start_segments: self.live_start_segments.or(lower.live_start_segments),
             artifacts: self.artifacts.or(lower.artifacts),
+            retain_batches: self.retain_batches.or(lower.retain_batches),
+            retain_age: self.retain_age.or(lower.retain_age),
+            retain_bytes: self.retain_bytes.or(lower.retain_bytes),
             processor_priming: self.processor_priming.or(lower.processor_priming),
             context_frames: self.context_frames.or(lower.context_frames),
             processor_max_message: self.processor_max_message.or(lower.processor_max_message),
@@ -180,6 +187,11 @@ impl StreamOptions {
                 S::LIVE_START_RANGE,
             )?,
             artifacts: self.artifacts.unwrap_or_default(),
+            retention: Retention {
+                batches: self.retain_batches,
+                age: Some(self.retain_age.unwrap_or(Span(S::DEFAULT_RETAIN_AGE)).0),
+                bytes: Some(self.retain_bytes.unwrap_or(Size(S::DEFAULT_RETAIN_BYTES)).0),
+            },
             processor_priming: within(
                 "processorPriming",
                 self.processor_priming.unwrap_or(0),

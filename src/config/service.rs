@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Invalid, StreamOptions, StreamSettings};
+use super::{Invalid, Size, StorageLimits, StreamOptions, StreamSettings};
 
 /// One layer of the service's settings: flags, environment, or the file:
 ///
@@ -22,6 +22,10 @@ pub struct ServiceOptions {
     pub host: Option<String>,
     pub port: Option<u16>,
     pub storage_path: Option<PathBuf>,
+    /// What the artifacts of all streams may take together.
+    pub storage_max_bytes: Option<Size>,
+    /// With less free space the oldest artifacts go, and where none may go, no more are written.
+    pub storage_min_free: Option<Size>,
     /// Defaults for every stream; with a `sourceUrl`, also the stream to start at once.
     #[serde(default)]
     pub stream: StreamOptions,
@@ -35,6 +39,8 @@ pub struct ServiceSettings {
     pub port: u16,
     /// The folder that holds everything the service writes (DESIGN section 7).
     pub storage_path: PathBuf,
+    /// What all streams may take of the disk.
+    pub storage_limits: StorageLimits,
     /// What a start request does not say.
     pub stream_defaults: StreamOptions,
     /// The stream that is configured to run from the start.
@@ -48,6 +54,8 @@ impl ServiceSettings {
     pub const DEFAULT_PORT: u16 = 3000;
     /// Below the working directory, as the original service.
     pub const DEFAULT_STORAGE: &str = "storage";
+    /// Enough for logs, journals and whoever comes to look.
+    pub const DEFAULT_MIN_FREE: u64 = 1_000_000_000;
     /// The name of a configured stream that was given none.
     pub const DEFAULT_STREAM_ID: &str = "stream";
 }
@@ -65,6 +73,8 @@ impl ServiceOptions {
             host: self.host.or(lower.host),
             port: self.port.or(lower.port),
             storage_path: self.storage_path.or(lower.storage_path),
+            storage_max_bytes: self.storage_max_bytes.or(lower.storage_max_bytes),
+            storage_min_free: self.storage_min_free.or(lower.storage_min_free),
             stream: self.stream.or(lower.stream),
         }
     }
@@ -102,6 +112,10 @@ impl ServiceOptions {
             host,
             port: self.port.unwrap_or(S::DEFAULT_PORT),
             storage_path,
+            storage_limits: StorageLimits {
+                max_bytes: self.storage_max_bytes.map(|size| size.0),
+                min_free: self.storage_min_free.map_or(S::DEFAULT_MIN_FREE, |size| size.0),
+            },
             stream_defaults,
             autostart,
         })

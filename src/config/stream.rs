@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HttpUrl, ProcessorAccess, RtmpUrl, SourceAccess, SourceChoice};
+use super::{HttpUrl, ProcessorAccess, Retention, RtmpUrl, SourceAccess, SourceChoice};
 use crate::media::StreamId;
 use crate::redact;
 
@@ -39,6 +39,8 @@ pub struct StreamSettings {
     /// How many segments before the live end the capture begins.
     pub live_start_segments: usize,
     pub artifacts: Artifacts,
+    /// What is kept of the artifacts.
+    pub retention: Retention,
     /// Samples at the start of each answer that its encoder added without declaring them.
     pub processor_priming: u32,
     /// Audio frames of its neighbours that each batch is sent with, on either side.
@@ -63,6 +65,11 @@ impl StreamSettings {
     pub const DEFAULT_LIVE_START: usize = 3;
     /// As the reference processor accepts: 64 MiB, half an hour of AAC at 256 kbit/s.
     pub const DEFAULT_MAX_MESSAGE: usize = 64 << 20;
+
+    /// A day: what went wrong in the night can be looked at in the morning.
+    pub const DEFAULT_RETAIN_AGE: Duration = Duration::from_secs(86_400);
+    /// Some five hours of all artifacts at 3 Mbit/s: ten streams fit a disk of ordinary size.
+    pub const DEFAULT_RETAIN_BYTES: u64 = 20_000_000_000;
 
     /// Below a second a batch is shorter than a segment of any live source.
     pub const BUFFER_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::output::{Output, Port};
 use super::{Shared, Stream};
 use crate::clock::Clock;
-use crate::config::{Artifacts, Span, StreamOptions};
+use crate::config::{Artifacts, Span, StorageLimits, StreamOptions};
 use crate::demo::clip;
 use crate::echo::{Delay, Options};
 use crate::hls;
@@ -23,6 +23,7 @@ use crate::media::{Flicks, Moment, Packet, PacketKind, Rendition, silent_frame};
 use crate::roundtrip::simulated::{self, Script};
 use crate::roundtrip::{self, Failure, Outcome};
 use crate::status::{self, StreamStatus};
+use crate::storage::Disk;
 
 /// Of source; the output is as long.
 const LENGTH: Duration = Duration::from_secs(620);
@@ -72,9 +73,8 @@ async fn run(case: Case) -> Run {
         ..StreamOptions::default()
     };
     let settings = Arc::new(options.resolve().unwrap());
-    let storage_root = folder.path().to_owned();
-    let stream =
-        Stream::new(&settings, &Arc::new(Shared { clock, storage_root, journals: None, persistent: false }));
+    let disk = Disk::new(folder.path(), StorageLimits::default());
+    let stream = Stream::new(&settings, &Arc::new(Shared { clock, disk, journals: None, persistent: false }));
 
     let (playout, playout_seen) = watch::channel(None);
     let (events, segments) = mpsc::channel(1);

@@ -13,6 +13,7 @@ use crate::hls;
 use crate::journal::{BatchMark, Journals, Place, Record, SegmentMark, Track, WallMillis};
 use crate::media::{Batch, Flicks, Moment, Rendition, StreamId, VideoTrack};
 use crate::playout::Playout;
+use crate::storage::{Numbers, Writer};
 
 /// How often a record is written.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -159,20 +160,27 @@ impl Keeper {
         });
     }
 
-    /// Writes a record each second until it is dropped.
+    /// Writes a record each second until it is dropped, and lets `writer` know what is still needed.
     pub(super) async fn run(
         &self,
+        writer: &Writer,
         playout: watch::Receiver<Option<Playout>>,
         source: watch::Receiver<hls::Status>,
     ) {
         loop {
-            self.save(*playout.borrow(), source.borrow().kind, false);
+            let needed = self.save(*playout.borrow(), source.borrow().kind, false);
+            writer.protect(Some(needed));
             self.clock.sleep(INTERVAL).await;
         }
     }
 
-    /// Hands the present state to the journal.
-    pub(super) fn save(&self, playout: Option<Playout>, kind: Option<hls::SourceKind>, clean: bool) {
+    /// Hands the present state to the journal. Returns the first numbers that may still be published.
+    pub(super) fn save(
+        &self,
+        playout: Option<Playout>,
+        kind: Option<hls::SourceKind>,
+        clean: bool,
+    ) -> Numbers {
         let position = playout.map(|playout| playout.position(self.clock.now()));
         let mut state = self.lock();
         let record = &mut state.record;
@@ -184,6 +192,7 @@ impl Keeper {
         if let Some(journals) = self.journals.as_ref().filter(|_| !state.discarded) {
             journals.put(&self.id, state.record.clone());
         }
+        needed(&state.record)
     }
 
     /// The stream is over for good: nothing of it is resumed.
@@ -193,6 +202,10 @@ impl Keeper {
         if let Some(journals) = &self.journals {
             journals.remove(&self.id);
         }
+    }
+
+    pub(super) fn is_discarded(&self) -> bool {
+        self.lock().discarded
     }
 
     fn calendar(&self, at: Moment) -> WallMillis {
@@ -219,6 +232,16 @@ fn forget_played(record: &mut Record) {
         None => return,
     };
     record.segments.retain(|segment| segment.number >= first);
+}
+
+/// The first numbers that may still be published.
+fn needed(record: &Record) -> Numbers {
+    let played = |batch: &BatchMark| record.position.is_some_and(|position| batch.end <= position);
+    let segment = record.segments.first().map_or(record.next_segment, |segment| segment.number);
+    match record.batches.iter().find(|batch| !played(batch)) {
+        Some(batch) => Numbers { segment: segment.min(batch.first_segment), batch: batch.number },
+        None => Numbers { segment, batch: record.next_batch },
+    }
 }
 
 /// `date` moved by `duration`; none where it cannot be understood.

@@ -30,7 +30,6 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ use crate::playout::{Follower, Playout};
 use crate::preview::{self, Preview};
 use crate::remux::{Fitter, Interleaver, Sound};
 use crate::status::StreamStatus;
-use crate::storage::{Numbers, Writer};
+use crate::storage::{Disk, Numbers, Writer};
 use crate::{hls, publish, roundtrip, srs};
 
 use board::{Board, Reports};
@@ -89,7 +88,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Shared {
     pub clock: Clock,
-    pub storage_root: PathBuf,
+    pub disk: Disk,
     /// Where a stream's place is kept, and from where it goes on; none where a stream is run once.
     pub journals: Option<Journals>,
     /// A source that fails is tried again for ever (a service), or ends the stream (a command).
@@ -202,7 +201,7 @@ type Task<T> = AbortOnDropHandle<T>;
 
 impl Stream {
     fn new(settings: &Arc<StreamSettings>, shared: &Arc<Shared>) -> Self {
-        let writer = Writer::spawn(&shared.storage_root, &settings.stream_id, settings.artifacts);
+        let writer = Writer::spawn(&shared.disk, &settings.stream_id, settings.artifacts, settings.retention);
         let (hls_status, hls) = watch::channel(hls::Status::default());
         let (roundtrip_status, roundtrip) = watch::channel(roundtrip::Status::default());
         let (output_status, outputs) =
@@ -272,9 +271,9 @@ impl Stream {
         let resume = plan.as_ref().map(|plan| plan.source.clone());
         let ingest = task(self.ingest(plan, playout, requests, captured).run(segments));
         let capture = task(self.capture(resume, events, stop.clone()));
-        let (keeper, source, played) =
-            (Arc::clone(&self.keeper), self.hls_status.subscribe(), playout_seen.clone());
-        let keeping = task(async move { keeper.run(played, source).await });
+        let (keeper, writer) = (Arc::clone(&self.keeper), self.writer.clone());
+        let (source, played) = (self.hls_status.subscribe(), playout_seen.clone());
+        let keeping = task(async move { keeper.run(&writer, played, source).await });
         let _stopping = task(stopping(clock, stop.clone(), halt, close));
 
         let mut failure = None;
@@ -288,9 +287,15 @@ impl Stream {
         // What ended by itself is over; what was stopped may go on in another process, unless it was discarded.
         match failure.is_none() && !stop.is_cancelled() {
             true => self.keeper.discard(),
-            false => self.keeper.save(*playout_seen.borrow(), self.hls_status.borrow().kind, true),
+            false => {
+                self.keeper.save(*playout_seen.borrow(), self.hls_status.borrow().kind, true);
+            }
         }
         self.writer.flush().await;
+        // What may be resumed is not removed; what is over may be.
+        if self.keeper.is_discarded() {
+            self.writer.protect(None);
+        }
         failure.map_or(End::Finished, End::Failed)
     }
 

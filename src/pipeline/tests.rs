@@ -12,13 +12,15 @@ use super::keeper::Keeper;
 use super::output::{Output, Port};
 use crate::batch::{self, Batcher};
 use crate::clock::Clock;
-use crate::config::{Artifacts, ConfigurationChange, Fallback, StreamOptions, StreamSettings};
+use crate::config::{
+    Artifacts, ConfigurationChange, Fallback, Retention, StorageLimits, StreamOptions, StreamSettings,
+};
 use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
 use crate::media::{Batch, Flicks, Moment, Origin, Packet};
 use crate::playout::Playout;
 use crate::remux::{Fitter, Interleaver, Sound};
-use crate::storage::Writer;
+use crate::storage::{Disk, Writer};
 use crate::{hls, publish, roundtrip};
 
 /// Ten seconds of the clip.
@@ -51,7 +53,8 @@ fn settings() -> StreamSettings {
 /// The board of a stream "a" and the writer of its `artifacts` in `folder`.
 pub(super) fn board(clock: Clock, folder: &std::path::Path, artifacts: Artifacts) -> (Arc<Board>, Writer) {
     let settings = settings();
-    let writer = Writer::spawn(folder, &settings.stream_id, artifacts);
+    let disk = Disk::new(folder, StorageLimits::default());
+    let writer = Writer::spawn(&disk, &settings.stream_id, artifacts, Retention::default());
     let reports = Reports {
         hls: watch::channel(hls::Status::default()).1,
         roundtrip: watch::channel(roundtrip::Status::default()).1,

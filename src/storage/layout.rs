@@ -40,6 +40,10 @@ impl Layout {
         Self { root: root.into(), stream_id }
     }
 
+    pub fn stream_id(&self) -> &StreamId {
+        &self.stream_id
+    }
+
     /// The folder of the captured segments.
     pub fn segments(&self) -> PathBuf {
         self.root.join("original_stream").join(self.stream_id.as_str())
@@ -61,7 +65,12 @@ impl Layout {
     }
 
     pub fn batch(&self, number: u64, artifact: Artifact) -> PathBuf {
-        self.batches().join(format!("batch-{number}")).join(artifact.file_name())
+        self.batch_folder(number).join(artifact.file_name())
+    }
+
+    /// The folder of one batch.
+    pub fn batch_folder(&self, number: u64) -> PathBuf {
+        self.batches().join(format!("batch-{number}"))
     }
 
     /// Where the numbers that were used last are kept, out of reach of whoever clears the other folders.

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use super::disk::Disk;
 use super::layout::{Artifact, Layout};
 use super::numbers::Numbers;
 use super::write;
-use crate::config::Artifacts;
+use crate::config::{Artifacts, Retention};
 use crate::media::StreamId;
 
 /// Files that may wait: minutes of a stream with short segments.
@@ -40,6 +41,7 @@ pub struct Stats {
 #[derive(Clone, Debug)]
 pub struct Writer {
     layout: Arc<Layout>,
+    disk: Disk,
     artifacts: Artifacts,
     jobs: mpsc::Sender<Job>,
     shared: Arc<Mutex<Shared>>,
@@ -60,13 +62,18 @@ enum Job {
 }
 
 impl Writer {
-    /// Starts the thread, which first finds the next free numbers below `root`.
-    pub fn spawn(root: &Path, stream_id: &StreamId, artifacts: Artifacts) -> Self {
-        let layout = Arc::new(Layout::new(root, stream_id.clone()));
+    /// Starts the thread, which first finds the next free numbers below the disk's root.
+    pub fn spawn(disk: &Disk, stream_id: &StreamId, artifacts: Artifacts, retention: Retention) -> Self {
+        let layout = Arc::new(Layout::new(disk.root(), stream_id.clone()));
         let (jobs, queue) = mpsc::channel(QUEUE_FILES);
         let shared = Arc::default();
-        let thread =
-            Thread { layout: layout.clone(), shared: Arc::clone(&shared), numbers: Numbers::default() };
+        let thread = Thread {
+            layout: layout.clone(),
+            disk: disk.clone(),
+            retention,
+            shared: Arc::clone(&shared),
+            numbers: Numbers::default(),
+        };
         // A thread, not the runtime's pool: a disk that hangs must not keep the runtime from ending.
         let span = tracing::Span::current();
         let started = thread::Builder::new()
@@ -76,7 +83,7 @@ impl Writer {
             // The queue is closed then, and every file is counted as dropped.
             tracing::error!(%stream_id, %error, "no thread for the storage writer");
         }
-        Self { layout, artifacts, jobs, shared }
+        Self { layout, disk: disk.clone(), artifacts, jobs, shared }
     }
 
     /// The next free numbers; none when there is no thread to find them. Waits for the disk.
@@ -114,6 +121,11 @@ impl Writer {
         if wanted {
             self.file(self.layout.batch(number, artifact), chunks);
         }
+    }
+
+    /// What has these numbers or higher ones may still be published, and stays; none: the stream is over.
+    pub fn protect(&self, floor: Option<Numbers>) {
+        self.disk.protect(self.layout.stream_id(), floor);
     }
 
     /// Keeps the next free numbers, so that they are not used again even when the folders are cleared or
@@ -156,6 +168,8 @@ impl Writer {
 
 struct Thread {
     layout: Arc<Layout>,
+    disk: Disk,
+    retention: Retention,
     shared: Arc<Mutex<Shared>>,
     numbers: Numbers,
 }
@@ -164,11 +178,18 @@ impl Thread {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         self.numbers = Numbers::next(&self.layout);
         write::remove_unfinished(&self.layout.segments());
+        self.disk.open(&self.layout, self.retention);
         while let Some(job) = queue.blocking_recv() {
             match job {
                 Job::File { path, chunks, size } => {
-                    let written = write::whole(&path, &chunks);
+                    let written = match self.disk.refuses() {
+                        Some(reason) => Err(io::Error::new(io::ErrorKind::StorageFull, reason)),
+                        None => write::whole(&path, &chunks),
+                    };
                     drop(chunks);
+                    if written.is_ok() {
+                        self.disk.written(self.layout.stream_id(), &path, size);
+                    }
                     self.count(&path, size, written);
                 }
                 Job::Numbers(next) => self.keep(next),
@@ -231,9 +252,11 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::config::StorageLimits;
 
     fn spawn(root: &Path, artifacts: Artifacts) -> Writer {
-        Writer::spawn(root, &StreamId::new("a").unwrap(), artifacts)
+        let disk = Disk::new(root, StorageLimits::default());
+        Writer::spawn(&disk, &StreamId::new("a").unwrap(), artifacts, Retention::default())
     }
 
     fn data(text: &'static str) -> Bytes {
@@ -300,7 +323,8 @@ mod tests {
         let layout = Arc::new(Layout::new(root.path(), StreamId::new("a").unwrap()));
         // No thread takes anything from this queue: a disk that hangs.
         let (jobs, queue) = mpsc::channel(QUEUE_FILES);
-        let writer = Writer { layout, artifacts: Artifacts::All, jobs, shared: Arc::default() };
+        let disk = Disk::new(root.path(), StorageLimits::default());
+        let writer = Writer { layout, disk, artifacts: Artifacts::All, jobs, shared: Arc::default() };
         for number in 0..QUEUE_FILES as u64 + 3 {
             writer.segment(number, "ts", data("s"));
         }

@@ -101,12 +101,21 @@ pub struct Service {
 
 impl Service {
     pub async fn start(dir: &Workdir) -> Self {
+        Self::start_as(dir, command()).await
+    }
+
+    /// The same by a command to which the arguments of `overdub` are added.
+    pub async fn start_as(dir: &Workdir, mut command: Command) -> Self {
         let port = free_port();
-        let mut command = command();
         command.args(["serve", "--port", &port.to_string(), "--storage"]).arg(dir.join("storage"));
         let mut process = Running::start("overdub serve", &mut command, dir.join("serve.log"));
         process.listens(port).await;
         Self { process, port }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id().expect("it runs")
     }
 
     /// Starts a stream; `settings` is the body of POST /api/pipeline/start.

@@ -10,18 +10,18 @@ use tokio_util::sync::CancellationToken;
 use super::overdub::Service;
 use super::tools::{Workdir, now, say, until};
 
-const STREAM: &str = "resumed";
+pub const STREAM: &str = "resumed";
 const BATCH: u32 = 4;
 const BUDGET: u32 = 4;
 
 /// A source, a processor and an RTMP server that outlive the service.
-async fn surroundings() -> (Surroundings, CancellationToken) {
+pub async fn surroundings() -> (Surroundings, CancellationToken) {
     let stop = CancellationToken::new();
     let surroundings = Surroundings::start(Clock::start(), &stop).await.expect("ports on loopback");
     (surroundings, stop)
 }
 
-fn settings(around: &Surroundings, artifacts: &str) -> Value {
+pub fn settings(around: &Surroundings, artifacts: &str) -> Value {
     json!({
         "streamId": STREAM, "sourceUrl": around.source_url(), "srsRtmpUrl": around.rtmp_url(STREAM),
         "audioProcessorUrl": around.processor_url(), "bufferDuration": BATCH, "processingBudget": BUDGET,
@@ -39,7 +39,7 @@ fn unseen(around: &Surroundings) -> Vec<i64> {
     reports.windows(2).filter_map(times).map(|(next, last)| next - last - 40).collect()
 }
 
-async fn published_more(around: &Surroundings, publication: usize, seconds: u32) {
+pub async fn published_more(around: &Surroundings, publication: usize, seconds: u32) {
     let limit = Duration::from_secs(60);
     until(limit, "output", async || {
         let reports = around.reports().all();
