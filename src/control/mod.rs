@@ -3,6 +3,7 @@
 //! Everything answers in JSON, errors as `{success: false, error, field?}`; only the preview is media, and the page
 //! is the page.
 
+mod admission;
 mod body;
 mod error;
 mod events;
@@ -12,6 +13,7 @@ mod pipeline;
 mod pipelines;
 mod preview;
 mod registry;
+mod supervise;
 mod ui;
 
 use std::sync::Arc;
@@ -30,7 +32,7 @@ pub use self::launch::Launcher;
 pub use self::registry::{Launch, Registry, StartError, Started, Stream};
 pub use self::ui::{File, Page};
 use crate::clock::Clock;
-use crate::config::StreamOptions;
+use crate::config::{ServiceLimits, StreamOptions};
 use crate::media::Moment;
 
 /// Largest request body: eight addresses of 4 KiB and the other settings fit twice.
@@ -54,11 +56,12 @@ pub struct Setup {
     pub page: Page,
     /// What the event channel shows of the log.
     pub logs: Lines,
+    pub limits: ServiceLimits,
 }
 
 impl Control {
     pub fn new(launch: Box<dyn Launch>, setup: Setup, clock: Clock) -> Arc<Self> {
-        let registry = Registry::new(launch);
+        let registry = Registry::new(launch, setup.limits, clock);
         let (events, closing) = (Events::default(), CancellationToken::new());
         Arc::new(Self { registry, setup, clock, started: clock.now(), events, closing })
     }
