@@ -25,8 +25,6 @@ pub struct StreamStatus {
     pub uptime: f64,
     /// How the stream went on after its process was gone; none when it began with this one.
     pub resumed: Option<Resumed>,
-    /// How often the stream died and was started again.
-    pub restarts: u64,
     /// The last thing that went wrong, as a person should read it; kept after it is over.
     pub last_error: Option<String>,
     pub stats: Stats,
@@ -46,7 +44,6 @@ impl StreamStatus {
             start_time: None,
             uptime: 0.0,
             resumed: None,
-            restarts: 0,
             last_error: None,
             stats: Stats::default(),
             modules: Modules::default(),
@@ -113,6 +110,9 @@ pub struct Stats {
     /// How long after it was due the last packet left, and the worst ever.
     pub lateness_ms: f64,
     pub max_lateness_ms: f64,
+    /// By how much the sound is later than the picture, against the source's own offset, at the start of the
+    /// batch that was handed out last; negative: earlier.
+    pub av_offset_ms: Option<f64>,
     /// Holes in what was captured.
     pub gaps: u64,
     pub storage: storage::Stats,
@@ -260,6 +260,16 @@ pub struct BatchStatus {
     pub duration_ms: i64,
     /// How long the processor took.
     pub latency_ms: Option<f64>,
+    /// Milliseconds since 1970, like all that follow: when its last segment had arrived.
+    pub captured_at: Option<i64>,
+    /// When its sound was last sent to the processor, and when that answered.
+    pub sent_at: Option<i64>,
+    pub answered_at: Option<i64>,
+    /// Until when an answer counts.
+    pub deadline_at: Option<i64>,
+    /// When it is due in the output, and when it really began to be handed out.
+    pub plays_at: Option<i64>,
+    pub published_at: Option<i64>,
     /// What is heard: `processed`, `original`, `silence` or `none`; null until it is decided.
     pub sound: Option<&'static str>,
     /// How the answer was put into its place; null where there is none.

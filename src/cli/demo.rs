@@ -60,9 +60,11 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
         surroundings.rtmp_url(STREAM),
     ));
     let disk = Disk::new(&settings.storage_path, settings.storage_limits);
-    let launch = Launcher::new(pipeline::Shared { clock, disk, journals: None, persistent: true });
+    disk.keep_house();
+    let shared = pipeline::Shared { clock, disk: disk.clone(), journals: None, persistent: true };
+    let streams = serve::Streams { launch: Box::new(Launcher::new(shared)), disk, resumed: Vec::new() };
     let served = tokio::select! {
-        served = serve::serve(listener, settings, launch.into(), logs, clock, stop) => served,
+        served = serve::serve(listener, settings, streams, logs, clock, stop) => served,
         () = tell(clock, &surroundings) => Ok(()),
     };
     leaving.cancel();

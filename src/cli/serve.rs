@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{machine, print, signals};
+use super::{print, signals};
 use crate::clock::Clock;
-use crate::config::{ServiceLimits, ServiceOptions, ServiceSettings, StreamSettings, from_environment};
+use crate::config::{ServiceOptions, ServiceSettings, StreamSettings, from_environment};
 use crate::control::{self, Control, Launch, Launcher, Lines, Page, Setup};
 use crate::journal::Journals;
 use crate::pipeline;
@@ -45,12 +45,13 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let disk = Disk::new(&settings.storage_path, settings.storage_limits);
     disk.keep_house();
     let journals = Journals::new(disk.root());
-    let shared = pipeline::Shared { clock, disk, journals: Some(journals.clone()), persistent: true };
+    let shared =
+        pipeline::Shared { clock, disk: disk.clone(), journals: Some(journals.clone()), persistent: true };
     let launch = Launcher::new(shared);
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));
-    let streams = Streams { launch: Box::new(launch), resumed: resumable(&journals) };
+    let streams = Streams { launch: Box::new(launch), disk, resumed: resumable(&journals) };
     let served = serve(listener, settings, streams, logs, clock, stop).await;
     if !journals.flush() {
         tracing::warn!("the disk does not take the journals: streams resume where they were last written");
@@ -107,14 +108,10 @@ pub(super) async fn listen(settings: &ServiceSettings) -> anyhow::Result<TcpList
 /// How streams are started, and which were running before.
 pub(crate) struct Streams {
     pub launch: Box<dyn Launch>,
+    /// What they write to.
+    pub disk: Disk,
     /// Started first. What is configured to run from the start may be among them.
     pub resumed: Vec<StreamSettings>,
-}
-
-impl From<Launcher> for Streams {
-    fn from(launcher: Launcher) -> Self {
-        Self { launch: Box::new(launcher), resumed: Vec::new() }
-    }
 }
 
 /// Serves until `stop`, then ends the streams and the server.
@@ -126,12 +123,8 @@ pub(crate) async fn serve(
     clock: Clock,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let limits = ServiceLimits {
-        max_memory: settings.limits.max_memory.or_else(machine::memory_for_streams),
-        open_files: machine::raise_open_files(),
-        ..settings.limits
-    };
-    let setup = Setup { stream_defaults: settings.stream_defaults, page: Page::EMBEDDED, logs, limits };
+    let setup =
+        Setup { stream_defaults: settings.stream_defaults, disk: streams.disk, page: Page::EMBEDDED, logs };
     if !setup.page.is_built() {
         tracing::info!("this binary was built without the web page: it serves the API only");
     }

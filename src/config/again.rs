@@ -1,9 +1,12 @@
 //! Checked settings back to the layer that gives them: the request that would start the same stream again.
 
+use std::collections::BTreeMap;
+
 use super::{
-    HttpUrl, OneOrMany, ProcessorAccess, Retention, Secret, Size, SourceAccess, SourceAuth, SourceChoice,
-    SourceProxy, Span, SrsControl, StreamOptions, StreamSettings, srs,
+    HttpUrl, OneOrMany, ProcessorAccess, ProcessorAuth, Retention, Secret, Size, SourceAccess, SourceAuth,
+    SourceChoice, SourceProxy, Span, SrsControl, StreamOptions, StreamSettings, srs,
 };
+use crate::redact;
 
 impl From<&StreamSettings> for StreamOptions {
     /// Whole, secrets included: every setting is named, defaults too, so that it means the same after the
@@ -98,10 +101,79 @@ fn some_of<'a>(
     controls.iter().any(Option::is_some).then(|| OneOrMany::Many(each.collect()))
 }
 
+/// What stands for a secret.
+const HIDDEN: &str = "…";
+
+impl StreamOptions {
+    /// The same for everybody's eyes: secrets hidden, addresses shortened. What is hidden is refused as a setting,
+    /// so that it is not taken for the real one.
+    #[must_use]
+    pub fn redacted(self) -> Self {
+        let hidden = |_: Secret| Secret::new(HIDDEN);
+        let headers = |headers: BTreeMap<String, Secret>| {
+            headers.into_iter().map(|(name, value)| (name, hidden(value))).collect()
+        };
+        let url = |url: String| redact::url(&url);
+        let each = |urls: OneOrMany, shown: fn(&str) -> String| {
+            OneOrMany::Many(
+                urls.as_slice()
+                    .iter()
+                    .map(|url| if url == "none" { url.clone() } else { shown(url) })
+                    .collect(),
+            )
+        };
+        Self {
+            source_url: self.source_url.map(url),
+            source_headers: self.source_headers.map(headers),
+            source_auth: self.source_auth.map(hidden),
+            source_proxy: self.source_proxy.map(|proxy| if proxy == "none" { proxy } else { url(proxy) }),
+            audio_processor_url: self.audio_processor_url.map(url),
+            audio_processor_auth: self.audio_processor_auth.map(|_| ProcessorAuth::from_text(HIDDEN)),
+            audio_processor_headers: self.audio_processor_headers.map(headers),
+            srs_rtmp_url: self.srs_rtmp_url.map(|urls| each(urls, redact::rtmp_url)),
+            srs_http_api: self.srs_http_api.map(|urls| each(urls, redact::url)),
+            // Its last component is the name of the stream, which is the key.
+            srs_hls_url: self.srs_hls_url.map(|urls| each(urls, redact::rtmp_url)),
+            ..self
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Invalid;
     use super::*;
+
+    #[test]
+    fn shown_settings_hold_no_secret_and_cannot_be_taken_for_real_ones() {
+        let body = br#"{
+            "streamId": "a", "sourceUrl": "https://u:secret1@h/a.m3u8?token=secret2",
+            "sourceHeaders": {"X-Key": "secret3"}, "sourceAuth": "basic me:secret4",
+            "sourceProxy": "http://u:secret5@proxy:8080", "audioProcessorUrl": "http://p/?key=secret6",
+            "audioProcessorAuth": {"key": "secret8"}, "audioProcessorHeaders": {"cookie": "secret9"},
+            "srsRtmpUrl": ["rtmp://h/live/secret7?k=v"], "srsHttpApi": "http://u:secret10@srs:1985/?k=secret11",
+            "srsHlsUrl": "http://srs/{stream}.m3u8?k=secret12"
+        }"#;
+        let settings = Invalid::from_json::<StreamOptions>(body).unwrap().resolve().unwrap();
+        let shown = serde_json::to_value(StreamOptions::from(&settings).redacted()).unwrap();
+        assert!(!shown.to_string().contains("cret"), "{shown}");
+        assert_eq!(shown["srsRtmpUrl"][0], "rtmp://h/live/se…");
+        for field in [
+            "sourceUrl",
+            "sourceHeaders",
+            "sourceAuth",
+            "audioProcessorUrl",
+            "audioProcessorAuth",
+            "audioProcessorHeaders",
+            "srsRtmpUrl",
+            "srsHttpApi",
+        ] {
+            let mut request = serde_json::json!({"streamId": "a", "sourceUrl": "http://h/a.m3u8"});
+            request[field] = shown[field].clone();
+            let options = Invalid::from_json::<StreamOptions>(request.to_string().as_bytes()).unwrap();
+            assert_eq!(options.resolve().unwrap_err().field, field);
+        }
+    }
 
     #[test]
     fn settings_come_back_the_same_through_json() {

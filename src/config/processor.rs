@@ -83,6 +83,9 @@ impl StreamOptions {
         if auth.as_ref().is_some_and(|auth| auth.0.to_string().len() > ProcessorAccess::MAX_AUTH) {
             return Err(Invalid::new("audioProcessorAuth", "must not be longer than 16 KiB"));
         }
+        if auth.as_ref().is_some_and(|auth| auth.0["token"] == "…") {
+            return Err(Invalid::new("audioProcessorAuth", "is hidden as it is shown: give the real one"));
+        }
         let headers =
             headers("audioProcessorHeaders", &ProcessorAccess::OURS, self.audio_processor_headers.as_ref())?;
         Ok(ProcessorAccess { auth, headers })

@@ -142,6 +142,12 @@ fn header(field: &'static str, ours: &[&str], name: &str, value: &str) -> Result
     if ours.contains(&name) || name.starts_with("proxy-") {
         return Err(Invalid::new(field, format!("{name} is set by Overdub itself")));
     }
+    if value.contains('…') {
+        return Err(Invalid::new(
+            field,
+            format!("the value of {name} is hidden as it is shown: give the real one"),
+        ));
+    }
     if value.len() > SourceAccess::MAX_HEADER_VALUE || http::HeaderValue::try_from(value).is_err() {
         return Err(Invalid::new(field, format!("the value of {name} cannot be sent")));
     }

@@ -54,6 +54,11 @@ impl ApiError {
         error
     }
 
+    /// A task died; what it said is in the log.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error: the log says more")
+    }
+
     #[must_use]
     pub(super) fn field(mut self, field: impl Into<String>) -> Self {
         self.body.field = Some(field.into());
@@ -83,13 +88,9 @@ impl From<StartError> for ApiError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Conflict => Self::new(StatusCode::CONFLICT, error.to_string()).field("streamId"),
-            StartError::StreamMemory { .. } => {
-                Self::new(StatusCode::BAD_REQUEST, error.to_string()).field("processingBudget")
+            StartError::Full | StartError::Draining => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
-            StartError::Full { .. }
-            | StartError::Memory { .. }
-            | StartError::OpenFiles { .. }
-            | StartError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Everything answers in JSON, errors as `{success: false, error, field?}`; only the preview is media, and the page
 //! is the page.
 
-mod admission;
 mod body;
 mod error;
 mod events;
@@ -13,7 +12,7 @@ mod pipeline;
 mod pipelines;
 mod preview;
 mod registry;
-mod supervise;
+mod storage;
 mod ui;
 
 use std::sync::Arc;
@@ -32,8 +31,9 @@ pub use self::launch::Launcher;
 pub use self::registry::{Launch, Registry, StartError, Started, Stream};
 pub use self::ui::{File, Page};
 use crate::clock::Clock;
-use crate::config::{ServiceLimits, StreamOptions};
+use crate::config::StreamOptions;
 use crate::media::Moment;
+use crate::storage::Disk;
 
 /// Largest request body: eight addresses of 4 KiB and the other settings fit twice.
 const MAX_BODY: usize = 64 << 10;
@@ -49,19 +49,32 @@ pub struct Control {
 }
 
 /// How the API is to behave.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Setup {
     /// What a start request does not say.
     pub stream_defaults: StreamOptions,
+    /// What all streams write to.
+    pub disk: Disk,
     pub page: Page,
     /// What the event channel shows of the log.
     pub logs: Lines,
-    pub limits: ServiceLimits,
+}
+
+impl Setup {
+    /// Everything else as it is by default.
+    pub fn new(disk: Disk) -> Self {
+        Self {
+            stream_defaults: StreamOptions::default(),
+            disk,
+            page: Page::default(),
+            logs: Lines::default(),
+        }
+    }
 }
 
 impl Control {
     pub fn new(launch: Box<dyn Launch>, setup: Setup, clock: Clock) -> Arc<Self> {
-        let registry = Registry::new(launch, setup.limits, clock);
+        let registry = Registry::new(launch);
         let (events, closing) = (Events::default(), CancellationToken::new());
         Arc::new(Self { registry, setup, clock, started: clock.now(), events, closing })
     }
@@ -80,6 +93,10 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/api/pipeline/status", get(pipeline::status))
         .route("/api/pipelines", get(pipelines::list))
         .route("/api/pipelines/{id}", get(pipelines::one).delete(pipelines::delete))
+        .route("/api/pipelines/{id}/settings", get(pipelines::settings))
+        .route("/api/pipelines/{id}/restart", post(pipelines::restart))
+        .route("/api/storage/stats", get(storage::stats))
+        .route("/api/storage/clean", post(storage::clean))
         .route("/api/health", get(health::health))
         .route("/api/ready", get(health::ready))
         .route("/preview/{id}/{file}", get(preview::file))

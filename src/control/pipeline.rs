@@ -20,7 +20,7 @@ use crate::media::StreamId;
 
 /// How long a caller waits for the end of a stream. What was captured is still being played then; the end
 /// goes on without the caller.
-const STOP_WAIT: Duration = Duration::from_secs(10);
+pub(super) const STOP_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,7 +40,7 @@ pub(super) async fn start(
     let stream_id = settings.stream_id.clone();
     // Not cancelled with the caller's connection: a start that waits for an old stream's end would be lost.
     let started = tokio::spawn(async move { control.registry.start(settings).await });
-    let started = started.await.map_err(|_| internal())??;
+    let started = started.await.map_err(|_| ApiError::internal())??;
     let already_running = started == Started::AlreadyRunning;
     let message = if already_running { "the stream runs already" } else { "the stream is starting" };
     tracing::info!(%stream_id, already_running, "start requested");
@@ -110,12 +110,7 @@ pub(super) async fn end(control: &Control, id: &StreamId) -> Result<&'static str
     tracing::info!(stream_id = %id, "stop requested");
     match tokio::time::timeout(STOP_WAIT, tokio::spawn(end)).await {
         Ok(Ok(())) => Ok("the stream is stopped"),
-        Ok(Err(_)) => Err(internal()),
+        Ok(Err(_)) => Err(ApiError::internal()),
         Err(_) => Ok("the stream is stopping: what was captured is still being published"),
     }
-}
-
-/// A task died; what it said is in the log.
-fn internal() -> ApiError {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
 }

@@ -6,10 +6,12 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::Control;
 use super::error::ApiError;
-use super::pipeline::{end, named};
+use super::pipeline::{STOP_WAIT, end, named};
+use crate::config::StreamOptions;
 use crate::status::StreamStatus;
 
 type Id = Result<Path<String>, PathRejection>;
@@ -28,6 +30,37 @@ pub(super) async fn delete(State(control): State<Arc<Control>>, id: Id) -> Resul
     let stream_id = named(&control, &text(id)?)?.settings().stream_id.clone();
     let message = end(&control, &stream_id).await?;
     control.registry.forget(&stream_id);
+    Ok(Json(json!({ "success": true, "message": message, "streamId": stream_id })))
+}
+
+/// The request that would start the stream again, but for its secrets.
+pub(super) async fn settings(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Value>, ApiError> {
+    let stream = named(&control, &text(id)?)?;
+    let shown = serde_json::to_value(StreamOptions::from(stream.settings()).redacted());
+    let mut shown = shown.map_err(|_| ApiError::internal())?;
+    if let Value::Object(fields) = &mut shown {
+        fields.retain(|_, value| !value.is_null());
+    }
+    Ok(Json(shown))
+}
+
+/// Ends the stream where it runs, and starts it with the settings that it has, secrets included.
+pub(super) async fn restart(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Value>, ApiError> {
+    let settings = named(&control, &text(id)?)?.settings().clone();
+    let stream_id = settings.stream_id.clone();
+    tracing::info!(%stream_id, "restart requested");
+    // The start waits for the end of what runs now, and is not cancelled with the caller's connection.
+    if control.registry.stop(&stream_id).is_none() {
+        return Err(ApiError::unknown_stream());
+    }
+    let restarted = tokio::spawn(async move { control.registry.start(settings).await });
+    let message = match timeout(STOP_WAIT, restarted).await {
+        Ok(started) => {
+            started.map_err(|_| ApiError::internal())??;
+            "the stream is starting again"
+        }
+        Err(_) => "the stream is stopping, and starts again as soon as it has ended",
+    };
     Ok(Json(json!({ "success": true, "message": message, "streamId": stream_id })))
 }
 

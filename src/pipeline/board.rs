@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
@@ -41,11 +41,19 @@ struct Kept {
     ended: Option<Moment>,
     source_failed: bool,
     last_capture: Option<Moment>,
-    /// When each batch in play was captured, and where it begins on the output axis.
-    in_play: VecDeque<(u64, Moment, Flicks)>,
+    in_play: VecDeque<InPlay>,
     position: Flicks,
     fit_padded: u64,
     grid: GridStats,
+}
+
+/// A batch between its capture and the end of its playout.
+#[derive(Clone, Copy, Debug)]
+struct InPlay {
+    number: u64,
+    captured_at: Moment,
+    /// Where it begins on the output axis.
+    start: Flicks,
 }
 
 /// The receiving ends of what the stages report by themselves.
@@ -140,19 +148,46 @@ impl Board {
         remuxer.last_cue = Some(cue.kind.to_string());
     }
 
-    pub(super) fn captured(&self, batch: &Batch) {
+    /// A batch was captured, and is played by this clock.
+    pub(super) fn captured(&self, batch: &Batch, playout: &Playout) {
+        let (captured_at, plays_at) = (self.epoch(batch.captured_at), self.epoch(playout.due(batch.start)));
+        let deadline_at = self.epoch(playout.deadline(batch.start));
         let mut kept = self.kept();
         kept.status.stats.batches_captured += 1;
         kept.status.modules.remuxer.batches += 1;
         if kept.in_play.len() == MAX_IN_PLAY {
             kept.in_play.pop_front();
         }
-        kept.in_play.push_back((batch.number, batch.captured_at, batch.start));
+        kept.in_play.push_back(InPlay {
+            number: batch.number,
+            captured_at: batch.captured_at,
+            start: batch.start,
+        });
         if kept.status.phase == Phase::Fetching {
             kept.status.phase = Phase::Processing;
         }
         let duration_ms = batch.duration.to_millis();
-        kept.status.batches.update(batch.number, |entry| entry.duration_ms = duration_ms);
+        kept.status.batches.update(batch.number, |entry| {
+            entry.duration_ms = duration_ms;
+            entry.captured_at = Some(captured_at);
+            entry.deadline_at = Some(deadline_at);
+            entry.plays_at = Some(plays_at);
+        });
+    }
+
+    /// How much later the sound is than the picture, against the source.
+    pub(super) fn av_offset(&self, millis: f64) {
+        self.kept().status.stats.av_offset_ms = Some(millis);
+    }
+
+    /// The calendar time of `moment` in milliseconds since 1970. Told when it is needed, so that a calendar that
+    /// was set in the meantime counts.
+    fn epoch(&self, moment: Moment) -> i64 {
+        let wall = wall_clock().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = self.clock.now();
+        let apart =
+            moment.saturating_since(now).as_millis() as i64 - now.saturating_since(moment).as_millis() as i64;
+        wall.as_millis() as i64 + apart
     }
 
     pub(super) fn batch(&self, number: u64, change: impl FnOnce(&mut BatchStatus)) {
@@ -168,7 +203,14 @@ impl Board {
 
     pub(super) fn playout_moved(&self, by: Duration) {
         let message = format!("the source stayed late: playout moved by {:.1} s", by.as_secs_f64());
-        self.kept().status.last_error = Some(message);
+        let mut kept = self.kept();
+        kept.status.last_error = Some(message);
+        let kept = &mut *kept;
+        for batch in kept.in_play.iter().filter(|batch| batch.start > kept.position) {
+            kept.status.batches.update(batch.number, |entry| {
+                entry.plays_at = entry.plays_at.map(|at| at + by.as_millis() as i64);
+            });
+        }
     }
 
     pub(super) fn decided(&self, number: u64, outcome: Option<&RoundtripOutcome>, changes: u64) {
@@ -192,10 +234,13 @@ impl Board {
             kept.status.last_error = Some(format!("batch {number}: {reason}"));
         }
         let latency_ms = outcome.latency.map(|latency| latency.as_secs_f64() * 1e3);
+        let sent_at = outcome.sent_at.map(|at| self.epoch(at));
+        let answered_at = outcome.sent_at.zip(outcome.latency).map(|(at, latency)| self.epoch(at + latency));
         kept.status.batches.update(number, |entry| {
             entry.outcome = Some(result);
             entry.reason = reason;
             entry.latency_ms = latency_ms;
+            (entry.sent_at, entry.answered_at) = (sent_at, answered_at);
         });
     }
 
@@ -222,6 +267,7 @@ impl Board {
 
     /// The playout clock has come to `position`.
     pub(super) fn released(&self, position: Flicks) {
+        let now = self.epoch(self.clock.now());
         let mut kept = self.kept();
         kept.position = position;
         if position < Flicks::ZERO {
@@ -229,15 +275,18 @@ impl Board {
         }
         kept.status.phase = Phase::Publishing;
         // The newest batch that has begun plays; those before it are done.
-        while kept.in_play.get(1).is_some_and(|(_, _, start)| *start <= position) {
-            if let Some((number, ..)) = kept.in_play.pop_front() {
-                kept.status.batches.update(number, |entry| entry.state = BatchState::Published);
+        while kept.in_play.get(1).is_some_and(|next| next.start <= position) {
+            if let Some(batch) = kept.in_play.pop_front() {
+                kept.status.batches.update(batch.number, |entry| entry.state = BatchState::Published);
             }
         }
-        if let Some((number, _, start)) = kept.in_play.front().copied()
-            && start <= position
+        if let Some(batch) = kept.in_play.front().copied()
+            && batch.start <= position
         {
-            kept.status.batches.update(number, |entry| entry.state = BatchState::Publishing);
+            kept.status.batches.update(batch.number, |entry| {
+                entry.state = BatchState::Publishing;
+                entry.published_at.get_or_insert(now);
+            });
         }
     }
 
@@ -248,8 +297,8 @@ impl Board {
         kept.status.is_running = false;
         kept.status.phase = if error.is_some() { Phase::Error } else { Phase::Idle };
         kept.status.last_error = error.or(kept.status.last_error.take());
-        for (number, ..) in std::mem::take(&mut kept.in_play) {
-            kept.status.batches.update(number, |entry| {
+        for batch in std::mem::take(&mut kept.in_play) {
+            kept.status.batches.update(batch.number, |entry| {
                 entry.state = match entry.state {
                     BatchState::Publishing | BatchState::Published => BatchState::Published,
                     _ => BatchState::Dropped,
@@ -273,17 +322,24 @@ impl Board {
         status.stats.gaps = source.gaps;
         let age = kept.last_capture.map(|at| now.saturating_since(at).as_secs_f64());
         status.modules.stream_fetcher = fetcher(&source, age, kept.ended.is_some(), kept.source_failed);
-        status.modules.audio_processor = processor(&self.roundtrip.borrow());
+        let roundtrip = self.roundtrip.borrow().clone();
+        for fragment in &roundtrip.fragments {
+            status.batches.update(fragment.number, |entry| {
+                entry.sent_at = Some(self.epoch(fragment.sent_at));
+                entry.answered_at = fragment.answered_at.map(|at| self.epoch(at));
+            });
+        }
+        status.modules.audio_processor = processor(&roundtrip);
         status.modules.remuxer.silent_frames = kept.grid.inserted + kept.fit_padded;
         let each = self.outputs.iter().zip(&self.srs);
         let outputs: Vec<Output> =
             each.map(|(output, srs)| output_status(&output.borrow(), srs.borrow().clone())).collect();
         status.stats.bytes_published = outputs.iter().map(|output| output.bytes).sum();
         status.stats.published_seconds = kept.position.max(Flicks::ZERO).to_secs_f64();
-        status.stats.lag_seconds = kept.in_play.front().and_then(|(_, captured, start)| {
-            let played = kept.position - *start;
+        status.stats.lag_seconds = kept.in_play.front().and_then(|playing| {
+            let played = kept.position - playing.start;
             (played >= Flicks::ZERO)
-                .then(|| now.saturating_since(*captured).as_secs_f64() - played.to_secs_f64())
+                .then(|| now.saturating_since(playing.captured_at).as_secs_f64() - played.to_secs_f64())
         });
         for output in &self.outputs {
             let output = output.borrow();

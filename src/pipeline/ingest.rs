@@ -235,7 +235,7 @@ impl Ingest {
     async fn send(&mut self, batch: Batch) {
         let now = self.clock.now();
         let playout = self.playout_for(&batch, now);
-        self.board.captured(&batch);
+        self.board.captured(&batch, &playout);
         self.keeper.batch(&batch);
         tracing::info!(
             batch = batch.number,

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
 use super::ingest::Captured;
+use super::offset::Offset;
 use crate::clock::Clock;
 use crate::media::{AudioTrack, Batch, Flicks, Moment, Packet, mp4};
 use crate::playout::Playout;
@@ -63,6 +64,7 @@ pub(super) struct Output {
     pub fitter: Fitter,
     pub sound: Sound,
     pub interleaver: Interleaver,
+    pub offset: Offset,
     pub ports: Vec<Port>,
     pub writer: Writer,
     pub board: Arc<Board>,
@@ -148,6 +150,9 @@ impl Output {
             };
             let Some(packet) = packet else { break };
             last = Some(packet.dts);
+            if let Some(millis) = self.offset.handle(&packet) {
+                self.board.av_offset(millis);
+            }
             for port in &mut self.ports {
                 port.send(&packet);
             }
@@ -186,6 +191,7 @@ impl Output {
             Ok(file) => self.writer.batch_file(batch.number, Artifact::Output, file.into_iter().collect()),
             Err(error) => self.board.error(format!("batch {}: output not writable: {error}", batch.number)),
         }
+        self.offset.expect(batch);
         self.interleaver.handle_batch(batch, audio.as_ref());
         self.board.batch(batch.number, |entry| entry.state = BatchState::Ready);
     }

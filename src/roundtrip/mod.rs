@@ -28,7 +28,7 @@ use serde_json::Value;
 pub use answer::{AnswerError, Processed};
 pub use client::run;
 pub use failure::{Failure, ProcessorError, SizeLimit};
-pub use status::{BreakerState, Status};
+pub use status::{BreakerState, FragmentTimes, Status};
 pub use wire::{BadProcessorUrl, Endpoint, MAX_ANSWER_BYTES};
 
 use crate::media::{AudioParams, Flicks, Moment, StreamId};
@@ -128,6 +128,8 @@ pub struct Request {
 pub struct Outcome {
     pub number: u64,
     pub result: Result<Processed, Failure>,
+    /// When the fragment was last sent; `None` when it never was.
+    pub sent_at: Option<Moment>,
     /// From the last sending of the fragment to its answer, or to its error; `None` without either.
     pub latency: Option<Duration>,
     /// `metadata` of the answer as the processor wrote it: untrusted, for display.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::media::Moment;
+
 /// A snapshot; durations are in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -48,6 +50,19 @@ pub struct Status {
     pub last_error: Option<String>,
     /// What the processor last said in a `fragment:status`.
     pub processor_status: Option<String>,
+    /// The fragments that were sent and whose outcome was not taken yet, oldest first.
+    #[serde(skip)]
+    pub fragments: Vec<FragmentTimes>,
+}
+
+/// What is known of a fragment before its outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentTimes {
+    pub number: u64,
+    /// The last time.
+    pub sent_at: Moment,
+    /// By an answer or an error.
+    pub answered_at: Option<Moment>,
 }
 
 impl Status {

@@ -171,3 +171,51 @@ async fn health_tells_what_runs_and_readiness_ends_with_the_shutdown() {
     assert_error(&api.start("b").await, 503, None);
     assert_eq!(api.get("/api/pipeline/status?streamId=a").await.1["isRunning"], false);
 }
+
+#[tokio::test]
+async fn the_settings_of_a_stream_are_shown_without_their_secrets() {
+    let api = Api::new();
+    api.start("a").await;
+    let (status, shown) = api.get("/api/pipelines/a/settings").await;
+    assert_eq!(status, 200);
+    assert_eq!(shown["sourceUrl"], "http://source/a.m3u8?…");
+    assert_eq!((&shown["streamId"], &shown["bufferDuration"]), (&json!("a"), &json!(30.0)));
+    assert!(shown.get("sourceAuth").is_none());
+    assert_error(&api.post("/api/pipeline/start", shown.to_string()).await, 400, Some("sourceUrl"));
+    assert_error(&api.get("/api/pipelines/nobody/settings").await, 404, Some("streamId"));
+}
+
+#[tokio::test]
+async fn a_restart_ends_a_stream_and_starts_it_as_it_was() {
+    let api = Api::new();
+    api.start("a").await;
+    let restart = async || api.post("/api/pipelines/a/restart", "").await;
+    assert_eq!(restart().await.0, 200);
+    assert_eq!(api.launches(), 2);
+    {
+        let launched = api.launched.settings.lock().unwrap();
+        assert!(launched[0] == launched[1], "secrets included");
+    }
+    api.stop("").await;
+    assert_eq!(restart().await.0, 200, "a stopped one starts too");
+    assert_eq!(api.get("/api/pipeline/status").await.1["isRunning"], true);
+    assert_error(&api.post("/api/pipelines/nobody/restart", "").await, 404, Some("streamId"));
+    api.control.registry.shut_down().await;
+    assert_error(&restart().await, 503, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_of_a_stream_that_plays_on_is_answered_before_it_has_ended() {
+    let may_end = Arc::new(Notify::new());
+    let api = Api::with(Launched { may_end: Some(Arc::clone(&may_end)), ..Launched::default() });
+    api.start("a").await;
+    let (status, answer) = api.post("/api/pipelines/a/restart", "").await;
+    assert_eq!(status, 200);
+    assert!(answer["message"].as_str().unwrap().contains("as soon as"), "{answer}");
+    assert_eq!(api.launches(), 1);
+    may_end.notify_one();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(api.launches(), 2);
+}

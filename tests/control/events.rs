@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::fake::{Api, Launched};
+use super::fake::{Api, Launched, set_up};
 
 /// Nothing here takes that long.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,7 +93,7 @@ fn line(level: Level, stream: &str, message: impl Into<String>) -> Line {
 
 fn api() -> (Api, Lines) {
     let logs = Lines::default();
-    let setup = Setup { logs: logs.clone(), ..Setup::default() };
+    let setup = Setup { logs: logs.clone(), ..set_up() };
     (Api::set_up(Launched::default(), setup), logs)
 }
 

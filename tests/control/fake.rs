@@ -9,11 +9,12 @@ use axum::http::{Request, StatusCode};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use overdub::clock::Clock;
-use overdub::config::StreamSettings;
+use overdub::config::{StorageLimits, StreamSettings};
 use overdub::control::{Control, Launch, Setup, Stream, router};
 use overdub::media::StreamId;
 use overdub::preview::Preview;
 use overdub::status::{Phase, StreamStatus};
+use overdub::storage::Disk;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -74,7 +75,7 @@ impl Launch for Launched {
 
 pub(crate) struct Api {
     pub(crate) control: Arc<Control>,
-    launched: Launched,
+    pub(crate) launched: Launched,
 }
 
 impl Api {
@@ -83,7 +84,7 @@ impl Api {
     }
 
     pub(crate) fn with(launched: Launched) -> Self {
-        Self::set_up(launched, Setup::default())
+        Self::set_up(launched, set_up())
     }
 
     pub(crate) fn set_up(launched: Launched, setup: Setup) -> Self {
@@ -131,6 +132,11 @@ impl Api {
     pub(crate) fn launches(&self) -> usize {
         self.launched.settings.lock().unwrap().len()
     }
+}
+
+/// A disk that nobody has looked at.
+pub(crate) fn set_up() -> Setup {
+    Setup::new(Disk::new("/nonexistent", StorageLimits::default()))
 }
 
 pub(crate) fn settings(id: &str) -> Value {

@@ -4,7 +4,6 @@
 mod processors;
 
 mod echo;
-mod guide;
 mod harness;
 mod hostile;
 mod others;

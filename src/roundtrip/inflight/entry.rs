@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::super::failure::{Failure, ProcessorError};
-use super::super::{Outcome, Request};
+use super::super::{FragmentTimes, Outcome, Request};
 use crate::media::Moment;
 
 /// First pause before a fragment is sent again after an error that may pass; it doubles.
@@ -54,6 +54,16 @@ impl Entry {
         let (number, deadline) = (request.number, request.deadline);
         let waiting = Waiting { request, phase: Phase::Queued, sent_at: None, errors: 0, last_error: None };
         Self { number, deadline, state: State::Waiting(Box::new(waiting)) }
+    }
+
+    /// When it was sent and answered, where it was sent.
+    pub(super) fn times(&self) -> Option<FragmentTimes> {
+        let (sent_at, latency) = match &self.state {
+            State::Waiting(waiting) => (waiting.sent_at?, None),
+            State::Settled(outcome) => (outcome.sent_at?, outcome.latency),
+        };
+        let answered_at = latency.map(|latency| sent_at + latency);
+        Some(FragmentTimes { number: self.number, sent_at, answered_at })
     }
 
     pub(super) fn is_sendable(&self) -> bool {

@@ -299,6 +299,7 @@ impl Window {
             budget_needed: self.worst.map(|worst| worst.budget(self.config.processing_budget).as_secs_f64()),
             breaker: self.breaker.state(),
             consecutive_failures: self.breaker.failures(),
+            fragments: self.entries.iter().filter_map(Entry::times).collect(),
             ..self.counts.clone()
         }
     }
@@ -379,7 +380,8 @@ impl Window {
             self.counts.last_error = Some(failure.to_string());
         }
         let entry = &mut self.entries[index];
-        let outcome = Outcome { number: entry.number, result, latency, metadata };
+        let sent_at = entry.times().map(|times| times.sent_at);
+        let outcome = Outcome { number: entry.number, result, sent_at, latency, metadata };
         let state = std::mem::replace(&mut entry.state, State::Settled(Box::new(outcome)));
         if let State::Waiting(waiting) = state {
             self.history.add(entry.number, entry.deadline, waiting.sent_at, latency.is_some());
