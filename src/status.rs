@@ -25,6 +25,8 @@ pub struct StreamStatus {
     pub uptime: f64,
     /// How the stream went on after its process was gone; none when it began with this one.
     pub resumed: Option<Resumed>,
+    /// How often the stream died and was started again.
+    pub restarts: u64,
     /// The last thing that went wrong, as a person should read it; kept after it is over.
     pub last_error: Option<String>,
     pub stats: Stats,
@@ -44,6 +46,7 @@ impl StreamStatus {
             start_time: None,
             uptime: 0.0,
             resumed: None,
+            restarts: 0,
             last_error: None,
             stats: Stats::default(),
             modules: Modules::default(),

@@ -7,6 +7,7 @@ mod demo;
 mod demux;
 mod echo;
 mod logging;
+mod machine;
 mod output_file;
 mod print;
 mod probe;

@@ -182,7 +182,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     progress.finish(&summary(&status), &status)?;
     match end {
         End::Finished => Ok(()),
-        End::Failed(error) => Err(anyhow::anyhow!(error)),
+        End::Failed(error) | End::Died(error) => Err(anyhow::anyhow!(error)),
     }
 }
 

@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{print, signals};
+use super::{machine, print, signals};
 use crate::clock::Clock;
-use crate::config::{ServiceOptions, ServiceSettings, StreamSettings, from_environment};
+use crate::config::{ServiceLimits, ServiceOptions, ServiceSettings, StreamSettings, from_environment};
 use crate::control::{self, Control, Launch, Launcher, Lines, Page, Setup};
 use crate::journal::Journals;
 use crate::pipeline;
@@ -123,8 +123,18 @@ pub(crate) async fn serve(
     clock: Clock,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let setup =
-        Setup { stream_defaults: settings.stream_defaults, disk: streams.disk, page: Page::EMBEDDED, logs };
+    let limits = ServiceLimits {
+        max_memory: settings.limits.max_memory.or_else(machine::memory_for_streams),
+        open_files: machine::raise_open_files(),
+        ..settings.limits
+    };
+    let setup = Setup {
+        stream_defaults: settings.stream_defaults,
+        disk: streams.disk,
+        page: Page::EMBEDDED,
+        logs,
+        limits,
+    };
     if !setup.page.is_built() {
         tracing::info!("this binary was built without the web page: it serves the API only");
     }

@@ -15,6 +15,9 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
         port: read.parsed(&["OVERDUB_PORT", "PORT"], "must be a port number, 0 to 65535")?,
         storage_path: read.text(&["OVERDUB_STORAGE", "STORAGE_BASE_PATH"]).map(Into::into),
         storage_max_bytes: read.parsed(&["OVERDUB_STORAGE_MAX_BYTES"], SIZE)?,
+        max_streams: read.parsed(&["OVERDUB_MAX_STREAMS"], NUMBER)?,
+        max_memory: read.parsed(&["OVERDUB_MAX_MEMORY"], SIZE)?,
+        max_stream_memory: read.parsed(&["OVERDUB_MAX_STREAM_MEMORY"], SIZE)?,
         storage_min_free: read.parsed(&["OVERDUB_STORAGE_MIN_FREE"], SIZE)?,
         stream: StreamOptions {
             stream_id: read.text(&["OVERDUB_STREAM_ID", "STREAM_ID"]),

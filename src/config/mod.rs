@@ -8,6 +8,7 @@
 mod again;
 mod environment;
 mod error;
+mod limits;
 mod options;
 mod processor;
 mod retention;
@@ -21,6 +22,7 @@ mod url;
 
 pub use environment::from_environment;
 pub use error::Invalid;
+pub use limits::ServiceLimits;
 pub use options::{OneOrMany, StreamOptions};
 pub use processor::{ProcessorAccess, ProcessorAuth};
 pub use retention::{Retention, StorageLimits};

@@ -287,7 +287,7 @@ fn spans((least, most): (Duration, Duration)) -> (Span, Span) {
     (Span(least), Span(most))
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
+pub(super) fn within<T: PartialOrd + std::fmt::Display>(
     field: &'static str,
     value: T,
     (least, most): (T, T),

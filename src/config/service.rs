@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Invalid, Size, StorageLimits, StreamOptions, StreamSettings};
+use super::options::within;
+use super::{Invalid, ServiceLimits, Size, StorageLimits, StreamOptions, StreamSettings};
 
 /// One layer of the service's settings: flags, environment, or the file:
 ///
@@ -26,6 +27,11 @@ pub struct ServiceOptions {
     pub storage_max_bytes: Option<Size>,
     /// With less free space the oldest artifacts go, and where none may go, no more are written.
     pub storage_min_free: Option<Size>,
+    /// Streams that run at once at most.
+    pub max_streams: Option<usize>,
+    /// What all streams, and one, may hold in memory, by their bitrates.
+    pub max_memory: Option<Size>,
+    pub max_stream_memory: Option<Size>,
     /// Defaults for every stream; with a `sourceUrl`, also the stream to start at once.
     #[serde(default)]
     pub stream: StreamOptions,
@@ -41,6 +47,8 @@ pub struct ServiceSettings {
     pub storage_path: PathBuf,
     /// What all streams may take of the disk.
     pub storage_limits: StorageLimits,
+    /// How many streams are taken on.
+    pub limits: ServiceLimits,
     /// What a start request does not say.
     pub stream_defaults: StreamOptions,
     /// The stream that is configured to run from the start.
@@ -75,6 +83,9 @@ impl ServiceOptions {
             storage_path: self.storage_path.or(lower.storage_path),
             storage_max_bytes: self.storage_max_bytes.or(lower.storage_max_bytes),
             storage_min_free: self.storage_min_free.or(lower.storage_min_free),
+            max_streams: self.max_streams.or(lower.max_streams),
+            max_memory: self.max_memory.or(lower.max_memory),
+            max_stream_memory: self.max_stream_memory.or(lower.max_stream_memory),
             stream: self.stream.or(lower.stream),
         }
     }
@@ -115,6 +126,18 @@ impl ServiceOptions {
             storage_limits: StorageLimits {
                 max_bytes: self.storage_max_bytes.map(|size| size.0),
                 min_free: self.storage_min_free.map_or(S::DEFAULT_MIN_FREE, |size| size.0),
+            },
+            limits: ServiceLimits {
+                max_streams: within(
+                    "maxStreams",
+                    self.max_streams.unwrap_or(ServiceLimits::DEFAULT_STREAMS),
+                    ServiceLimits::STREAMS_RANGE,
+                )?,
+                max_memory: self.max_memory.map(|size| size.0),
+                max_stream_memory: Some(
+                    self.max_stream_memory.map_or(ServiceLimits::DEFAULT_STREAM_MEMORY, |size| size.0),
+                ),
+                open_files: None,
             },
             stream_defaults,
             autostart,

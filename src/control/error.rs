@@ -88,9 +88,13 @@ impl From<StartError> for ApiError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Conflict => Self::new(StatusCode::CONFLICT, error.to_string()).field("streamId"),
-            StartError::Full | StartError::Draining => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            StartError::StreamMemory { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, error.to_string()).field("processingBudget")
             }
+            StartError::Full { .. }
+            | StartError::Memory { .. }
+            | StartError::OpenFiles { .. }
+            | StartError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
     }
 }

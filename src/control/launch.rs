@@ -48,6 +48,18 @@ impl Stream for Handle {
         Self::is_finished(self)
     }
 
+    fn has_died(&self) -> bool {
+        Self::has_died(self)
+    }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        let handle = self.clone();
+        async move {
+            handle.finished().await;
+        }
+        .boxed()
+    }
+
     fn stop(&self) -> BoxFuture<'static, ()> {
         let handle = self.clone();
         async move {

@@ -3,6 +3,7 @@
 //! Everything answers in JSON, errors as `{success: false, error, field?}`; only the preview is media, and the page
 //! is the page.
 
+mod admission;
 mod body;
 mod error;
 mod events;
@@ -13,6 +14,7 @@ mod pipelines;
 mod preview;
 mod registry;
 mod storage;
+mod supervise;
 mod ui;
 
 use std::sync::Arc;
@@ -31,7 +33,7 @@ pub use self::launch::Launcher;
 pub use self::registry::{Launch, Registry, StartError, Started, Stream};
 pub use self::ui::{File, Page};
 use crate::clock::Clock;
-use crate::config::StreamOptions;
+use crate::config::{ServiceLimits, StreamOptions};
 use crate::media::Moment;
 use crate::storage::Disk;
 
@@ -58,6 +60,7 @@ pub struct Setup {
     pub page: Page,
     /// What the event channel shows of the log.
     pub logs: Lines,
+    pub limits: ServiceLimits,
 }
 
 impl Setup {
@@ -68,13 +71,14 @@ impl Setup {
             disk,
             page: Page::default(),
             logs: Lines::default(),
+            limits: ServiceLimits::default(),
         }
     }
 }
 
 impl Control {
     pub fn new(launch: Box<dyn Launch>, setup: Setup, clock: Clock) -> Arc<Self> {
-        let registry = Registry::new(launch);
+        let registry = Registry::new(launch, setup.limits, clock);
         let (events, closing) = (Events::default(), CancellationToken::new());
         Arc::new(Self { registry, setup, clock, started: clock.now(), events, closing })
     }

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
-use crate::config::StreamSettings;
+use super::admission::{self, Mb};
+use super::supervise::Supervised;
+use crate::clock::Clock;
+use crate::config::{ServiceLimits, StreamSettings};
 use crate::media::StreamId;
 use crate::preview::Preview;
 use crate::status::StreamStatus;
 
-/// Streams that run at once at most. Each holds its latency's worth of media in memory, about 30 MB at
-/// 3 Mbit/s, so that this many fill a machine of ordinary size.
-const MAX_RUNNING: usize = 100;
 /// Stopped streams whose last status is kept.
 const MAX_REMEMBERED: usize = 100;
 
@@ -26,6 +27,14 @@ pub trait Stream: Send + Sync {
     fn discard(&self) {}
     /// Nothing of it runs any more.
     fn is_finished(&self) -> bool;
+    /// It ended by a fault of its own, and may be started again.
+    fn has_died(&self) -> bool {
+        false
+    }
+    /// Ready when nothing of it runs any more.
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
+    }
     /// Ends the stream in good order, within a limit of its own; of a finished stream it is ready at once.
     /// May be called repeatedly.
     fn stop(&self) -> BoxFuture<'static, ()>;
@@ -39,7 +48,9 @@ pub trait Launch: Send + Sync {
 
 /// All streams by their ids.
 pub struct Registry {
-    launch: Box<dyn Launch>,
+    launch: Arc<dyn Launch>,
+    limits: ServiceLimits,
+    clock: Clock,
     inner: Mutex<Inner>,
 }
 
@@ -79,15 +90,27 @@ pub enum Started {
 pub enum StartError {
     #[error("this stream runs already with other settings: stop it first")]
     Conflict,
-    #[error("as many streams are running as this service takes")]
-    Full,
+    #[error("as many streams are running as this service takes ({limit}, maxStreams)")]
+    Full { limit: usize },
+    #[error(
+        "the stream would hold about {needed} in memory (bufferDuration and processingBudget at 8 Mbit/s, or \
+         sourceMaxBandwidth), more than the {limit} of maxStreamMemory"
+    )]
+    StreamMemory { needed: Mb, limit: Mb },
+    #[error(
+        "the stream would hold about {needed} in memory, and those that run hold {taken} of the {limit} of \
+         maxMemory"
+    )]
+    Memory { needed: Mb, taken: Mb, limit: Mb },
+    #[error("the streams would need {needed} open files, and the process may have {limit} (ulimit -n)")]
+    OpenFiles { needed: u64, limit: u64 },
     #[error("the service is shutting down")]
     Draining,
 }
 
 impl Registry {
-    pub fn new(launch: Box<dyn Launch>) -> Self {
-        Self { launch, inner: Mutex::default() }
+    pub fn new(launch: Box<dyn Launch>, limits: ServiceLimits, clock: Clock) -> Self {
+        Self { launch: launch.into(), limits, clock, inner: Mutex::default() }
     }
 
     /// Starts a stream. Where one of this name is just ending, its end is awaited first: two would fight for
@@ -106,7 +129,13 @@ impl Registry {
                         return Ok(Started::AlreadyRunning);
                     }
                     Some(_) => return Err(StartError::Conflict),
-                    None => return inner.insert(id, || self.launch.launch(settings)),
+                    None => {
+                        let running = inner.streams.values().filter(|entry| !entry.is_over());
+                        let running = running.map(|entry| (entry.stream.settings(), entry.stream.status()));
+                        admission::admit(&self.limits, running, &settings)?;
+                        inner.insert(id, Supervised::start(Arc::clone(&self.launch), settings, self.clock));
+                        return Ok(Started::Now);
+                    }
                 }
             };
             ending.stop().await;
@@ -186,15 +215,8 @@ pub enum Only {
 }
 
 impl Inner {
-    fn insert(
-        &mut self,
-        id: StreamId,
-        launch: impl FnOnce() -> Arc<dyn Stream>,
-    ) -> Result<Started, StartError> {
+    fn insert(&mut self, id: StreamId, stream: Arc<dyn Stream>) {
         let running = self.streams.values().filter(|entry| !entry.is_over()).count();
-        if running >= MAX_RUNNING {
-            return Err(StartError::Full);
-        }
         while self.streams.len() - running > MAX_REMEMBERED {
             let over = self.streams.iter().filter(|(_, entry)| entry.is_over());
             let Some(oldest) = over.min_by_key(|(_, entry)| entry.start).map(|(id, _)| id.clone()) else {
@@ -203,9 +225,8 @@ impl Inner {
             self.streams.remove(&oldest);
         }
         self.starts += 1;
-        let entry = Entry { stream: launch(), start: self.starts, stopping: false, ended: false };
+        let entry = Entry { stream, start: self.starts, stopping: false, ended: false };
         self.streams.insert(id, entry);
-        Ok(Started::Now)
     }
 
     fn mark_ended(&mut self, id: &StreamId, stream: &Arc<dyn Stream>) {

@@ -115,6 +115,8 @@ pub enum End {
     Finished,
     /// The source could not be read, or no output took the stream.
     Failed(String),
+    /// A stage panicked: a fault of ours. The stream may be started again.
+    Died(String),
 }
 
 impl Handle {
@@ -146,6 +148,11 @@ impl Handle {
         self.end.borrow().is_some()
     }
 
+    /// It ended by a fault of ours.
+    pub fn has_died(&self) -> bool {
+        matches!(*self.end.borrow(), Some(End::Died(_)))
+    }
+
     /// Waits for the end.
     pub async fn finished(&self) -> End {
         let mut end = self.end.clone();
@@ -170,10 +177,12 @@ pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
     let handle = Handle { settings, board: Arc::clone(&board), preview, keeper, stop: stop.clone(), end };
     tokio::spawn(
         async move {
-            let end = stream.run(stop).await;
+            // A task of its own: whatever it does, its end is told.
+            let run = tokio::spawn(stream.run(stop).in_current_span());
+            let end = run.await.unwrap_or_else(|error| End::Died(format!("the stream's task: {error}")));
             board.ended(match &end {
                 End::Finished => None,
-                End::Failed(error) => Some(error.clone()),
+                End::Failed(error) | End::Died(error) => Some(error.clone()),
             });
             tracing::info!(?end, "stream ended");
             ended.send_replace(Some(end));
@@ -232,6 +241,7 @@ impl Stream {
         let clock = self.shared.clock;
         let plan = self.open().await;
         let (halt, close) = (CancellationToken::new(), CancellationToken::new());
+        let died = CancellationToken::new();
         let (playout, playout_seen) = watch::channel(plan.as_ref().and_then(|plan| plan.playout));
         let (events, segments) = mpsc::channel(SEGMENTS);
         let (requests, requested) = mpsc::channel(UNDECIDED);
@@ -241,15 +251,12 @@ impl Stream {
         let (mut ports, publishers) = self.publishers(&playout_seen, &close);
         let (packets, preview) = mpsc::channel(Port::CAPACITY);
         ports.push(Port::new(packets));
-        let _monitors = self.monitors(&close);
-        let publishers = task(all(publishers, stop.clone(), halt.clone()));
-        let preview = task(preview::run(
-            clock,
-            playout_seen.clone(),
-            preview,
-            Arc::clone(&self.preview),
-            close.clone(),
-        ));
+        let _monitors = self.monitors(&died, &close);
+        let publishers = task(&died, all(publishers, stop.clone(), halt.clone()));
+        let preview = task(
+            &died,
+            preview::run(clock, playout_seen.clone(), preview, Arc::clone(&self.preview), close.clone()),
+        );
         let output = Output {
             clock,
             fitter: Fitter::default(),
@@ -261,23 +268,27 @@ impl Stream {
             board: Arc::clone(&self.board),
             playout: playout_seen.clone(),
         };
-        let output = task(output.run(undecided, decided, halt.clone()));
-        let roundtrip = task(roundtrip::run(
-            self.roundtrip_settings(),
-            clock,
-            requested,
-            outcomes,
-            self.roundtrip_status.clone(),
-            playout.subscribe(),
-            halt.clone(),
-        ));
+        let output = task(&died, output.run(undecided, decided, halt.clone()));
+        let roundtrip = task(
+            &died,
+            roundtrip::run(
+                self.roundtrip_settings(),
+                clock,
+                requested,
+                outcomes,
+                self.roundtrip_status.clone(),
+                playout.subscribe(),
+                halt.clone(),
+            ),
+        );
         let resume = plan.as_ref().map(|plan| plan.source.clone());
-        let ingest = task(self.ingest(plan, playout, requests, captured).run(segments));
-        let capture = task(self.capture(resume, events, stop.clone()));
+        let ingest = task(&died, self.ingest(plan, playout, requests, captured).run(segments));
+        let capture = task(&died, self.capture(resume, events, stop.clone()));
         let (keeper, writer) = (Arc::clone(&self.keeper), self.writer.clone());
         let (source, played) = (self.hls_status.subscribe(), playout_seen.clone());
-        let keeping = task(async move { keeper.run(&writer, played, source).await });
-        let _stopping = task(stopping(clock, stop.clone(), halt, close));
+        let keeping = task(&died, async move { keeper.run(&writer, played, source).await });
+        let _stopping =
+            task(&died, stopping(clock, Ends { stop: stop.clone(), died: died.clone(), halt, close }));
 
         let mut failure = None;
         note(&mut failure, "capture", capture.await);
@@ -294,12 +305,17 @@ impl Stream {
                 self.keeper.save(*playout_seen.borrow(), self.hls_status.borrow().kind, true);
             }
         }
-        self.writer.flush().await;
+        // A disk that hangs does not hold the end of the stream.
+        let _ = timeout(DISK_PATIENCE, self.writer.flush()).await;
         // What may be resumed is not removed; what is over may be.
         if self.keeper.is_discarded() {
             self.writer.protect(None);
         }
-        failure.map_or(End::Finished, End::Failed)
+        match failure {
+            None => End::Finished,
+            Some(error) if died.is_cancelled() => End::Died(error),
+            Some(error) => End::Failed(error),
+        }
     }
 
     /// Finds the first numbers, and where the stream goes on. A disk that does not answer costs its past.
@@ -448,7 +464,7 @@ impl Stream {
     }
 
     /// Asks the SRS behind each output about it, where one is named.
-    fn monitors(&self, close: &CancellationToken) -> Vec<Task<()>> {
+    fn monitors(&self, died: &CancellationToken, close: &CancellationToken) -> Vec<Task<()>> {
         let outputs = self.settings.srs_rtmp_urls.iter().zip(&self.output_status);
         let controls = self.settings.srs.iter().zip(&self.srs_status);
         let each = outputs.zip(controls).filter_map(|((url, output), (control, status))| {
@@ -462,7 +478,7 @@ impl Stream {
             };
             let connected = publish::Status::is_connected;
             let (clock, output) = (self.shared.clock, output.subscribe());
-            Some(task(srs::run(settings, clock, output, connected, status.clone(), close.clone())))
+            Some(task(died, srs::run(settings, clock, output, connected, status.clone(), close.clone())))
         });
         each.collect()
     }
@@ -528,17 +544,48 @@ async fn all(
     }
 }
 
-/// After a stop, ends what does not end by itself, from the first stage to the last.
-async fn stopping(clock: Clock, stop: CancellationToken, halt: CancellationToken, close: CancellationToken) {
-    stop.cancelled().await;
-    clock.sleep(DRAIN).await;
-    halt.cancel();
-    clock.sleep(GOODBYE).await;
-    close.cancel();
+/// What ends a stream, from the outside to the inside.
+struct Ends {
+    stop: CancellationToken,
+    died: CancellationToken,
+    halt: CancellationToken,
+    close: CancellationToken,
 }
 
-fn task<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-    AbortOnDropHandle::new(tokio::spawn(future.in_current_span()))
+/// After a stop, ends what does not end by itself, from the first stage to the last. When a stage has died, at once:
+/// the sooner the stream is started again, the less is missed.
+async fn stopping(clock: Clock, ends: Ends) {
+    tokio::select! {
+        () = ends.stop.cancelled() => clock.sleep(DRAIN).await,
+        () = ends.died.cancelled() => ends.stop.cancel(),
+    }
+    ends.halt.cancel();
+    clock.sleep(GOODBYE).await;
+    ends.close.cancel();
+}
+
+/// Spawns a stage; `died` hears of its panic.
+fn task<T: Send + 'static>(
+    died: &CancellationToken,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Task<T> {
+    let alarm = Alarm(died.clone());
+    let guarded = async move {
+        let _alarm = alarm;
+        future.await
+    };
+    AbortOnDropHandle::new(tokio::spawn(guarded.in_current_span()))
+}
+
+/// Goes off when it is dropped by a panic.
+struct Alarm(CancellationToken);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.cancel();
+        }
+    }
 }
 
 /// Keeps the first failure of the stages: what came after is its consequence.

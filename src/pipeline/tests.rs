@@ -109,3 +109,14 @@ async fn a_source_that_has_ended_is_played_to_its_end_without_spinning() {
     assert_eq!(pictures, 250);
     assert!((465..=470).contains(&frames), "{frames}");
 }
+
+#[tokio::test]
+async fn a_stage_that_panics_is_heard_of_and_one_that_ends_or_is_aborted_is_not() {
+    let died = CancellationToken::new();
+    super::task(&died, async {}).await.unwrap();
+    drop(super::task(&died, std::future::pending::<()>()));
+    tokio::task::yield_now().await;
+    assert!(!died.is_cancelled());
+    super::task(&died, async { panic!("as a test") }).await.unwrap_err();
+    assert!(died.is_cancelled());
+}

@@ -11,7 +11,7 @@
 //! | source, nginx, srs, recorder, overdub | the parts of a scene: each is started and ends with its value |
 //! | packets, judge, smooth, flv | what was received, and whether it is what it should be. Pure but for FFmpeg |
 //! | judge_tests | the judge itself: it passes FFmpeg's publishing and finds each fault that we make |
-//! | live, many, vod, bad_input, demo, disk, files, corpus, resume, srs_live | the tests |
+//! | live, many, vod, bad_input, demo, disk, files, corpus, resume, shutdown, srs_live | the tests |
 
 #![expect(unreachable_pub, reason = "a test binary: nothing is outside")]
 
@@ -33,6 +33,7 @@ mod packets;
 mod processors;
 mod recorder;
 mod resume;
+mod shutdown;
 mod smooth;
 mod source;
 mod srs;

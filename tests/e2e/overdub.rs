@@ -159,6 +159,16 @@ impl Service {
         web::get(self.port, &path).await.unwrap_or_else(|| panic!("{path}: no answer")).status
     }
 
+    /// SIGTERM; its end is awaited by [`Service::ends`].
+    pub fn terminate(&self) {
+        self.process.terminate();
+    }
+
+    /// Its exit code, within `limit`.
+    pub async fn ends(&mut self, limit: Duration) -> Option<i32> {
+        self.process.wait(limit).await.code()
+    }
+
     /// kill -9.
     pub async fn kill(mut self) {
         self.process.kill().await;

@@ -4,6 +4,7 @@
 mod processors;
 
 mod echo;
+mod guide;
 mod harness;
 mod hostile;
 mod others;

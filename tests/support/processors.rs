@@ -33,6 +33,11 @@ impl Processor {
     /// Starts one on `port` of 127.0.0.1, 0 for a free one, that answers after `delay`, and waits until it
     /// listens.
     pub(crate) async fn start(kind: Kind, port: u16, delay: Duration) -> Self {
+        Self::start_with(kind, port, delay, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub(crate) async fn start_with(kind: Kind, port: u16, delay: Duration, more: &[&str]) -> Self {
         let program = tokio::task::spawn_blocking(move || kind.install()).await.expect("installed");
         let mut command = tokio::process::Command::new(program);
         let (port, delay) = (port.to_string(), delay.as_millis().to_string());
@@ -40,7 +45,7 @@ impl Processor {
             Some(script) => command.arg(script).args([port, delay]),
             None => command.args(["echo", "--port", &port, "--delay", &format!("{delay}ms")]),
         };
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.args(more).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{kind:?} processor: {error}"));
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         let port = tokio::time::timeout(START_TIMEOUT, listening(&mut lines))
@@ -73,7 +78,8 @@ impl Kind {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processors").join(name)
     }
 
-    fn script(self) -> Option<PathBuf> {
+    /// None: it is our own.
+    pub(crate) fn script(self) -> Option<PathBuf> {
         Some(self.folder().join(match self {
             Self::Node => "processor.js",
             Self::Python => "processor.py",

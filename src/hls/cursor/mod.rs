@@ -20,7 +20,7 @@ use crate::media::Moment;
 
 use history::{Dates, History};
 use numbering::{plausible_jump, restarted_behind};
-use start::start_index;
+use start::First;
 pub use start::{Place, Start};
 
 /// A server of a balanced group may be this many segments behind another; 3 is what a client that starts
@@ -278,10 +278,10 @@ impl Cursor {
 
     fn start(&mut self, media: &Media, now: Moment) -> Update {
         let vod = media.is_vod();
-        let from = start_index(media, &self.start);
+        let First { index: from, ahead } = start::first(media, &self.start);
         self.left = None;
         self.position = Some(Position {
-            next: media.end(),
+            next: media.end().saturating_add(ahead),
             target: media.target_duration,
             ended: vod,
             vod,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
-use super::history;
-use crate::hls::playlist::{Media, SegmentRef};
+use super::{LAG_TOLERANCE, history};
+use crate::hls::playlist::Media;
 
 /// Where to begin in the first playlist.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,22 +32,37 @@ pub struct Place {
     pub from_start: Duration,
 }
 
-/// The index of the first segment to play (RFC 8216 6.3.3, and 4.3.5.2 for EXT-X-START).
-pub(super) fn start_index(media: &Media, start: &Start) -> usize {
+/// The first segment to play.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct First {
+    /// Its index in the playlist.
+    pub(super) index: usize,
+    /// So many segments after the end of the playlist, where the server is behind: they were played already.
+    pub(super) ahead: u64,
+}
+
+impl From<usize> for First {
+    fn from(index: usize) -> Self {
+        Self { index, ahead: 0 }
+    }
+}
+
+/// The first segment to play (RFC 8216 6.3.3, and 4.3.5.2 for EXT-X-START).
+pub(super) fn first(media: &Media, start: &Start) -> First {
     let vod = media.is_vod();
     let usual = |segments: usize| if vod { 0 } else { media.segments.len().saturating_sub(segments.max(1)) };
     match start {
         Start::Edge(segments) => {
             let usual = usual(*segments);
-            let Some(start) = media.start else { return usual };
+            let Some(start) = media.start else { return usual.into() };
             // Past the usual live start there is less than three target durations to live on (RFC 8216
             // 6.3.3).
             let index = at_offset(media, start.time_offset).unwrap_or(usual);
-            if vod { index } else { index.min(usual) }
+            if vod { index } else { index.min(usual) }.into()
         }
         // What the user asks for goes before what is advised.
         Start::Offset { seconds, live_start_segments } => {
-            at_offset(media, *seconds).unwrap_or_else(|| usual(*live_start_segments))
+            at_offset(media, *seconds).unwrap_or_else(|| usual(*live_start_segments)).into()
         }
         Start::With(place) => at_place(media, place),
     }
@@ -66,29 +81,32 @@ fn at_offset(media: &Media, offset: f64) -> Option<usize> {
 
 /// By date, where both have one; by number, where it is listed; else by the distance from the end that moves,
 /// or from the beginning that does not.
-fn at_place(media: &Media, place: &Place) -> usize {
+fn at_place(media: &Media, place: &Place) -> First {
     let segments = &media.segments;
-    if let Some(index) = place.date.and_then(|date| at_date(segments, date)) {
-        return index;
+    if let Some(first) = place.date.and_then(|date| at_date(media, date)) {
+        return first;
     }
     if let Some(sequence) = place.media_sequence
-        && (media.media_sequence..=media.end()).contains(&sequence)
+        && (media.media_sequence..=media.end().saturating_add(LAG_TOLERANCE)).contains(&sequence)
     {
-        return usize::try_from(sequence - media.media_sequence).unwrap_or(usize::MAX);
+        let listed = usize::try_from(sequence - media.media_sequence).unwrap_or(usize::MAX);
+        return First { index: listed.min(segments.len()), ahead: sequence.saturating_sub(media.end()) };
     }
     if media.is_vod() {
-        return at_offset(media, place.from_start.as_secs_f64()).unwrap_or(segments.len());
+        return at_offset(media, place.from_start.as_secs_f64()).unwrap_or(segments.len()).into();
     }
     let (mut from, mut taken) = (segments.len(), Duration::ZERO);
     while from > 0 && taken < place.to_end {
         from -= 1;
         taken += segments[from].duration;
     }
-    from
+    from.into()
 }
 
-/// The first segment of which more than half lies after `date`; none when the dates cannot be compared.
-fn at_date(segments: &[SegmentRef], wanted: OffsetDateTime) -> Option<usize> {
+/// The first segment of which more than half lies after `date`; none when the dates cannot be compared, or are so
+/// far apart that those of one playlist are wrong.
+fn at_date(media: &Media, wanted: OffsetDateTime) -> Option<First> {
+    let segments = &media.segments;
     // A date holds for its segment; those after it count on from there (RFC 8216 4.3.2.6).
     let (anchor, anchored) =
         segments.iter().enumerate().find_map(|(index, segment)| Some((index, history::date(segment)?)))?;
@@ -97,9 +115,12 @@ fn at_date(segments: &[SegmentRef], wanted: OffsetDateTime) -> Option<usize> {
     for (index, segment) in segments.iter().enumerate() {
         begins = history::date(segment).unwrap_or(begins);
         if begins.checked_add((segment.duration / 2).try_into().ok()?)? > wanted {
-            return Some(index);
+            return Some(index.into());
         }
         begins = begins.checked_add(segment.duration.try_into().ok()?)?;
     }
-    Some(segments.len())
+    let missing = (wanted - begins).as_seconds_f64() / media.target_duration.as_secs_f64();
+    let ahead = missing.round().max(0.0) as u64;
+    let behind = LAG_TOLERANCE.max(segments.len() as u64);
+    (ahead <= behind).then_some(First { index: segments.len(), ahead })
 }

@@ -227,3 +227,20 @@ fn numbers_at_the_end_of_their_range_do_not_overflow() {
     cursor.handle_playlist(&window(0, 4), at(118), at(118));
     assert_eq!(drain(&mut cursor), [0, 1, 2, 3]);
 }
+
+#[test]
+fn a_variant_whose_server_is_behind_repeats_nothing() {
+    for dates in [false, true] {
+        let list = |first, end| if dates { dated(first, end, 0) } else { window(first, end) };
+        let mut cursor = Cursor::new(3);
+        cursor.handle_playlist(&list(0, 8), at(0), at(0));
+        assert_eq!(drain(&mut cursor), [5, 6, 7]);
+        let place = cursor.place(&[], Duration::ZERO, at(1));
+        cursor.switch(place, at(1));
+        cursor.handle_playlist(&list(0, 6), at(1), at(1));
+        assert_eq!(drain(&mut cursor), [0; 0], "dates: {dates}");
+        cursor.handle_playlist(&list(2, 9), at(7), at(7));
+        assert_eq!(drain(&mut cursor), [8], "dates: {dates}");
+        assert_eq!((cursor.counters().restarts, cursor.counters().segments_missed), (0, 0));
+    }
+}

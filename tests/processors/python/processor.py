@@ -1,25 +1,18 @@
-"""An audio processor in Python: python processor.py PORT [DELAY_MS [FFMPEG_AUDIO_FILTER]]"""
-import asyncio, sys, time
-
+"""An audio processor in Python: python processor.py [PORT [DELAY_MS [FFMPEG_AUDIO_FILTER]]]"""
+import asyncio, subprocess, sys, time
 import socketio
 from aiohttp import web
 
-PORT, DELAY_MS, FILTER = (sys.argv[1:] + ["0", "100", ""][len(sys.argv) - 1 :])[:3]
+PORT, DELAY_MS, FILTER = sys.argv[1:] + ["5000", "100", ""][len(sys.argv) - 1 :]
 sio = socketio.AsyncServer(async_mode="aiohttp", max_http_buffer_size=64 * 1024 * 1024)
 
 
-async def process_audio(data):
-    """Fragmented MP4 in, anything that docs/processor.md lists out. Here: FFmpeg, or the sound as it came."""
-    if not FILTER:
-        return data
-    output = ["-c:a", "aac", "-movflags", "frag_keyframe+delay_moov", "-f", "mp4", "pipe:1"]
+def process_audio(data):
+    """Fragmented MP4 in, MP4 out: through FFmpeg where there is a filter, otherwise the sound as it came."""
+    time.sleep(int(DELAY_MS) / 1000)  # work that takes its time
+    output = ["-c:a", "aac", "-f", "mp4", "-movflags", "frag_keyframe+delay_moov", "pipe:1"]
     command = ["ffmpeg", "-v", "error", "-i", "pipe:0", "-af", FILTER, *output]
-    pipe = asyncio.subprocess.PIPE
-    ffmpeg = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-    processed, _ = await ffmpeg.communicate(data)
-    if ffmpeg.returncode:
-        raise RuntimeError(f"ffmpeg: {ffmpeg.returncode}")
-    return processed
+    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout if FILTER else data
 
 
 @sio.on("fragment:data")
@@ -27,21 +20,20 @@ async def fragment_data(sid, message):
     fragment, began = message["fragment"], time.monotonic()
     await sio.emit("fragment:ack", {"fragment": {"id": fragment["id"]}, "status": "queued"}, to=sid)
     try:
-        processed, _ = await asyncio.gather(process_audio(message["data"]), asyncio.sleep(int(DELAY_MS) / 1000))
+        answer = {"fragment": fragment, "data": await asyncio.to_thread(process_audio, message["data"])}
+        answer["metadata"] = {"processingTime": time.monotonic() - began}
+        await sio.emit("fragment:processed", answer, to=sid)
     except Exception as error:
-        return await sio.emit("fragment:error", {"fragment": fragment, "error": str(error), "code": "PROCESSING_FAILED"}, to=sid)
-    metadata = {"processingTime": time.monotonic() - began}
-    await sio.emit("fragment:processed", {"fragment": fragment, "data": processed, "metadata": metadata}, to=sid)
+        failure = {"fragment": fragment, "error": str(error), "code": "PROCESSING_FAILED"}
+        await sio.emit("fragment:error", failure, to=sid)
 
 
 async def main():
-    app = web.Application()
-    sio.attach(app)
+    sio.attach(app := web.Application())
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", int(PORT))
-    await site.start()
-    print(f"listening {site._server.sockets[0].getsockname()[1]}", flush=True)
+    await web.TCPSite(runner, "127.0.0.1", int(PORT)).start()
+    print("listening", runner.addresses[0][1], flush=True)
     await asyncio.Event().wait()
 
 

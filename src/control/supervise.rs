@@ -1,0 +1,239 @@
+//! A stream that dies is started again, so that one fault in one stream is an interruption and not an end.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use super::{Launch, Stream};
+use crate::clock::Clock;
+use crate::config::StreamSettings;
+use crate::preview::Preview;
+use crate::status::{Phase, StreamStatus};
+
+/// Pauses before a stream that died is started again, doubling from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A stream that has run this long has recovered: pauses start small again.
+const RECOVERED: Duration = Duration::from_secs(600);
+
+/// A stream and whoever starts it again.
+pub(super) struct Supervised {
+    settings: StreamSettings,
+    current: Mutex<Current>,
+    stop: CancellationToken,
+}
+
+struct Current {
+    stream: Arc<dyn Stream>,
+    restarts: u64,
+}
+
+impl Supervised {
+    /// Starts the stream, and a task that starts it again whenever it dies.
+    pub(super) fn start(launch: Arc<dyn Launch>, settings: StreamSettings, clock: Clock) -> Arc<Self> {
+        let stream = launch.launch(settings.clone());
+        let this = Arc::new(Self {
+            settings,
+            current: Mutex::new(Current { stream: Arc::clone(&stream), restarts: 0 }),
+            stop: CancellationToken::new(),
+        });
+        tokio::spawn(Arc::clone(&this).watch(launch, stream, clock));
+        this
+    }
+
+    async fn watch(self: Arc<Self>, launch: Arc<dyn Launch>, mut stream: Arc<dyn Stream>, clock: Clock) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = clock.now();
+            stream.ended().await;
+            if !stream.has_died() {
+                return;
+            }
+            if clock.now().saturating_since(began) >= RECOVERED {
+                pause = FIRST_PAUSE;
+            }
+            tracing::error!(stream_id = %self.settings.stream_id, restart_in = ?pause, "the stream died");
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = clock.sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
+            }
+            let mut current = self.current();
+            // Under the lock, so that a stop finds either the old stream or the new one.
+            if self.stop.is_cancelled() {
+                return;
+            }
+            stream = launch.launch(self.settings.clone());
+            current.stream = Arc::clone(&stream);
+            current.restarts += 1;
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        // Both fields are assigned together, and nothing between can panic.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stream(&self) -> Arc<dyn Stream> {
+        Arc::clone(&self.current().stream)
+    }
+}
+
+impl Stream for Supervised {
+    fn settings(&self) -> &StreamSettings {
+        &self.settings
+    }
+
+    fn status(&self) -> StreamStatus {
+        let (stream, restarts) = {
+            let current = self.current();
+            (Arc::clone(&current.stream), current.restarts)
+        };
+        let mut status = StreamStatus { restarts, ..stream.status() };
+        if !self.is_finished() && stream.is_finished() {
+            // It died and is about to come back.
+            (status.is_running, status.phase) = (true, Phase::Error);
+        }
+        status
+    }
+
+    fn preview(&self) -> Arc<Preview> {
+        self.stream().preview()
+    }
+
+    fn discard(&self) {
+        self.stream().discard();
+    }
+
+    fn is_finished(&self) -> bool {
+        let stream = self.stream();
+        stream.is_finished() && (!stream.has_died() || self.stop.is_cancelled())
+    }
+
+    fn stop(&self) -> BoxFuture<'static, ()> {
+        let current = self.current();
+        self.stop.cancel();
+        current.stream.stop()
+    }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::config::StreamOptions;
+
+    /// Dies after its life, or lives until it is stopped.
+    struct Mortal {
+        settings: StreamSettings,
+        life: Option<Duration>,
+        died: watch::Sender<bool>,
+        stopped: CancellationToken,
+    }
+
+    impl Stream for Mortal {
+        fn settings(&self) -> &StreamSettings {
+            &self.settings
+        }
+        fn status(&self) -> StreamStatus {
+            StreamStatus::starting(&self.settings)
+        }
+        fn preview(&self) -> Arc<Preview> {
+            Arc::default()
+        }
+        fn is_finished(&self) -> bool {
+            self.has_died() || self.stopped.is_cancelled()
+        }
+        fn has_died(&self) -> bool {
+            *self.died.borrow()
+        }
+        fn ended(&self) -> BoxFuture<'static, ()> {
+            let (life, died, stopped) = (self.life, self.died.clone(), self.stopped.clone());
+            async move {
+                match life {
+                    Some(life) => {
+                        tokio::time::sleep(life).await;
+                        died.send_replace(true);
+                    }
+                    None => stopped.cancelled().await,
+                }
+            }
+            .boxed()
+        }
+        fn stop(&self) -> BoxFuture<'static, ()> {
+            self.stopped.cancel();
+            std::future::ready(()).boxed()
+        }
+    }
+
+    /// The lives of the streams to come, one after the other.
+    struct Lives(Vec<Option<Duration>>, AtomicUsize);
+
+    impl Launch for Lives {
+        fn launch(&self, settings: StreamSettings) -> Arc<dyn Stream> {
+            let life = self.0[self.1.fetch_add(1, Ordering::SeqCst)];
+            let (died, stopped) = (watch::channel(false).0, CancellationToken::new());
+            Arc::new(Mortal { settings, life, died, stopped })
+        }
+    }
+
+    fn start(lives: &[Option<u64>]) -> (Arc<Supervised>, Arc<Lives>) {
+        let options = StreamOptions {
+            stream_id: Some("a".to_owned()),
+            source_url: Some("http://h/a.m3u8".to_owned()),
+            ..StreamOptions::default()
+        };
+        let lives = lives.iter().map(|life| life.map(Duration::from_secs)).collect();
+        let launch = Arc::new(Lives(lives, AtomicUsize::new(0)));
+        let settings = options.resolve().unwrap();
+        (Supervised::start(Arc::clone(&launch) as Arc<dyn Launch>, settings, Clock::start()), launch)
+    }
+
+    async fn seconds(seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_dies_comes_back_with_growing_pauses_and_is_never_over_meanwhile() {
+        let (stream, launch) = start(&[Some(5), Some(0), Some(0), Some(700), Some(1), None]);
+        let launched = || launch.1.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(5_500)).await;
+        assert!(!stream.is_finished());
+        let status = stream.status();
+        assert_eq!((status.is_running, status.phase, status.restarts), (true, Phase::Error, 0));
+        // Back after 1 s, and at once dead again; 2 s; 4 s.
+        seconds(1).await;
+        assert_eq!(launched(), 2);
+        seconds(2).await;
+        assert_eq!(launched(), 3);
+        seconds(4).await;
+        assert_eq!((launched(), stream.status().phase), (4, Phase::Fetching));
+        // It recovers, dies, and is back after 1 s, not 8.
+        seconds(702).await;
+        assert_eq!(launched(), 5);
+        seconds(10).await;
+        assert_eq!((launched(), stream.status().restarts), (6, 5));
+        stream.stop().await;
+        assert!(stream.is_finished());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_stopped_while_it_is_dead_stays_so() {
+        let (stream, launch) = start(&[Some(1)]);
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        stream.stop().await;
+        assert!(stream.is_finished());
+        seconds(100).await;
+        assert_eq!(launch.1.load(Ordering::SeqCst), 1);
+    }
+}
