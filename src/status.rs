@@ -185,7 +185,19 @@ pub struct Processor {
     pub errors: u64,
     /// Answers that came after their deadline and were thrown away.
     pub late: u64,
+    /// Sent once more on a new connection, and after an error that may pass.
+    pub resent: u64,
+    pub retried: u64,
+    /// Answers to what was answered already, and to what was never asked.
+    pub duplicates: u64,
+    pub unknown_ids: u64,
+    /// Messages that broke the protocol.
+    pub bad_messages: u64,
     pub reconnects: u64,
+    /// The largest message that the processor says it takes, in bytes.
+    pub max_payload: Option<u64>,
+    /// What it last said in a `fragment:status`.
+    pub processor_status: Option<String>,
     /// After 5 failures in a row fragments go straight to the fallback.
     pub breaker_open: bool,
     pub last_latency_ms: Option<f64>,

@@ -57,7 +57,7 @@ impl Failure {
 /// Whose limit a fragment exceeds, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeLimit {
-    /// `maxFragmentBytes` of the stream.
+    /// `processorMaxMessage` of the stream.
     Setting(usize),
     /// `maxPayload` of the Engine.IO handshake: Node's `maxHttpBufferSize`, Python's
     /// `max_http_buffer_size`, both 1 MB by default.
@@ -83,7 +83,7 @@ impl SizeLimit {
 impl std::fmt::Display for SizeLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Setting(bytes) => write!(f, "the setting maxFragmentBytes of {bytes}"),
+            Self::Setting(bytes) => write!(f, "the setting processorMaxMessage of {bytes}"),
             Self::Server(bytes) => write!(
                 f,
                 "the processor's message limit of {bytes} (raise maxHttpBufferSize or max_http_buffer_size there)"

@@ -11,7 +11,7 @@
 //! | source, nginx, srs, recorder, overdub | the parts of a scene: each is started and ends with its value |
 //! | packets, judge, smooth, flv | what was received, and whether it is what it should be. Pure but for FFmpeg |
 //! | judge_tests | the judge itself: it passes FFmpeg's publishing and finds each fault that we make |
-//! | live, many, vod, bad_input, demo, disk, files, corpus, resume, shutdown, srs_live | the tests |
+//! | live, many, vod, bad_input, demo, disk, files, corpus, processor, resume, shutdown, srs_live | the tests |
 
 #![expect(unreachable_pub, reason = "a test binary: nothing is outside")]
 
@@ -28,8 +28,8 @@ mod many;
 mod nginx;
 mod overdub;
 mod packets;
+mod processor;
 #[path = "../support/processors.rs"]
-#[expect(dead_code, reason = "other tests kill processors; here they die with their value")]
 mod processors;
 mod recorder;
 mod resume;

@@ -20,13 +20,19 @@ pub struct Clip {
 impl Clip {
     /// A clip of `seconds`; encoded once and kept below target/.
     pub async fn of(seconds: u32) -> Self {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("clip-1-{seconds}s.ts"));
+        Self::at(seconds, 3).await
+    }
+
+    /// The same at another constant bitrate, in Mbit/s.
+    pub async fn at(seconds: u32, megabits: u32) -> Self {
+        let file = format!("clip-2-{seconds}s-{megabits}M.ts");
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
         // One test encodes, the others wait for it, within this process and beside it.
         let lock = std::fs::File::create(file.with_extension("lock")).expect("a lock file");
         let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await.expect("no panic");
         let lock = lock.expect("a lock on the clip");
         if !file.exists() {
-            encode(&file, seconds).await;
+            encode(&file, seconds, megabits).await;
         }
         drop(lock);
         let media = Media::read(&file).await;
@@ -35,7 +41,8 @@ impl Clip {
     }
 }
 
-async fn encode(file: &Path, seconds: u32) {
+async fn encode(file: &Path, seconds: u32, megabits: u32) {
+    let rate = format!("{megabits}M");
     let unfinished = file.with_extension("unfinished");
     let beep = "if(lt(mod(t,1),0.1),0.5*sin(2*PI*1000*t),0)+0.02*(random(0)-0.5)";
     let sound = format!("aevalsrc='{beep}|{beep}':s=48000");
@@ -56,7 +63,7 @@ async fn encode(file: &Path, seconds: u32) {
             "-sc_threshold",
             "0",
         ])
-        .args(["-g", "60", "-b:v", "3M", "-minrate", "3M", "-maxrate", "3M", "-bufsize", "3M"])
+        .args(["-g", "60", "-b:v", &rate, "-minrate", &rate, "-maxrate", &rate, "-bufsize", &rate])
         .args(["-x264-params", "nal-hrd=cbr:threads=2", "-c:a", "aac", "-b:a", "128k", "-f", "mpegts"])
         .arg(&unfinished);
     run(&mut command, Duration::from_secs(300)).await.success("encoding the clip");

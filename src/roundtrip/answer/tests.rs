@@ -360,6 +360,16 @@ fn end_of_mdat(data: &[u8]) -> usize {
 
 proptest! {
     #[test]
+    fn no_damage_to_mp3_panics_or_makes_frames_of_other_bytes(at in 0_usize..2_900, value: u8) {
+        let mut data = fixture!("tone.mp3").to_vec();
+        data[at] = value;
+        let len = data.len();
+        if let Ok(processed) = read_vec(data) {
+            prop_assert!(processed.frames.iter().map(Bytes::len).sum::<usize>() <= len);
+        }
+    }
+
+    #[test]
     fn no_damage_to_mp4_panics(at in 0_usize..3_600, value: u8, fragmented: bool) {
         let mut data = if fragmented { fixture!("aac_fragmented.mp4") } else { fixture!("aac.mp4") }.to_vec();
         let at = at % data.len();
