@@ -13,6 +13,7 @@ mod adversity;
 mod board;
 #[cfg(test)]
 mod day;
+mod handle;
 mod ingest;
 #[cfg(test)]
 mod joins;
@@ -28,19 +29,16 @@ mod renditions;
 mod replay;
 mod resume;
 mod source;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinError;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::batch::{self, Batcher};
@@ -51,9 +49,10 @@ use crate::journal::Journals;
 use crate::playout::{Follower, Playout};
 use crate::preview::{self, Preview};
 use crate::remux::{Fitter, Interleaver, Sound};
-use crate::status::StreamStatus;
 use crate::storage::{Disk, Numbers, Writer};
 use crate::{hls, publish, roundtrip, srs};
+
+pub use handle::{End, Handle};
 
 use board::{Board, Reports};
 use ingest::{Captured, Ingest, Inits};
@@ -61,6 +60,7 @@ use keeper::{Keeper, wall_millis};
 use offset::Offset;
 use output::{Output, Port};
 use resume::{Plan, Rejoin};
+use tasks::{Ends, Task, all, note, stopping, task};
 
 /// Segments between the fetcher and the demuxer: one in work, one at hand.
 const SEGMENTS: usize = 1;
@@ -68,13 +68,6 @@ const SEGMENTS: usize = 1;
 /// Requests and outcomes that may wait, and batches without a decision at most: no more than the round trip
 /// keeps waiting.
 const UNDECIDED: usize = 40;
-
-/// After a stop, what was captured goes on for this long before the outputs are ended: the answer to the
-/// last batch may still come and be stored.
-const DRAIN: Duration = Duration::from_secs(3);
-
-/// After that, what the outputs have to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(3);
 
 /// A command ends when no output has taken the stream for this long: a person waits for it.
 const PUBLISH_GIVE_UP: Duration = Duration::from_secs(10);
@@ -95,73 +88,6 @@ pub struct Shared {
     pub journals: Option<Journals>,
     /// A source that fails is tried again for ever (a service), or ends the stream (a command).
     pub persistent: bool,
-}
-
-/// A running stream. Dropping it does not stop the stream; [`Handle::stop`] does.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    settings: Arc<StreamSettings>,
-    board: Arc<Board>,
-    preview: Arc<Preview>,
-    keeper: Arc<Keeper>,
-    stop: CancellationToken,
-    end: watch::Receiver<Option<End>>,
-}
-
-/// How a stream ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The source ended and all of it was published, or the stream was stopped.
-    Finished,
-    /// The source could not be read, or no output took the stream.
-    Failed(String),
-    /// A stage panicked: a fault of ours. The stream may be started again.
-    Died(String),
-}
-
-impl Handle {
-    pub fn settings(&self) -> &StreamSettings {
-        &self.settings
-    }
-
-    pub fn status(&self) -> StreamStatus {
-        self.board.snapshot()
-    }
-
-    pub fn preview(&self) -> &Arc<Preview> {
-        &self.preview
-    }
-
-    /// Ends the capture, lets what is under way finish within a limit, and ends the outputs properly.
-    pub async fn stop(&self) -> End {
-        self.stop.cancel();
-        self.finished().await
-    }
-
-    /// The stream is not to be resumed by a later process.
-    pub fn discard(&self) {
-        self.keeper.discard();
-    }
-
-    /// Nothing of it runs any more.
-    pub fn is_finished(&self) -> bool {
-        self.end.borrow().is_some()
-    }
-
-    /// It ended by a fault of ours.
-    pub fn has_died(&self) -> bool {
-        matches!(*self.end.borrow(), Some(End::Died(_)))
-    }
-
-    /// Waits for the end.
-    pub async fn finished(&self) -> End {
-        let mut end = self.end.clone();
-        let ended = end.wait_for(Option::is_some).await;
-        ended
-            .ok()
-            .and_then(|end| end.clone())
-            .unwrap_or_else(|| End::Failed("the stream's task died".to_owned()))
-    }
 }
 
 /// Starts a stream, or lets it go on where a journal of the same settings says that it was.
@@ -206,9 +132,6 @@ struct Stream {
     output_status: Vec<watch::Sender<publish::Status>>,
     srs_status: Vec<watch::Sender<Option<srs::Status>>>,
 }
-
-/// A task whose end is waited for, and that does not outlive whoever waits.
-type Task<T> = AbortOnDropHandle<T>;
 
 impl Stream {
     fn new(settings: &Arc<StreamSettings>, shared: &Arc<Shared>) -> Self {
@@ -514,86 +437,4 @@ impl Stream {
             }
         }
     }
-}
-
-/// Runs all publishers. When every one of them has failed there is nothing left to do: the stream is stopped.
-async fn all(
-    publishers: Vec<impl Future<Output = Result<(), publish::Error>>>,
-    stop: CancellationToken,
-    halt: CancellationToken,
-) -> Result<(), String> {
-    let mut failed = Vec::new();
-    let mut ended = 0;
-    let mut running: FuturesUnordered<_> = publishers.into_iter().collect();
-    while let Some(result) = running.next().await {
-        match result {
-            Ok(()) => ended += 1,
-            Err(error) => {
-                tracing::error!(%error, "output given up");
-                failed.push(error.to_string());
-            }
-        }
-    }
-    match failed.into_iter().next() {
-        Some(error) if ended == 0 => {
-            stop.cancel();
-            halt.cancel();
-            Err(error)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What ends a stream, from the outside to the inside.
-struct Ends {
-    stop: CancellationToken,
-    died: CancellationToken,
-    halt: CancellationToken,
-    close: CancellationToken,
-}
-
-/// After a stop, ends what does not end by itself, from the first stage to the last. When a stage has died, at once:
-/// the sooner the stream is started again, the less is missed.
-async fn stopping(clock: Clock, ends: Ends) {
-    tokio::select! {
-        () = ends.stop.cancelled() => clock.sleep(DRAIN).await,
-        () = ends.died.cancelled() => ends.stop.cancel(),
-    }
-    ends.halt.cancel();
-    clock.sleep(GOODBYE).await;
-    ends.close.cancel();
-}
-
-/// Spawns a stage; `died` hears of its panic.
-fn task<T: Send + 'static>(
-    died: &CancellationToken,
-    future: impl Future<Output = T> + Send + 'static,
-) -> Task<T> {
-    let alarm = Alarm(died.clone());
-    let guarded = async move {
-        let _alarm = alarm;
-        future.await
-    };
-    AbortOnDropHandle::new(tokio::spawn(guarded.in_current_span()))
-}
-
-/// Goes off when it is dropped by a panic.
-struct Alarm(CancellationToken);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.cancel();
-        }
-    }
-}
-
-/// Keeps the first failure of the stages: what came after is its consequence.
-fn note(failure: &mut Option<String>, stage: &str, result: Result<Result<(), String>, JoinError>) {
-    let error = match result {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
-        Err(error) => format!("{stage}: {error}"),
-    };
-    failure.get_or_insert(error);
 }
