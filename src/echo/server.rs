@@ -1,5 +1,6 @@
 //! The Socket.IO server of the echo processor. Shell.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -62,8 +64,9 @@ impl Server {
             count: AtomicU64::new(0),
             held: Mutex::new(None),
         });
-        let namespace = async move |socket: SocketRef| {
-            info!(socket = %socket.id, "connected");
+        // Set before the client is told that it is connected: a fragment that comes right behind that would otherwise
+        // find nobody listening, since socketioxide calls the namespace's handler only afterwards.
+        let listen = async move |socket: SocketRef| -> Result<(), Infallible> {
             socket.on_disconnect(async |socket: SocketRef| info!(socket = %socket.id, "disconnected"));
             let controlled = Arc::clone(&echo);
             socket.on("control", async move |control: TryData<Control>, ack: AckSender| {
@@ -79,8 +82,10 @@ impl Server {
                     Err(error) => warn!(%error, "fragment:data is not what the protocol says"),
                 },
             );
+            Ok(())
         };
-        io.ns("/", namespace);
+        let joined = async |socket: SocketRef| info!(socket = %socket.id, "connected");
+        io.ns("/", joined.with(listen));
         // Answers end with a short segment that should not wait for an acknowledgement.
         let listener = self.listener.tap_io(|tcp| {
             if let Err(error) = tcp.set_nodelay(true) {

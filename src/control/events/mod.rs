@@ -51,6 +51,13 @@ enum Refused {
     Full,
 }
 
+/// What was set up for a client before it joined.
+#[derive(Clone, Debug)]
+struct Admitted {
+    filter: watch::Receiver<Filter>,
+    gone: CancellationToken,
+}
+
 /// One of the places for clients, free again when dropped.
 struct Place(Arc<Control>);
 
@@ -83,15 +90,10 @@ pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
         .connect_timeout(JOIN_TIMEOUT)
         .build_layer();
     let joining = Arc::clone(control);
-    // Asked before it joins, so that it is told why; the place is taken when it has joined.
-    let admit = async move || -> Result<(), Refused> { Place::take(&joining).map(drop) };
-    let control = Arc::clone(control);
-    let joined = async move |socket: SocketRef| {
-        let Ok(_place) = Place::take(&control) else {
-            // Others were faster.
-            let _ = socket.disconnect();
-            return;
-        };
+    // Before the client is told that it is connected: here it can be told why it is not, and what it says right behind
+    // that would otherwise find nobody listening. The place is taken when it has joined.
+    let admit = async move |socket: SocketRef| -> Result<(), Refused> {
+        Place::take(&joining)?;
         let (filters, filter) = watch::channel(Filter::default());
         let gone = CancellationToken::new();
         let left = gone.clone();
@@ -100,6 +102,17 @@ pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
             // A client that does not take the answer is not waited for.
             let _ = ack.send(&set_filter(&filters, given));
         });
+        socket.extensions.insert(Admitted { filter, gone });
+        Ok(())
+    };
+    let control = Arc::clone(control);
+    let joined = async move |socket: SocketRef| {
+        let admitted = socket.extensions.remove::<Admitted>();
+        let (Some(Admitted { filter, gone }), Ok(_place)) = (admitted, Place::take(&control)) else {
+            // Others were faster.
+            let _ = socket.disconnect();
+            return;
+        };
         client::run(socket, control, filter, gone).await;
     };
     io.ns("/", joined.with(admit));
