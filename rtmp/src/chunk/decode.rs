@@ -137,9 +137,10 @@ impl Decoder {
             self.parse(input, offset)?
         } else {
             self.header.extend_from_slice(&input[..input.len().min(MAX_HEADER - kept)]);
-            let parsed = self.parse(&self.header, offset)?;
+            let parsed = self.parse(&self.header, offset);
+            // Also where it is refused: `header` holds only what `offset` has counted.
             self.header.truncate(kept);
-            parsed
+            parsed?
         };
         let Some(Parsed { size, id, format, mut head }) = parsed else {
             // Not whole, so what there is of it is shorter than the longest header.

@@ -261,3 +261,19 @@ fn unfinished_messages_of_many_streams_are_bounded_together() {
     }
     assert!(matches!(result, Err(Error::TooMuchUnfinished { .. })));
 }
+
+/// Found by fuzzing: what came last of a header that was refused stayed behind, and the next call underflowed.
+#[test]
+fn a_header_that_comes_in_two_parts_is_refused_in_the_same_way_each_time() {
+    // Type 0 on chunk stream 3: a message of 16 MiB, more than is taken.
+    let header = hex!("03 000000 FFFFFF 08 00000000");
+    for cut in 1..header.len() {
+        let mut decoder = Decoder::new(LIMIT);
+        assert_eq!(decode_in(&[&header[..cut]], &mut decoder).unwrap(), []);
+        for _ in 0..3 {
+            let refused = decoder.receive(&mut &header[cut..]).unwrap_err();
+            assert!(matches!(refused, Error::MessageTooLong { offset: 0, .. }), "cut at {cut}: {refused}");
+            assert_eq!(decoder.held(), cut);
+        }
+    }
+}
