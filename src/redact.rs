@@ -31,7 +31,7 @@ pub fn rtmp_url(rtmp: &str) -> String {
     }
 }
 
-/// `text` with every address in it as [`url`] or [`rtmp_url`] shows it, for texts of others: errors of
+/// `text` with every address in it as [`url()`] or [`rtmp_url`] shows it, for texts of others: errors of
 /// libraries, answers of servers.
 pub fn text(text: &str) -> Cow<'_, str> {
     if !text.contains("://") {
