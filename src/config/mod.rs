@@ -5,7 +5,6 @@
 //! the result into [`StreamSettings`] and [`ServiceSettings`], checked, or into an [`Invalid`] that names
 //! the field. Pure, but for reading the file, which the caller does.
 
-mod access;
 mod again;
 mod environment;
 mod error;
@@ -21,7 +20,6 @@ mod srs;
 mod stream;
 mod url;
 
-pub use access::{AccessOptions, AccessSettings, Origins};
 pub use environment::from_environment;
 pub use error::Invalid;
 pub use limits::ServiceLimits;
@@ -35,5 +33,7 @@ pub use span::{InvalidSpan, Span};
 pub use stream::{Artifacts, ConfigurationChange, Fallback, KickGhost, SrsControl, StreamSettings};
 pub use url::{HttpUrl, RtmpUrl};
 
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod tests;

@@ -14,12 +14,12 @@ pub struct Span(pub Duration);
 
 /// The text is no duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be a duration of 0 s to 1 day: seconds (30, 0.5) or with a unit (100ms, 30s, 2m)")]
+#[error("must be a duration of 0 s to a year: seconds (30, 0.5) or with a unit (100ms, 30s, 2m, 12h, 7d)")]
 pub struct InvalidSpan;
 
 impl Span {
     /// No setting is longer; keeps all later arithmetic far from its limits.
-    const MAX_SECS: f64 = 86_400.0;
+    const MAX_SECS: f64 = 366.0 * 86_400.0;
 
     pub fn from_secs_f64(secs: f64) -> Result<Self, InvalidSpan> {
         if (0.0..=Self::MAX_SECS).contains(&secs) {
@@ -42,6 +42,7 @@ impl FromStr for Span {
             "ms" => 0.001,
             "m" => 60.0,
             "h" => 3_600.0,
+            "d" => 86_400.0,
             _ => return Err(InvalidSpan),
         };
         let number: f64 = number.trim().parse().map_err(|_| InvalidSpan)?;
