@@ -7,7 +7,7 @@ TEST_THREADS ?= 8
 TEST_LIMIT ?= 30m
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
+.PHONY: check-monitoring ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
 
 UI_SOURCES := $(wildcard ui/src/* ui/src/*/* ui/public/* ui/*.json ui/*.ts) ui/index.html
 
@@ -35,7 +35,7 @@ demo: $(if $(shell command -v npm),ui)
 	$(CARGO) run --bin overdub -- demo
 
 ## Everything that CI checks; installs what it needs first.
-test: setup ui fmt-check ui-check lint purity tests fuzz-crates doc deny
+test: setup ui fmt-check ui-check lint purity tests check-monitoring fuzz-crates doc deny
 
 ## The Debian packages that the tests use, when they are missing.
 setup:
@@ -76,6 +76,11 @@ doc:
 ## Licences, bans and sources of every dependency (deny.toml).
 deny:
 	./scripts/deny.sh
+
+## Alert rules, dashboard and what a running service answers at /metrics, judged by promtool.
+check-monitoring: setup
+	$(CARGO) build --bin overdub
+	./scripts/check-monitoring.sh
 
 ## Every fuzz target for a few seconds.
 fuzz-smoke:

@@ -2,7 +2,8 @@
 # Installs what the tests need and the machine lacks. Does nothing, and quickly, when all is there.
 #
 #   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium and
-#                     firefox-esr (the browsers), Python with venv, build-essential (libFuzzer is C++)
+#                     firefox-esr (the browsers), prometheus (promtool, the judge of /metrics), Python
+#                     with venv, build-essential (libFuzzer is C++)
 #
 # npm and Python packages (socket.io, python-socketio) are installed by the tests that use them, pinned, below
 # tests/processors/node and target/tmp.
@@ -20,6 +21,7 @@ PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx)
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
 command -v chromium >/dev/null || packages+=(chromium)
 command -v firefox-esr >/dev/null || packages+=(firefox-esr)
+command -v promtool >/dev/null || packages+=(prometheus)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 # The C++ compiler is for libFuzzer.
 command -v cc >/dev/null && command -v c++ >/dev/null || packages+=(build-essential)

@@ -23,6 +23,8 @@
 //! - [`echo`]: the reference processor: answers every fragment unchanged, or badly when told to.
 //! - [`sink`]: an RTMP server that checks what it is sent, for the demo and the tests.
 //! - [`policy`]: which hosts a source may lead to. Pure.
+//! - [`histogram`]: durations counted in buckets. Pure.
+//! - [`metrics`]: snapshots as Prometheus text. Pure but for the process's own numbers.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`tls`]: whom a connection over TLS trusts.
 //! - [`cli`]: one file per command.
@@ -35,9 +37,11 @@ pub mod control;
 pub mod demo;
 pub mod demux;
 pub mod echo;
+pub mod histogram;
 pub mod hls;
 pub mod journal;
 pub mod media;
+pub mod metrics;
 pub mod pipeline;
 pub mod playout;
 pub mod policy;

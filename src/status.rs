@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 
 use crate::config::StreamSettings;
+use crate::histogram::Histogram;
 use crate::media::StreamId;
 use crate::{srs, storage};
 
@@ -119,6 +120,20 @@ pub struct Stats {
     /// Holes in what was captured.
     pub gaps: u64,
     pub storage: storage::Stats,
+    /// For monitoring only.
+    #[serde(skip)]
+    pub histograms: Histograms,
+}
+
+/// What is counted in buckets since the stream's start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histograms {
+    /// From sending a fragment to its answer.
+    pub processor_latency: Histogram,
+    /// How long before its playout each batch was decided.
+    pub batch_spare: Histogram,
+    /// How long after it was to leave each packet left; of the output that is latest.
+    pub publish_lateness: Histogram,
 }
 
 /// Each stage in its own words.

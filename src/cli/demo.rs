@@ -8,9 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{print, serve, signals};
 use crate::clock::Clock;
-use crate::config::{
-    AccessOptions, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions, from_environment,
-};
+use crate::config::{OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions};
 use crate::control::{Launcher, Lines};
 use crate::demo::Surroundings;
 use crate::pipeline;
@@ -31,9 +29,6 @@ pub(super) struct Args {
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
-    /// Let other machines in although no token is asked for (OVERDUB_API_TOKEN)
-    #[arg(long)]
-    insecure: bool,
     /// 0 takes a free one [default: 3000]
     #[arg(long)]
     port: Option<u16>,
@@ -65,9 +60,8 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
         surroundings.rtmp_url(STREAM),
     ));
     let disk = Disk::new(&settings.storage_path, settings.storage_limits);
-    disk.keep_house();
-    let shared = pipeline::Shared { clock, disk: disk.clone(), journals: None, persistent: true };
-    let streams = serve::Streams { launch: Box::new(Launcher::new(shared)), disk, resumed: Vec::new() };
+    let shared = pipeline::Shared { clock, disk, journals: None, persistent: true };
+    let streams = Launcher::new(shared).into();
     let served = tokio::select! {
         served = serve::serve(listener, settings, streams, logs, clock, stop) => served,
         () = tell(clock, &surroundings) => Ok(()),
@@ -102,10 +96,6 @@ fn settings(
         host: args.host.clone(),
         port: args.port,
         storage_path: Some(args.storage.clone().unwrap_or_else(|| temporary.to_owned())),
-        access: AccessOptions {
-            insecure: args.insecure.then_some(true),
-            ..from_environment(|name| std::env::var(name).ok())?.access
-        },
         stream,
         ..ServiceOptions::default()
     };

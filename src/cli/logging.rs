@@ -1,23 +1,35 @@
-//! What is logged, and how it looks. Logs go to stderr: stdout belongs to results.
+//! What is logged, and how it looks. Logs go to stderr, or to a file of each day: stdout belongs to results.
 
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::ValueEnum;
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt};
 
+use super::environment::variable;
 use crate::control::{Capture, Lines};
+
+/// Days of logs that are kept by default: two weekends.
+const FILES: usize = 14;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// What to log: off, error, warn, info, debug, trace, or per module: info,overdub::hls=debug.
-    /// Goes before the variables OVERDUB_LOG and RUST_LOG.
+    /// Goes before the variables OVERDUB_LOG, LOG_LEVEL and RUST_LOG.
     #[arg(long, global = true, value_name = "FILTER")]
     log_level: Option<String>,
-    #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: Format,
+    /// Goes before OVERDUB_LOG_FORMAT and LOG_FORMAT [default: text]
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<Format>,
+    /// A file instead of stderr, a new one each day. Goes before OVERDUB_LOG_FILE and LOG_FILE.
+    #[arg(long, global = true, value_name = "FILE")]
+    log_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -27,18 +39,106 @@ enum Format {
     Json,
 }
 
-/// Starts logging to stderr, and into `lines` where somebody wants to show them.
-pub(super) fn start(args: &Args, default: &str, lines: Option<Lines>) -> anyhow::Result<()> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let given = args.log_level.clone().or_else(|| variable("OVERDUB_LOG")).or_else(|| variable("RUST_LOG"));
-    let filter = given.as_deref().unwrap_or(default);
+/// Writes what is still waiting when it is dropped.
+pub(super) struct Guard(#[expect(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
+
+/// Starts logging to stderr or a file, and into `lines` where somebody wants to show them.
+pub(super) fn start(args: &Args, default: &str, lines: Option<Lines>) -> anyhow::Result<Guard> {
+    let first = |names: &[&str]| names.iter().find_map(|name| variable(name));
+    let given = args.log_level.clone().or_else(|| first(&["OVERDUB_LOG", "LOG_LEVEL", "RUST_LOG"]));
+    let filter = given.as_deref().map_or(default, level);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("wrong log filter {filter:?}"))?;
-    let stderr = fmt::layer().with_writer(io::stderr);
-    let stderr: Box<dyn Layer<Registry> + Send + Sync> = match args.log_format {
-        Format::Text => Box::new(stderr.with_ansi(io::stderr().is_terminal()).with_filter(filter)),
-        Format::Json => Box::new(stderr.json().flatten_event(true).with_filter(filter)),
+    let format = match (args.log_format, first(&["OVERDUB_LOG_FORMAT", "LOG_FORMAT"])) {
+        (Some(format), _) => format,
+        (None, Some(text)) => {
+            Format::from_str(&text, true).map_err(|_| anyhow::anyhow!("wrong log format: text or json"))?
+        }
+        (None, None) => Format::default(),
+    };
+    let file = args.log_file.clone().or_else(|| first(&["OVERDUB_LOG_FILE", "LOG_FILE"]).map(PathBuf::from));
+    let (shown, guard) = match file {
+        None => (layer(io::stderr, format, io::stderr().is_terminal(), filter), None),
+        Some(path) => {
+            let kept = first(&["OVERDUB_LOG_FILES", "LOG_MAX_FILES"]);
+            let kept = kept.map(|text| text.parse().context("OVERDUB_LOG_FILES must be a whole number"));
+            let (writer, guard) = daily(&path, kept.transpose()?.unwrap_or(FILES))?;
+            (layer(writer, format, false, filter), Some(guard))
+        }
     };
     let capture = lines.map(|lines| Capture::new(lines).with_filter(Capture::filter()));
-    let started = tracing_subscriber::registry().with(stderr).with(capture).try_init();
-    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+    let started = tracing_subscriber::registry().with(shown).with(capture).try_init();
+    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
+    Ok(Guard(guard))
+}
+
+/// The levels that the original service has beyond ours; everything else as it is.
+fn level(text: &str) -> &str {
+    match text {
+        "http" => "info",
+        "verbose" => "debug",
+        "silly" => "trace",
+        other => other,
+    }
+}
+
+fn layer<W>(
+    writer: W,
+    format: Format,
+    ansi: bool,
+    filter: EnvFilter,
+) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let layer = fmt::layer().with_writer(writer);
+    match format {
+        Format::Text => Box::new(layer.with_ansi(ansi).with_filter(filter)),
+        Format::Json => Box::new(layer.json().flatten_event(true).with_filter(filter)),
+    }
+}
+
+/// A file for each day, the date behind its name. Lines wait in memory for the disk, and are dropped where it does
+/// not keep up: a stream never waits for its log.
+fn daily(path: &Path, kept: usize) -> anyhow::Result<(NonBlocking, WorkerGuard)> {
+    let shown = path.display();
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.with_context(|| format!("{shown} is no name for a log file"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix(name)
+        .max_log_files(kept.max(1))
+        .build(folder)
+        .with_context(|| format!("cannot write logs to {shown}"))?;
+    Ok(tracing_appender::non_blocking(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_original_services_levels_are_understood() {
+        assert_eq!(
+            [level("silly"), level("verbose"), level("http"), level("warn")],
+            ["trace", "debug", "info", "warn"]
+        );
+        assert_eq!(level("info,overdub::hls=debug"), "info,overdub::hls=debug");
+    }
+
+    #[test]
+    fn a_log_file_is_one_of_its_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut writer, guard) = daily(&folder.path().join("logs/o.log"), 2).unwrap();
+        writer.write_all(b"a line\n").unwrap();
+        drop(guard);
+        let files: Vec<_> = std::fs::read_dir(folder.path().join("logs")).unwrap().flatten().collect();
+        assert_eq!(files.len(), 1);
+        let name = files[0].file_name().into_string().unwrap();
+        assert!(name.starts_with("o.log.20"), "{name}");
+        assert_eq!(std::fs::read_to_string(files[0].path()).unwrap(), "a line\n");
+        assert!(daily(Path::new("/"), 1).is_err());
+    }
 }

@@ -2,10 +2,12 @@
 //!
 //! Exit codes: 0 fine, 1 failed (one line on stderr), 2 used wrongly.
 
+mod check;
 mod chunks;
 mod demo;
 mod demux;
 mod echo;
+mod environment;
 mod logging;
 mod machine;
 mod output_file;
@@ -46,6 +48,8 @@ struct Cli {
 enum Command {
     /// Run the service: streams are started and stopped over HTTP.
     Serve(serve::Args),
+    /// Check the configuration, the disk, the processor, the source and the outputs, before going live.
+    Check(check::Args),
     /// Run one stream in the foreground, with progress.
     Run(Box<run::Args>),
     /// Run everything on this machine: a live source, a processor, an RTMP server, and the service.
@@ -67,7 +71,8 @@ impl Command {
     fn default_log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Echo(_) => "info",
-            Self::Run(_)
+            Self::Check(_)
+            | Self::Run(_)
             | Self::Demo(_)
             | Self::Demux(_)
             | Self::Remux(_)
@@ -82,9 +87,14 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let logs = Lines::default();
     let shown = matches!(cli.command, Command::Serve(_) | Command::Demo(_)).then(|| logs.clone());
-    if let Err(error) = logging::start(&cli.log, cli.command.default_log_level(), shown) {
-        return failed(&error);
-    }
+    let logging = environment::read_file()
+        .map_err(Into::into)
+        .and_then(|()| logging::start(&cli.log, cli.command.default_log_level(), shown));
+    // Held to the end: what still waits is written then.
+    let _guard = match logging {
+        Ok(guard) => guard,
+        Err(error) => return failed(&error),
+    };
     // Fails only when it is there already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -94,6 +104,7 @@ pub fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args, logs).await,
+            Command::Check(args) => check::run(args).await,
             Command::Run(args) => run::run(*args).await,
             Command::Demo(args) => demo::run(args, logs).await,
             Command::Echo(args) => echo::run(args).await,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::progress::Progress;
-use super::signals;
+use super::{environment, signals};
 use crate::clock::Clock;
 use crate::config::{
     Artifacts, ConfigurationChange, Fallback, KickGhost, OneOrMany, ProcessorAuth, Secret, ServiceOptions,
@@ -141,7 +141,7 @@ impl Args {
         };
         let flags =
             ServiceOptions { storage_path: self.storage.clone(), stream: flags, ..ServiceOptions::default() };
-        let environment = from_environment(|name| std::env::var(name).ok())?;
+        let environment = from_environment(environment::variable)?;
         let settings = flags.or(environment).resolve()?;
         let ServiceSettings { autostart, storage_path, storage_limits, .. } = settings;
         // The flags name a source, so that there is a stream to start.

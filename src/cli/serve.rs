@@ -10,13 +10,10 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{machine, print, signals};
+use super::{environment, machine, print, signals};
 use crate::clock::Clock;
-use crate::config::{
-    AccessOptions, AccessSettings, Invalid, OneOrMany, ServiceLimits, ServiceOptions, ServiceSettings,
-    StreamSettings, from_environment,
-};
-use crate::control::{self, Access, Control, Launch, Launcher, Lines, Page, Setup};
+use crate::config::{ServiceLimits, ServiceOptions, ServiceSettings, StreamSettings, from_environment};
+use crate::control::{self, Control, Launch, Launcher, Lines, Page, Setup};
 use crate::journal::Journals;
 use crate::pipeline;
 use crate::storage::Disk;
@@ -34,12 +31,6 @@ pub(super) struct Args {
     /// 0 takes a free one [default: 3000]
     #[arg(long)]
     port: Option<u16>,
-    /// Let other machines in although no token is asked for (OVERDUB_API_TOKEN)
-    #[arg(long)]
-    insecure: bool,
-    /// An origin whose pages may use the API, or "*". May be repeated.
-    #[arg(long, value_name = "ORIGIN")]
-    cors_origin: Vec<String>,
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
@@ -52,15 +43,13 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let clock = Clock::start();
     let disk = Disk::new(&settings.storage_path, settings.storage_limits);
-    disk.keep_house();
     let journals = Journals::new(disk.root());
-    let shared =
-        pipeline::Shared { clock, disk: disk.clone(), journals: Some(journals.clone()), persistent: true };
+    let shared = pipeline::Shared { clock, disk, journals: Some(journals.clone()), persistent: true };
     let launch = Launcher::new(shared);
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));
-    let streams = Streams { launch: Box::new(launch), disk, resumed: resumable(&journals) };
+    let streams = Streams { resumed: resumable(&journals), ..launch.into() };
     let served = serve(listener, settings, streams, logs, clock, stop).await;
     if !journals.flush() {
         tracing::warn!("the disk does not take the journals: streams resume where they were last written");
@@ -82,8 +71,8 @@ fn resumable(journals: &Journals) -> Vec<StreamSettings> {
 }
 
 /// Flags, then the environment, then the file.
-fn settings(args: Args) -> anyhow::Result<ServiceSettings> {
-    let file = args.config.or_else(|| std::env::var_os("OVERDUB_CONFIG").map(PathBuf::from));
+pub(super) fn settings(args: Args) -> anyhow::Result<ServiceSettings> {
+    let file = args.config.or_else(|| environment::variable("OVERDUB_CONFIG").map(PathBuf::from));
     let file = match file {
         Some(path) => from_file(&path)?,
         None => ServiceOptions::default(),
@@ -92,14 +81,9 @@ fn settings(args: Args) -> anyhow::Result<ServiceSettings> {
         host: args.host,
         port: args.port,
         storage_path: args.storage,
-        access: AccessOptions {
-            insecure: args.insecure.then_some(true),
-            cors_origins: (!args.cors_origin.is_empty()).then_some(OneOrMany::Many(args.cors_origin)),
-            token: None,
-        },
         ..ServiceOptions::default()
     };
-    let environment = from_environment(|name| std::env::var(name).ok())?;
+    let environment = from_environment(environment::variable)?;
     Ok(flags.or(environment).or(file).resolve()?)
 }
 
@@ -113,19 +97,8 @@ pub(super) async fn listen(settings: &ServiceSettings) -> anyhow::Result<TcpList
     let (host, port) = (settings.host.as_str(), settings.port);
     let listener = TcpListener::bind((host, port)).await;
     let listener = listener.with_context(|| format!("cannot listen on {host}:{port}"))?;
-    let access = &settings.access;
-    if !listener.local_addr()?.ip().is_loopback() && access.token.is_none() {
-        if !access.insecure {
-            let reason = format!(
-                "{host} can be reached by other machines, and anyone there could start and stop streams: set \
-                 OVERDUB_API_TOKEN, listen on 127.0.0.1, or say --insecure"
-            );
-            return Err(Invalid::new("host", reason).into());
-        }
+    if !listener.local_addr()?.ip().is_loopback() {
         tracing::warn!(host, "other machines can reach this service, and it asks nobody who they are");
-    }
-    if access.token.as_ref().is_some_and(|token| token.reveal().len() < AccessSettings::SHORT_TOKEN) {
-        tracing::warn!("OVERDUB_API_TOKEN is short enough to be guessed: 16 characters or more are not");
     }
     Ok(listener)
 }
@@ -137,6 +110,16 @@ pub(crate) struct Streams {
     pub disk: Disk,
     /// Started first. What is configured to run from the start may be among them.
     pub resumed: Vec<StreamSettings>,
+    /// For monitoring.
+    pub journals: Option<Journals>,
+}
+
+impl From<Launcher> for Streams {
+    fn from(launcher: Launcher) -> Self {
+        let shared = launcher.shared();
+        let (disk, journals) = (shared.disk.clone(), shared.journals.clone());
+        Self { launch: Box::new(launcher), resumed: Vec::new(), disk, journals }
+    }
 }
 
 /// Serves until `stop`, then ends the streams and the server.
@@ -153,19 +136,18 @@ pub(crate) async fn serve(
         open_files: machine::raise_open_files(),
         ..settings.limits
     };
-    let loopback = listener.local_addr()?.ip().is_loopback();
-    let access = Access::new(settings.access, &settings.host, loopback);
     let setup = Setup {
         stream_defaults: settings.stream_defaults,
-        disk: streams.disk,
         page: Page::EMBEDDED,
         logs,
-        access,
         limits,
+        disk: streams.disk,
+        journals: streams.journals,
     };
     if !setup.page.is_built() {
         tracing::info!("this binary was built without the web page: it serves the API only");
     }
+    setup.disk.keep_house();
     let control = Control::new(streams.launch, setup, clock);
     let configured = settings.autostart.as_ref().map(|stream| stream.stream_id.clone());
     for stream in streams.resumed.into_iter().filter(|stream| Some(&stream.stream_id) != configured.as_ref())
@@ -197,29 +179,4 @@ pub(crate) async fn serve(
         server.abort();
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Secret;
-
-    async fn on(host: &str, access: AccessSettings) -> anyhow::Result<TcpListener> {
-        let options =
-            ServiceOptions { host: Some(host.to_owned()), port: Some(0), ..ServiceOptions::default() };
-        listen(&ServiceSettings { access, ..options.resolve()? }).await
-    }
-
-    #[tokio::test]
-    async fn other_machines_are_let_in_with_a_token_or_on_purpose_only() {
-        for host in ["0.0.0.0", "::"] {
-            let error = on(host, AccessSettings::default()).await.unwrap_err().to_string();
-            assert!(error.starts_with("host: ") && error.contains("OVERDUB_API_TOKEN"), "{error}");
-            let token = Some(Secret::new("a token of many characters"));
-            on(host, AccessSettings { token, ..AccessSettings::default() }).await.unwrap();
-            on(host, AccessSettings { insecure: true, ..AccessSettings::default() }).await.unwrap();
-        }
-        on("127.0.0.1", AccessSettings::default()).await.unwrap();
-        on("localhost", AccessSettings::default()).await.unwrap();
-    }
 }

@@ -19,6 +19,11 @@ impl Launcher {
     pub fn new(shared: pipeline::Shared) -> Self {
         Self(Arc::new(shared))
     }
+
+    /// What its streams share.
+    pub fn shared(&self) -> &pipeline::Shared {
+        &self.0
+    }
 }
 
 impl Launch for Launcher {

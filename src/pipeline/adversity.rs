@@ -94,7 +94,7 @@ async fn run(case: Case) -> Run {
     let script =
         Script { options: Options { delay, rules, reorder: case.reorder }, lost_every: case.lost_every };
     let (shown, roundtrip) = watch::channel(roundtrip::Status::default());
-    let settings = stream.roundtrip_settings();
+    let settings = super::roundtrip_settings(&stream.settings);
     tokio::spawn(simulated::run(settings, clock, (requested, ended), shown, playout_seen.clone(), script));
     tokio::spawn(stream.ingest(None, playout, requests, captured).run(segments));
     tokio::spawn(output.run(undecided, noted, CancellationToken::new()));

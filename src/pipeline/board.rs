@@ -11,6 +11,7 @@ use crate::batch::GridStats;
 use crate::clock::{Clock, wall_clock};
 use crate::config::StreamSettings;
 use crate::demux::Damage;
+use crate::histogram::Histogram;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
 use crate::playout::Playout;
 use crate::remux::{FitReport, Used};
@@ -68,9 +69,13 @@ pub(super) struct Reports {
 /// Batches whose capture times are remembered for the lag: more are never between capture and playout.
 const MAX_IN_PLAY: usize = 64;
 
+/// Upper bounds of [`Board::spare`] in milliseconds: from nothing left to the longest usual budget.
+static SPARE: [u64; 12] = [0, 100, 500, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 30_000, 120_000];
+
 impl Board {
     pub(super) fn new(settings: &StreamSettings, clock: Clock, writer: Writer, reports: Reports) -> Self {
         let mut status = StreamStatus::starting(settings);
+        status.stats.histograms.batch_spare = Histogram::new(&SPARE);
         let now = time::OffsetDateTime::from(wall_clock());
         status.start_time = now.format(&time::format_description::well_known::Rfc3339).ok();
         let Reports { hls, roundtrip, outputs, srs } = reports;
@@ -265,6 +270,11 @@ impl Board {
         kept.status.modules.remuxer.trimmed_frames += report.trimmed as u64;
     }
 
+    /// A batch was decided this long before its playout.
+    pub(super) fn spare(&self, spare: Duration) {
+        self.kept().status.stats.histograms.batch_spare.record(spare);
+    }
+
     /// The playout clock has come to `position`.
     pub(super) fn released(&self, position: Flicks) {
         let now = self.epoch(self.clock.now());
@@ -341,6 +351,11 @@ impl Board {
             (played >= Flicks::ZERO)
                 .then(|| now.saturating_since(playing.captured_at).as_secs_f64() - played.to_secs_f64())
         });
+        status.stats.histograms.processor_latency.clone_from(&self.roundtrip.borrow().latencies);
+        let busiest = self.outputs.iter().max_by_key(|output| output.borrow().late.sum());
+        if let Some(output) = busiest {
+            status.stats.histograms.publish_lateness.clone_from(&output.borrow().late);
+        }
         for output in &self.outputs {
             let output = output.borrow();
             let lateness = output.lateness.last.as_secs_f64() * 1e3;

@@ -24,6 +24,7 @@ mod offset;
 mod output;
 #[cfg(test)]
 mod path;
+pub mod reach;
 #[cfg(test)]
 mod renditions;
 mod replay;
@@ -195,7 +196,7 @@ impl Stream {
         let roundtrip = task(
             &died,
             roundtrip::run(
-                self.roundtrip_settings(),
+                roundtrip_settings(&self.settings),
                 clock,
                 requested,
                 outcomes,
@@ -344,28 +345,6 @@ impl Stream {
         (batches as usize).clamp(1, UNDECIDED)
     }
 
-    fn roundtrip_settings(&self) -> roundtrip::Settings {
-        let settings = &self.settings;
-        roundtrip::Settings {
-            max_concurrent: settings.max_concurrent_batches,
-            max_fragment_bytes: settings.processor_max_message,
-            processor_priming: settings.processor_priming,
-            processing_budget: settings.processing_budget,
-            auth: settings.processor.auth.as_ref().map(|auth| auth.reveal().clone()),
-            headers: settings
-                .processor
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
-                .collect(),
-            ca_file: settings.ca_file.clone(),
-            ..roundtrip::Settings::new(
-                settings.audio_processor_url.as_url().clone(),
-                settings.stream_id.clone(),
-            )
-        }
-    }
-
     /// One publisher for each address, and the ports that lead to them.
     fn publishers(
         &self,
@@ -436,5 +415,23 @@ impl Stream {
                 }
             }
         }
+    }
+}
+
+fn roundtrip_settings(settings: &StreamSettings) -> roundtrip::Settings {
+    roundtrip::Settings {
+        max_concurrent: settings.max_concurrent_batches,
+        max_fragment_bytes: settings.processor_max_message,
+        processor_priming: settings.processor_priming,
+        processing_budget: settings.processing_budget,
+        auth: settings.processor.auth.as_ref().map(|auth| auth.reveal().clone()),
+        headers: settings
+            .processor
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
+            .collect(),
+        ca_file: settings.ca_file.clone(),
+        ..roundtrip::Settings::new(settings.audio_processor_url.as_url().clone(), settings.stream_id.clone())
     }
 }

@@ -185,6 +185,9 @@ impl Output {
             }
             (None, _) => None,
         };
+        if let Some(playout) = *self.playout.borrow() {
+            self.board.spare(playout.due(batch.start).saturating_since(self.clock.now()));
+        }
         self.board.decided(batch.number, outcome, self.sound.configuration_changes());
         let origin = batch.start - batch.shift;
         match mp4::file(batch.video.as_ref(), audio.as_ref(), origin) {

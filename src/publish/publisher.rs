@@ -10,15 +10,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::feed::{Feed, Next};
-use super::liveness::{Due, Liveness};
 use super::pacer::{Outlet, Stamp};
-use super::status::{Bitrate, Histogram};
-use super::tags::Announced;
+use super::status::{Bitrate, Lates};
+use super::tags::{self, Announced};
 use super::{Error, State, Status};
 use crate::clock::Clock;
 use crate::media::{Flicks, Moment, Packet};
 use crate::playout::Playout;
 use crate::redact;
+
+/// A message goes out at least this often: SRS drops a publisher that is silent for 5 to 10 s, xiu after 2 s.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// How often the status is refreshed while media flows.
 const REPORT: Duration = Duration::from_millis(500);
@@ -132,9 +134,6 @@ impl Output {
             let error = match connection {
                 Ok(connection) => match self.stream(connection).await {
                     Ok(()) => return Ok(()),
-                    Err(Error::Closed) if self.clock.now().saturating_since(opened) < SETTLED => {
-                        Error::ClosedEarly
-                    }
                     Err(error) => error,
                 },
                 Err(error) => error,
@@ -177,10 +176,10 @@ impl Output {
             status.state = State::Publishing;
             status.reconnects = reconnects;
         });
-        let mut announced = Announced::new(|four_cc| connection.takes(four_cc));
+        let mut announced = Announced::default();
         // The packet being written: when it was to leave, and its DTS.
         let mut leaving: Option<(Moment, Flicks)> = None;
-        let mut liveness = Liveness::new(self.settings.write_timeout, opened);
+        let mut progress = opened;
         let mut next_report = opened;
         let mut ended = false;
         loop {
@@ -191,14 +190,16 @@ impl Output {
             if idle && ended {
                 return self.finish(connection).await;
             }
-            let outlet = if idle { Outlet::Open } else { Outlet::Busy };
-            liveness.unacknowledged(self.clock.now(), connection.unacknowledged());
+            let (outlet, wake) = match idle {
+                true => (Outlet::Open, progress + KEEP_ALIVE),
+                false => (Outlet::Busy, progress + self.settings.write_timeout),
+            };
             tokio::select! {
                 () = self.stop.cancelled() => return self.finish(connection).await,
                 written = connection.exchange() => match written? {
                     0 => {}
                     count => {
-                        liveness.progressed(self.clock.now());
+                        progress = self.clock.now();
                         self.report.bytes_sent += count as u64;
                     }
                 },
@@ -206,20 +207,18 @@ impl Output {
                     Next::Send(packet, stamp) => {
                         if self.send(&mut connection, &mut announced, &packet, stamp) {
                             leaving = Some((stamp.planned, packet.dts));
-                            liveness.progressed(self.clock.now());
+                            progress = self.clock.now();
                         }
                     }
                     Next::End => ended = true,
                 },
-                () = self.clock.sleep_until(liveness.wake(idle)) => match liveness.due(self.clock.now(), idle) {
-                    Due::Nothing => {}
-                    Due::KeepAlive => {
-                        connection.keep_alive();
-                        liveness.progressed(self.clock.now());
+                () = self.clock.sleep_until(wake) => {
+                    if !idle {
+                        return Err(Error::WriteTimeout(self.settings.write_timeout));
                     }
-                    Due::WriteTimeout => return Err(Error::WriteTimeout(self.settings.write_timeout)),
-                    Due::NotAcknowledged => return Err(Error::NotAcknowledged(self.settings.write_timeout)),
-                },
+                    connection.keep_alive();
+                    progress = self.clock.now();
+                }
                 () = self.clock.sleep_until(next_report) => {
                     let now = self.clock.now();
                     next_report = now + REPORT;
@@ -238,15 +237,13 @@ impl Output {
         packet: &Packet,
         stamp: Stamp,
     ) -> bool {
-        let Some(tag) = announced.tag(packet, stamp) else {
+        let Some(tag) = tags::tag(packet, stamp) else {
             self.report.unsupported(packet, &self.url);
             return false;
         };
         let at = Timestamp::from_millis(stamp.dts);
-        if !announced.covers(packet) {
-            for header in announced.update(&self.feed.known()) {
-                to.send(at, &header);
-            }
+        for header in announced.update(&self.feed.known()) {
+            to.send(at, &header);
         }
         to.send(at, &tag);
         true
@@ -271,7 +268,7 @@ struct Report {
     packets_sent: u64,
     unsupported: u64,
     position: Option<Flicks>,
-    histogram: Histogram,
+    lates: Lates,
     bitrate: Bitrate,
 }
 
@@ -283,13 +280,13 @@ impl Report {
             packets_sent: 0,
             unsupported: 0,
             position: None,
-            histogram: Histogram::default(),
+            lates: Lates::default(),
             bitrate: Bitrate::default(),
         }
     }
 
     fn left(&mut self, late: Duration, dts: Flicks) {
-        self.histogram.record(late);
+        self.lates.record(late);
         self.packets_sent += 1;
         self.position = Some(dts);
     }
@@ -304,7 +301,7 @@ impl Report {
 
     fn refresh(&mut self, now: Moment, dropped: u64) {
         let bitrate = self.bitrate.at(now, self.bytes_sent);
-        let lateness = self.histogram.summary();
+        let lateness = self.lates.summary();
         self.status.send_modify(|status| {
             status.bytes_sent = self.bytes_sent;
             status.packets_sent = self.packets_sent;
@@ -312,6 +309,7 @@ impl Report {
             status.position = self.position;
             status.bitrate = bitrate;
             status.lateness = lateness;
+            status.late.clone_from(self.lates.counts());
         });
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::histogram::Histogram;
 use crate::media::{Flicks, Moment};
 
 /// The bitrate is an average over this long: long enough for one GOP, short enough to show a change.
@@ -36,6 +37,8 @@ pub struct Status {
     /// Bits per second over the last 5 s.
     pub bitrate: f64,
     pub lateness: Lateness,
+    /// The same of all packets since the start.
+    pub late: Histogram,
     /// Connections made after the first.
     pub reconnects: u64,
     /// Why the last connection or attempt failed; `None` before the first failure.
@@ -63,40 +66,37 @@ pub struct Lateness {
 }
 
 /// Upper bounds of the buckets in milliseconds; one more bucket holds the rest.
-const BOUNDS: [u64; 22] =
+static BOUNDS: [u64; 22] =
     [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000, 3000];
 
 /// Counts of lateness since the start.
-#[derive(Debug, Default)]
-pub(super) struct Histogram {
-    buckets: [u64; BOUNDS.len() + 1],
+#[derive(Debug)]
+pub(super) struct Lates {
+    counts: Histogram,
     last: Duration,
     max: Duration,
 }
 
-impl Histogram {
+impl Default for Lates {
+    fn default() -> Self {
+        Self { counts: Histogram::new(&BOUNDS), last: Duration::ZERO, max: Duration::ZERO }
+    }
+}
+
+impl Lates {
     pub(super) fn record(&mut self, late: Duration) {
-        let bucket = BOUNDS.partition_point(|&bound| Duration::from_millis(bound) < late);
-        self.buckets[bucket] += 1;
+        self.counts.record(late);
         self.last = late;
         self.max = self.max.max(late);
     }
 
-    pub(super) fn summary(&self) -> Lateness {
-        Lateness { last: self.last, p50: self.quantile(0.5), p99: self.quantile(0.99), max: self.max }
+    pub(super) fn counts(&self) -> &Histogram {
+        &self.counts
     }
 
-    fn quantile(&self, part: f64) -> Duration {
-        let total: u64 = self.buckets.iter().sum();
-        let wanted = (total as f64 * part).ceil() as u64;
-        let mut seen = 0;
-        for (count, &bound) in self.buckets.iter().zip(&BOUNDS) {
-            seen += count;
-            if seen >= wanted {
-                return Duration::from_millis(bound).min(self.max);
-            }
-        }
-        self.max
+    pub(super) fn summary(&self) -> Lateness {
+        let quantile = |part| self.counts.quantile(part).unwrap_or(self.max).min(self.max);
+        Lateness { last: self.last, p50: quantile(0.5), p99: quantile(0.99), max: self.max }
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_bounds_of_their_bucket_and_never_above_the_maximum() {
-        let mut histogram = Histogram::default();
+        let mut histogram = Lates::default();
         assert_eq!(histogram.summary(), Lateness::default());
         for ms in (0..99).map(|_| 4).chain([900]) {
             histogram.record(Duration::from_millis(ms));
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(histogram.summary(), expected);
         histogram.record(ms(90_000));
         assert_eq!(histogram.summary().p99, ms(1000));
-        let mut one = Histogram::default();
+        let mut one = Lates::default();
         one.record(ms(9_000));
         assert_eq!(one.summary().p50, ms(9_000));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::histogram::Histogram;
 use crate::media::Moment;
 
 /// A snapshot; durations are in seconds.
@@ -41,6 +42,9 @@ pub struct Status {
     /// Messages that broke the protocol.
     pub bad_messages: u64,
     pub latency: Latency,
+    /// All of them since the start.
+    #[serde(skip)]
+    pub latencies: Histogram,
     /// The smallest `processingBudget` with which every answer so far, the late ones included, would have
     /// been in time.
     pub budget_needed: Option<f64>,
@@ -99,10 +103,21 @@ pub enum BreakerState {
 const LATENCIES: usize = 60;
 
 /// The recent latencies.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Latencies {
     recent: VecDeque<Duration>,
     max: Option<Duration>,
+    all: Histogram,
+}
+
+/// Upper bounds in milliseconds: from an echo on this machine to the longest budget.
+static BOUNDS: [u64; 14] =
+    [50, 100, 250, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000, 30_000, 60_000, 300_000];
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self { recent: VecDeque::new(), max: None, all: Histogram::new(&BOUNDS) }
+    }
 }
 
 impl Latencies {
@@ -112,6 +127,11 @@ impl Latencies {
         }
         self.recent.push_back(latency);
         self.max = self.max.max(Some(latency));
+        self.all.record(latency);
+    }
+
+    pub(super) fn all(&self) -> &Histogram {
+        &self.all
     }
 
     pub(super) fn summary(&self) -> Latency {

@@ -79,6 +79,12 @@ impl Disk {
         self.0.lock().free
     }
 
+    /// Looks at the free space now. Blocks.
+    pub fn measure(&self) -> Option<u64> {
+        self.0.look();
+        self.available()
+    }
+
     /// What was removed so far, and how many files or folders could not be.
     pub fn removed(&self) -> (Cleaned, u64) {
         let state = self.0.lock();

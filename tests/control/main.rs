@@ -1,6 +1,5 @@
 //! The HTTP API, its events and its page.
 
-mod access;
 mod api;
 mod events;
 mod fake;

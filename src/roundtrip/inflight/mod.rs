@@ -296,6 +296,7 @@ impl Window {
             in_flight: self.in_flight(),
             queued: self.waiting().filter(|waiting| waiting.phase == Phase::Queued).count(),
             latency: self.latencies.summary(),
+            latencies: self.latencies.all().clone(),
             budget_needed: self.worst.map(|worst| worst.budget(self.config.processing_budget).as_secs_f64()),
             breaker: self.breaker.state(),
             consecutive_failures: self.breaker.failures(),

@@ -1,0 +1,40 @@
+//! `/metrics`: Prometheus.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::{Control, admission};
+use crate::journal::Journals;
+use crate::metrics::{self, Process, Service, StreamView};
+
+/// The version of Prometheus's text format.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn metrics(State(control): State<Arc<Control>>) -> impl IntoResponse {
+    let streams: Vec<StreamView> = control
+        .registry
+        .list()
+        .iter()
+        .filter(|stream| !stream.is_finished())
+        .map(|stream| {
+            let status = stream.status();
+            StreamView { memory: admission::memory_of(stream.settings(), &status), status }
+        })
+        .collect();
+    let disk = &control.setup.disk;
+    let (removed, stuck) = disk.removed();
+    let service = Service {
+        uptime_seconds: control.clock.now().saturating_since(control.started).as_secs_f64(),
+        draining: control.registry.is_draining(),
+        storage: disk.usage(),
+        storage_free: disk.available(),
+        storage_removed: removed.bytes,
+        storage_stuck: stuck,
+        journal: control.setup.journals.as_ref().map(Journals::stats).unwrap_or_default(),
+        process: Process::snapshot(),
+    };
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics::text(&service, &streams))
+}
