@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeEncrypt, KeyIvInit};
 
-use crate::clips::Clip;
+use crate::clips::{Clip, Form};
 use crate::origin::{Answer, Ask, segment_number};
 
 /// Listed at the start, and at any time after.
@@ -96,6 +96,29 @@ impl Fault {
         }
     }
 
+    /// Those that are told apart from their like in transport streams: of sound that is apart, they strike the sound
+    /// and nothing else; in fragmented MP4, whatever they strike.
+    pub(crate) const OF_OTHER_FORMS: [(Form, Self); 18] = [
+        (Form::Apart, Self::None),
+        (Form::Apart, Self::NotYet404),
+        (Form::Apart, Self::NeverThere),
+        (Form::Apart, Self::HangInBody),
+        (Form::Apart, Self::CutWithoutLength),
+        (Form::Apart, Self::PlaylistFrozen),
+        (Form::Apart, Self::SequenceReset),
+        (Form::Apart, Self::WindowJump),
+        (Form::Apart, Self::LaggingServers),
+        (Form::Fragmented, Self::None),
+        (Form::Fragmented, Self::NotYet404),
+        (Form::Fragmented, Self::HangInBody),
+        (Form::Fragmented, Self::CutWithLength),
+        (Form::Fragmented, Self::CutWithoutLength),
+        (Form::Fragmented, Self::SlowDrip),
+        (Form::Fragmented, Self::SequenceReset),
+        (Form::Fragmented, Self::KeyChange),
+        (Form::Fragmented, Self::AdBreak),
+    ];
+
     /// Segments that no client could have had.
     pub(crate) fn unavailable(self) -> &'static [u64] {
         match self {
@@ -112,8 +135,9 @@ impl Fault {
 
 /// What is streamed, and for how long.
 pub(crate) struct Show {
+    pub(crate) form: Form,
     pub(crate) main: Clip,
-    pub(crate) wrapping: Clip,
+    pub(crate) wrapping: Option<Clip>,
     pub(crate) advertisement: Clip,
     /// Segments in all; then the playlist ends.
     pub(crate) length: u64,
@@ -124,7 +148,7 @@ impl Show {
     pub(crate) fn clip(&self, fault: Fault, number: u64) -> &Clip {
         match fault {
             Fault::AdBreak if BREAK.contains(&number) => &self.advertisement,
-            Fault::ClockWrap => &self.wrapping,
+            Fault::ClockWrap => self.wrapping.as_ref().expect("it was made"),
             _ => &self.main,
         }
     }
@@ -137,6 +161,12 @@ pub(crate) fn answer(show: &Arc<Show>, fault: Fault, ask: &Ask) -> Answer {
     let file = ask.path.rsplit('/').next().unwrap_or_default();
     let since = ask.at.as_secs();
     match (fault, file) {
+        (_, "live.m3u8") if show.form == Form::Apart && ask.path == "/live.m3u8" => Answer::text(
+            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"sound\",DEFAULT=YES,URI=\"sound/live.m3u8\"\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=500000,CODECS=\"avc1.42c00d,mp4a.40.2\",AUDIO=\"a\"\nvideo/live.m3u8\n",
+        ),
+        (_, "init-main.mp4") => Answer::Body(show.main.init.clone().expect("fragmented")),
+        (_, "init-ad.mp4") => Answer::Body(show.advertisement.init.clone().expect("fragmented")),
         (Fault::KeyChange, "key-1") if ask.before == 0 => Answer::Status(503),
         (Fault::KeyChange, "key-0" | "key-1") => Answer::Body(key(file).to_vec().into()),
         (Fault::RedirectExpires, "live.m3u8") if ask.path == "/live.m3u8" => {
@@ -154,9 +184,13 @@ pub(crate) fn answer(show: &Arc<Show>, fault: Fault, ask: &Ask) -> Answer {
 
 fn segment(show: &Show, fault: Fault, number: u64, ask: &Ask) -> Answer {
     let index = usize::try_from(number).expect("a short show");
-    let Some(body) = show.clip(fault, number).segments.get(index).cloned() else {
-        return Answer::Status(404);
-    };
+    let clip = show.clip(fault, number);
+    let is_sound = ask.path.starts_with("/sound/");
+    let segments = if is_sound { &clip.sound } else { &clip.segments };
+    let Some(body) = segments.get(index).cloned() else { return Answer::Status(404) };
+    if show.form == Form::Apart && !is_sound {
+        return Answer::Body(body);
+    }
     let first = |times: u32| number == STRUCK && ask.before < times;
     let half = body.len() / 2 / 188 * 188 + 100;
     match fault {
@@ -193,6 +227,8 @@ fn encrypted(key: &[u8; 16], number: u64, plain: &[u8]) -> Bytes {
 
 /// One segment more each second.
 fn playlist(show: &Show, fault: Fault, ask: &Ask) -> String {
+    let is_sound = ask.path.starts_with("/sound/");
+    let fault = if show.form == Form::Apart && !is_sound { Fault::None } else { fault };
     let produced = |at: Duration| (WINDOW + at.as_secs()).min(show.length);
     let froze = Duration::from_secs(3);
     let end = match fault {
@@ -206,7 +242,8 @@ fn playlist(show: &Show, fault: Fault, ask: &Ask) -> String {
     };
     let window = if fault == Fault::PlaylistFrozen { WINDOW + show.frozen.as_secs() } else { WINDOW };
     let mut first = end.saturating_sub(window);
-    let mut sequence = first;
+    // Renditions are numbered by themselves.
+    let mut sequence = if is_sound { first + 700 } else { first };
     if fault == Fault::SequenceReset {
         sequence = 5000 + first;
         if end > RESET {
@@ -214,19 +251,25 @@ fn playlist(show: &Show, fault: Fault, ask: &Ask) -> String {
         }
     }
     let mut text =
-        format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{sequence}\n");
+        format!("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{sequence}\n");
     if fault == Fault::AdBreak {
         let past = u64::from(first > BREAK.start) + u64::from(first > BREAK.end);
         text.push_str(&format!("#EXT-X-DISCONTINUITY-SEQUENCE:{past}\n"));
     }
     for number in first..end {
-        if fault == Fault::AdBreak && (number == BREAK.start || number == BREAK.end) {
+        let edge = fault == Fault::AdBreak && (number == BREAK.start || number == BREAK.end);
+        if edge {
             text.push_str("#EXT-X-DISCONTINUITY\n");
+        }
+        if show.form == Form::Fragmented && (number == first || edge) {
+            let clip = if fault == Fault::AdBreak && BREAK.contains(&number) { "ad" } else { "main" };
+            text.push_str(&format!("#EXT-X-MAP:URI=\"init-{clip}.mp4\"\n"));
         }
         if fault == Fault::KeyChange && (number == first || number == RESET) {
             text.push_str(&format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{}\"\n", key_of(number)));
         }
-        text.push_str(&format!("#EXTINF:1.000,\nseg-{number}.ts\n"));
+        let extension = if show.form == Form::Fragmented { "m4s" } else { "ts" };
+        text.push_str(&format!("#EXTINF:1.000,\nseg-{number}.{extension}\n"));
     }
     if end == show.length {
         text.push_str("#EXT-X-ENDLIST\n");

@@ -13,4 +13,5 @@ mod origin;
 mod renditions;
 mod run;
 mod runs;
+mod sample_aes;
 mod side_by_side;

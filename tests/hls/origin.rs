@@ -160,7 +160,7 @@ pub(crate) fn segment(sequence: u64) -> Bytes {
     packet.repeat(5).into()
 }
 
-/// The number in `/seg-N.ts`.
+/// The number in `/seg-N.ts`, whatever the extension.
 pub(crate) fn segment_number(path: &str) -> Option<u64> {
-    path.rsplit('/').next()?.strip_prefix("seg-")?.strip_suffix(".ts")?.parse().ok()
+    path.rsplit('/').next()?.strip_prefix("seg-")?.split_once('.')?.0.parse().ok()
 }
