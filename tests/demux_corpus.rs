@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use overdub::batch::{Batcher, Settings};
 use overdub::demux::{Demuxer, Input};
 use overdub::hls::playlist::{ByteRange, Definitions, Master, Media, Playlist, parse};
-use overdub::media::{Flicks, Moment, Origin, Piece, Rendition};
+use overdub::media::{AudioTrack, Batch, Flicks, Moment, Origin, Piece, Rendition};
 use serde_json::Value;
 
 fn corpus() -> Option<PathBuf> {
@@ -294,6 +296,89 @@ fn separate_audio_joins_its_pictures_without_losing_a_sample() {
     }
     println!("{joined} pairs of pictures and sound joined");
     assert!(joined > 0);
+}
+
+/// What a batch's frame may be away from its stamp: half of the longest frame at its lowest rate.
+fn half_a_frame(track: &AudioTrack) -> Flicks {
+    Flicks::from_samples(i64::from(track.params.frame_len), track.params.sample_rate * 2)
+}
+
+/// The pictures and frames of all batches, in order: the frames that were put in where some were missing aside.
+fn batched(pieces: Vec<Piece>) -> (Vec<Batch>, usize) {
+    let settings =
+        Settings { buffer_duration: Duration::from_secs(30), processing_budget: Duration::from_secs(12) };
+    let mut batcher = Batcher::new(settings, 0);
+    batcher.set_target_duration(Duration::from_secs(10));
+    let mut batches = Vec::new();
+    for piece in pieces {
+        batches.extend(batcher.handle_piece(piece));
+    }
+    batches.extend(batcher.flush());
+    let silent = usize::try_from(batcher.grid_stats().inserted).expect("few");
+    (batches, silent)
+}
+
+#[test]
+fn each_presentation_comes_out_of_the_batches_as_it_went_in() {
+    let Some(root) = corpus() else {
+        println!("NOT RUN: no corpus (set OVERDUB_CORPUS): presentations of others were not batched");
+        return;
+    };
+    let (mut presentations, mut pictures, mut frames) = (0, 0, 0);
+    for path in playlists(&root) {
+        let Some(Playlist::Media(media)) = read(&path) else { continue };
+        let name = path.strip_prefix(&root).expect("it was found there").display().to_string();
+        let Some(list) = segments(&path, &media, Rendition::Main) else { continue };
+        let mut demuxer = Demuxer::new();
+        let mut pieces = Vec::new();
+        for (index, segment) in list.into_iter().enumerate() {
+            match segment {
+                Some(part) => pieces.extend(demuxer.handle_segment(&part.input, &origin(index))),
+                None => demuxer.handle_lost(Rendition::Main),
+            }
+        }
+        pieces.extend(demuxer.flush());
+        let video_in: Vec<_> = pieces
+            .iter()
+            .flat_map(|piece| piece.video.iter().flat_map(|(_, samples)| samples.clone()))
+            .collect();
+        let audio_in: Vec<_> = pieces
+            .iter()
+            .flat_map(|piece| piece.audio.iter().flat_map(|(_, frames)| frames.clone()))
+            .collect();
+        let (batches, silent) = batched(pieces);
+        let video_out: Vec<_> =
+            batches.iter().flat_map(|batch| &batch.video).flat_map(|track| &track.samples).collect();
+        assert_eq!(video_out.len(), video_in.len(), "{name}: pictures");
+        for (put, got) in video_in.iter().zip(&video_out) {
+            assert!(
+                put.data == got.data && (put.dts, put.pts) == (got.dts, got.pts),
+                "{name}: a picture differs"
+            );
+        }
+        let mut left = audio_in.iter().peekable();
+        let mut others = 0;
+        for track in batches.iter().filter_map(|batch| batch.audio.as_ref()) {
+            for (k, frame) in track.frames.iter().enumerate() {
+                if let Some(put) = left.next_if(|put| put.data == *frame) {
+                    let off = (track.pts(k) - put.pts).abs();
+                    assert!(off <= half_a_frame(track), "{name}: a frame is {off:?} from its stamp");
+                } else {
+                    others += 1;
+                }
+            }
+        }
+        assert_eq!(left.next(), None, "{name}: a frame is missing or out of order");
+        assert_eq!(others, silent, "{name}: frames that nobody made");
+        presentations += 1;
+        pictures += video_out.len();
+        frames += audio_in.len();
+        if silent > 0 {
+            println!("{name}: {silent} silent frames where some are missing");
+        }
+    }
+    println!("{presentations} presentations, {pictures} pictures and {frames} frames as they went in");
+    assert!(presentations > 0);
 }
 
 /// Feeds both as a live source would, each segment when its time has passed.
