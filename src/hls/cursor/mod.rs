@@ -278,7 +278,7 @@ impl Cursor {
 
     fn start(&mut self, media: &Media, now: Moment) -> Update {
         let vod = media.is_vod();
-        let First { index: from, ahead } = start::first(media, &self.start);
+        let First { index: from, ahead } = start::first(media, &self.start, now);
         self.left = None;
         self.position = Some(Position {
             next: media.end().saturating_add(ahead),

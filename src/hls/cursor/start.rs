@@ -6,6 +6,11 @@ use time::OffsetDateTime;
 
 use super::{LAG_TOLERANCE, history};
 use crate::hls::playlist::Media;
+use crate::media::Moment;
+
+/// Dates of two playlists that are so much apart mean the same instant: packagers round to the frame of their own
+/// rendition.
+const SAME_DATE: Duration = Duration::from_millis(100);
 
 /// Where to begin in the first playlist.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +21,9 @@ pub enum Start {
     Offset { seconds: f64, live_start_segments: usize },
     /// Where another playlist of the same presentation is.
     With(Place),
+    /// Beside another rendition that was at this place then. What begins too early is cut by its times later on,
+    /// what begins too late is a hole: a segment more rather than one less.
+    Beside(Place, Moment),
 }
 
 /// A place in the presentation, as one playlist tells it to another.
@@ -48,7 +56,7 @@ impl From<usize> for First {
 }
 
 /// The first segment to play (RFC 8216 6.3.3, and 4.3.5.2 for EXT-X-START).
-pub(super) fn first(media: &Media, start: &Start) -> First {
+pub(super) fn first(media: &Media, start: &Start, now: Moment) -> First {
     let vod = media.is_vod();
     let usual = |segments: usize| if vod { 0 } else { media.segments.len().saturating_sub(segments.max(1)) };
     match start {
@@ -64,8 +72,23 @@ pub(super) fn first(media: &Media, start: &Start) -> First {
         Start::Offset { seconds, live_start_segments } => {
             at_offset(media, *seconds).unwrap_or_else(|| usual(*live_start_segments)).into()
         }
-        Start::With(place) => at_place(media, place),
+        Start::With(place) => at_place(media, place, Share::Most),
+        Start::Beside(place, then) => {
+            // The two playlists are not read at the same moment: one may list a segment more by then.
+            let since = now.saturating_since(*then) + media.target_duration;
+            let to_end = place.to_end.saturating_add(since);
+            at_place(media, &Place { to_end, ..place.clone() }, Share::Any)
+        }
     }
+}
+
+/// How much of a segment must lie after a date for it to be the first.
+#[derive(Clone, Copy, PartialEq)]
+enum Share {
+    /// More than half: the cut of segments is the same, or nearly.
+    Most,
+    /// Whatever: it is cut another way.
+    Any,
 }
 
 /// The segment in which the second `offset` lies; none past the end.
@@ -81,9 +104,9 @@ fn at_offset(media: &Media, offset: f64) -> Option<usize> {
 
 /// By date, where both have one; by number, where it is listed; else by the distance from the end that moves,
 /// or from the beginning that does not.
-fn at_place(media: &Media, place: &Place) -> First {
+fn at_place(media: &Media, place: &Place, share: Share) -> First {
     let segments = &media.segments;
-    if let Some(first) = place.date.and_then(|date| at_date(media, date)) {
+    if let Some(first) = place.date.and_then(|date| at_date(media, date, share)) {
         return first;
     }
     if let Some(sequence) = place.media_sequence
@@ -103,9 +126,9 @@ fn at_place(media: &Media, place: &Place) -> First {
     from.into()
 }
 
-/// The first segment of which more than half lies after `date`; none when the dates cannot be compared, or are so
-/// far apart that those of one playlist are wrong.
-fn at_date(media: &Media, wanted: OffsetDateTime) -> Option<First> {
+/// The first segment of which `share` lies after the date; none when the dates cannot be compared, or are so far
+/// apart that those of one playlist are wrong.
+fn at_date(media: &Media, wanted: OffsetDateTime, share: Share) -> Option<First> {
     let segments = &media.segments;
     // A date holds for its segment; those after it count on from there (RFC 8216 4.3.2.6).
     let (anchor, anchored) =
@@ -114,7 +137,11 @@ fn at_date(media: &Media, wanted: OffsetDateTime) -> Option<First> {
     let mut begins = anchored.checked_sub(before.try_into().ok()?)?;
     for (index, segment) in segments.iter().enumerate() {
         begins = history::date(segment).unwrap_or(begins);
-        if begins.checked_add((segment.duration / 2).try_into().ok()?)? > wanted {
+        let before = match share {
+            Share::Most => segment.duration / 2,
+            Share::Any => segment.duration.saturating_sub(SAME_DATE),
+        };
+        if begins.checked_add(before.try_into().ok()?)? > wanted {
             return Some(index.into());
         }
         begins = begins.checked_add(segment.duration.try_into().ok()?)?;

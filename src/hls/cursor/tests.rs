@@ -244,3 +244,24 @@ fn a_variant_whose_server_is_behind_repeats_nothing() {
         assert_eq!((cursor.counters().restarts, cursor.counters().segments_missed), (0, 0));
     }
 }
+
+#[test]
+fn a_rendition_beside_another_begins_no_later_than_it_whenever_its_playlist_is_read() {
+    let beside = |media: &Media, place: &Place, read: Moment| {
+        let mut cursor = Cursor::starting(super::Start::Beside(place.clone(), at(100)), 3);
+        cursor.handle_playlist(media, read, read);
+        drain(&mut cursor)
+    };
+    // Of the other one 18 s were left at 100 s. One segment more is listed at once, two after 6 s.
+    let place = Place { to_end: TARGET * 3, ..Place::default() };
+    assert_eq!(beside(&window(10, 20), &place, at(100)), [16, 17, 18, 19]);
+    assert_eq!(beside(&window(11, 21), &place, at(100)), [17, 18, 19, 20]);
+    assert_eq!(beside(&window(12, 22), &place, at(106)), [17, 18, 19, 20, 21]);
+    // By its date: all of the segment that sounds then, and none that ends there.
+    let mut cursor = Cursor::new(3);
+    cursor.handle_playlist(&dated(10, 20, 4), at(100), at(100));
+    let place = cursor.place(&[], Duration::ZERO, at(100));
+    assert_eq!(beside(&dated(10, 20, 0), &place, at(100)), [17, 18, 19]);
+    assert_eq!(beside(&dated(10, 20, 4), &place, at(100)), [17, 18, 19]);
+    assert_eq!(beside(&dated(10, 20, 5), &place, at(100)), [16, 17, 18, 19]);
+}

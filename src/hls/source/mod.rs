@@ -344,7 +344,7 @@ impl Source {
             place.media_sequence =
                 self.client.settings.resume.as_ref().and_then(|resume| resume.audio_sequence);
             let segments = self.client.settings.live_start_segments;
-            let cursor = Cursor::starting(Start::With(place), segments);
+            let cursor = Cursor::starting(Start::Beside(place, now), segments);
             self.audio = Some(Reader::new(Rendition::Audio, loader, cursor));
         }
     }
