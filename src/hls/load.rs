@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::fetch::{Answer, Body, Http, Request, Validators};
-use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, parse};
+use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, Start, parse};
 use super::{Error, Settings};
 use crate::policy::Reach;
 use crate::redact;
@@ -29,6 +29,13 @@ pub(super) enum Opened {
     Film(Address),
 }
 
+/// What a master playlist says for all media playlists that it lists.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inherited {
+    pub(super) variables: BTreeMap<String, String>,
+    pub(super) start: Option<Start>,
+}
+
 /// Where a playlist came from: what its addresses are relative to, and how near they may lead.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
@@ -39,7 +46,7 @@ pub(super) struct Address {
 /// Reads the source's own address.
 pub(super) async fn open(http: Arc<Http>, settings: Arc<Settings>) -> Result<Opened, Error> {
     let source = Address { url: settings.url.clone(), reach: http.source_reach() };
-    let mut loader = Loader::new(http, settings, source, BTreeMap::new());
+    let mut loader = Loader::new(http, settings, source, Inherited::default());
     let (body, playlist) = match loader.read(None, true).await? {
         Reading::Changed(body, playlist) => (body, playlist),
         Reading::Film(first) => {
@@ -75,7 +82,7 @@ pub(super) struct Loader {
     led_by: Reach,
     /// How far away the last reading came from: what it names may be no nearer.
     reach: Reach,
-    variables: BTreeMap<String, String>,
+    inherited: Inherited,
     known: Option<Known>,
 }
 
@@ -95,13 +102,12 @@ enum Reading {
 }
 
 impl Loader {
-    /// `listed` is the playlist's address, and how far away who named it is; `variables` are what the master
-    /// playlist defined.
+    /// `listed` is the playlist's address, and how far away who named it is.
     pub(super) fn new(
         http: Arc<Http>,
         settings: Arc<Settings>,
         listed: Address,
-        variables: BTreeMap<String, String>,
+        inherited: Inherited,
     ) -> Self {
         let Address { url, reach } = listed;
         Self {
@@ -112,7 +118,7 @@ impl Loader {
             named_by: reach,
             led_by: reach,
             reach,
-            variables,
+            inherited,
             known: None,
         }
     }
@@ -144,7 +150,9 @@ impl Loader {
         let known = self.known.take().filter(|known| known.unchanged < UNCHANGED_BELIEVED);
         match (self.read(known.as_ref().map(|known| &known.validators), false).await?, known) {
             (Reading::Changed(body, Playlist::Media(media)), _) => {
-                let media = absolute(media, &body.url)?;
+                let mut media = absolute(media, &body.url)?;
+                // Where both say it, the master's is the one that holds (RFC 8216 4.3.5).
+                media.start = self.inherited.start.or(media.start);
                 self.follow(&body, &media);
                 Ok(media)
             }
@@ -169,7 +177,7 @@ impl Loader {
             Answer::Unchanged => return Ok(Reading::Unchanged),
             Answer::Film { first } => return Ok(Reading::Film(first)),
         };
-        let imported = self.variables.clone();
+        let imported = self.inherited.variables.clone();
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
         let playlist = parse(&body.bytes, &definitions)
             .map_err(|source| Error::Playlist { url: redact::url(body.url.as_str()), source })?;

@@ -1,11 +1,9 @@
 //! What a master playlist offers, and which of it is read.
 
-use std::collections::BTreeMap;
-
 use url::Url;
 
 use super::failover::Failover;
-use super::load::{Address, Loader};
+use super::load::{Address, Inherited, Loader};
 use super::playlist::{self, Master, Rendition, Variant};
 use super::variant::{self, Candidate};
 use super::work::Client;
@@ -17,7 +15,7 @@ use crate::redact;
 pub(super) struct Presentation {
     /// Where the master was found: its addresses are relative to it.
     found: Address,
-    variables: BTreeMap<String, String>,
+    inherited: Inherited,
     /// Never empty.
     candidates: Vec<Candidate>,
     failover: Failover,
@@ -60,7 +58,8 @@ impl Presentation {
             known.failover.renew(candidates.len(), index);
             failover = known.failover;
         }
-        Ok(Self { found, variables: master.variables.clone(), candidates, failover, moved, changed })
+        let inherited = Inherited { variables: master.variables.clone(), start: master.start };
+        Ok(Self { found, inherited, candidates, failover, moved, changed })
     }
 
     pub(super) fn has_moved(&self) -> bool {
@@ -130,7 +129,7 @@ impl Presentation {
 
     fn loader_of(&self, client: &Client, url: Url) -> Loader {
         let listed = Address { url, reach: self.found.reach };
-        Loader::new(client.http.clone(), client.settings.clone(), listed, self.variables.clone())
+        Loader::new(client.http.clone(), client.settings.clone(), listed, self.inherited.clone())
     }
 
     fn no_address(&self) -> Error {

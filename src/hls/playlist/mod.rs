@@ -107,7 +107,7 @@ fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Re
             uri: media.uri.clone(),
         })
         .collect();
-    Ok(Master { variants, audio, variables: cleaned.variables })
+    Ok(Master { variants, audio, variables: cleaned.variables, start: cleaned.media.start })
 }
 
 fn media_playlist(parsed: m3u8::MediaPlaylist, cleaned: clean::Cleaned) -> Result<Media, Error> {

@@ -19,6 +19,8 @@ pub struct Master {
     pub audio: Vec<Rendition>,
     /// What `EXT-X-DEFINE` defined here; a media playlist may import it.
     pub variables: BTreeMap<String, String>,
+    /// `EXT-X-START`: for all media playlists of it (RFC 8216 4.3.5).
+    pub start: Option<Start>,
 }
 
 /// One `EXT-X-STREAM-INF` with its address.

@@ -217,8 +217,29 @@ fn a_variable_cannot_blow_up_the_text() {
     for _ in 0..100 {
         text.push_str("#EXTINF:1,\n{$a}\n");
     }
-    let refused = read(&text);
-    assert!(matches!(refused, Err(Error::BadTag { tag: "EXT-X-DEFINE", .. })), "{refused:?}");
+    let mut doubled = format!("{HEAD}#EXT-X-DEFINE:NAME=\"v0\",VALUE=\"xx\"\n");
+    for n in 0..100 {
+        doubled.push_str(&format!("#EXT-X-DEFINE:NAME=\"v{}\",VALUE=\"{{$v{n}}}{{$v{n}}}\"\n", n + 1));
+    }
+    for text in [text, doubled] {
+        let refused = read(&text);
+        assert!(matches!(refused, Err(Error::BadTag { tag: "EXT-X-DEFINE", .. })), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_variable_may_be_made_of_others_and_what_is_no_name_stays_as_it_is() {
+    let playlist = media(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-DEFINE:NAME=\"host\",VALUE=\"h.example\"\n\
+         #EXT-X-DEFINE:NAME=\"base\",VALUE=\"https://{$host}/x\"\n#EXTINF:6,\n{$base}/{$}{$a b}.ts?{$host\n",
+    );
+    assert_eq!(playlist.segments[0].uri, "https://h.example/x/{$}{$a b}.ts?{$host");
+}
+
+#[test]
+fn a_master_playlist_may_say_where_to_begin() {
+    let text = "#EXTM3U\n#EXT-X-START:TIME-OFFSET=-12.5,PRECISE=YES\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n";
+    assert_eq!(master(text).start, Some(Start { time_offset: -12.5 }));
 }
 
 #[test]

@@ -52,6 +52,7 @@ impl Cleaner<'_> {
                 }
             }
             "-X-DEFINE" => self.define(value, number)?,
+            "-X-START" => self.start(value),
             _ => {}
         }
         Ok(())

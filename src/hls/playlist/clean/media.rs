@@ -174,7 +174,7 @@ impl Cleaner<'_> {
         Ok(())
     }
 
-    fn start(&mut self, value: &str) {
+    pub(super) fn start(&mut self, value: &str) {
         let given = attributes::parse(value);
         let offset = attributes::value(&given, "TIME-OFFSET").and_then(|offset| offset.parse::<f64>().ok());
         // A hint: where it cannot be read, the usual start is right.

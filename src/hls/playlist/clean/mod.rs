@@ -99,6 +99,7 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         definitions,
         out: String::with_capacity(text.len()),
         max_out: text.len().saturating_mul(2).saturating_add(MAX_EXPANSION),
+        expanded: 0,
         variables: BTreeMap::new(),
         names: Vec::new(),
         master,
@@ -149,11 +150,18 @@ fn could_name_a_file(line: &str) -> bool {
     line.contains(['.', '/']) && !line.contains(foreign)
 }
 
+/// RFC 8216bis 4.3: what else stands in such braces is no variable.
+fn is_variable_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 struct Cleaner<'d> {
     definitions: &'d Definitions,
     out: String,
     /// Where variables make more of the text than this, it is an attack.
     max_out: usize,
+    /// Bytes of all that variables were put into.
+    expanded: usize,
     variables: BTreeMap<String, String>,
     names: Vec<Option<String>>,
     master: bool,
@@ -199,7 +207,8 @@ impl Cleaner<'_> {
     }
 
     fn define(&mut self, value: &str, number: usize) -> Result<(), Error> {
-        let given = attributes::parse(value);
+        let value = self.substitute(value, number)?;
+        let given = attributes::parse(&value);
         let (name, value) = if let Some(name) = attributes::value(&given, "NAME") {
             let value = given.iter().find(|a| a.name == "VALUE").map(|a| a.value.to_owned());
             (name, value)
@@ -217,19 +226,24 @@ impl Cleaner<'_> {
         Ok(())
     }
 
-    /// Replaces `{$name}`, once: values are not looked into again, so nothing can grow without bound.
-    fn substitute(&self, text: &str, number: usize) -> Result<String, Error> {
+    /// Replaces `{$name}`, once: values are not looked into again, and all of it together is bounded.
+    fn substitute(&mut self, text: &str, number: usize) -> Result<String, Error> {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{$") {
-            let Some((name, after)) = after.split_once('}') else { break };
+            out.push_str(before);
+            let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_variable_name(name)) else {
+                out.push_str("{$");
+                rest = after;
+                continue;
+            };
             let value = self
                 .variables
                 .get(name)
                 .ok_or_else(|| Error::UndefinedVariable { line: number, name: name.to_owned() })?;
-            out.push_str(before);
             out.push_str(value);
-            if out.len() > self.max_out {
+            self.expanded = self.expanded.saturating_add(before.len().saturating_add(value.len()));
+            if self.expanded > self.max_out {
                 return Err(Error::BadTag { line: number, tag: "EXT-X-DEFINE" });
             }
             rest = after;
