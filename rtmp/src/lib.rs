@@ -6,7 +6,7 @@
 //! | [`chunk`] | Adobe RTMP 1.0, section 5.3 |
 //! | [`message`] | Adobe RTMP 1.0, sections 5.4, 6.2 and 7.1 |
 //! | [`amf0`] | Adobe AMF0, December 2007 |
-//! | [`flv`] | Adobe FLV 10.1, annex E.4; Enhanced RTMP v1 for HEVC |
+//! | [`flv`] | Adobe FLV 10.1, annex E.4; Enhanced RTMP v1 for HEVC, v2 for Opus, AC-3 and E-AC-3 |
 //! | [`Client`], [`Server`] | Adobe RTMP 1.0, section 7.2 |
 //!
 //! A session has six verbs: `receive` bytes from the peer, borrow and consume `output` (a [`bytes::Buf`], so

@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{print, serve, signals};
+use super::{environment, print, serve, signals};
 use crate::clock::Clock;
-use crate::config::{OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions};
+use crate::config::{
+    AccessOptions, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions, from_environment,
+};
 use crate::control::{Launcher, Lines};
 use crate::demo::Surroundings;
 use crate::pipeline;
@@ -29,6 +31,9 @@ pub(super) struct Args {
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long)]
     host: Option<String>,
+    /// Let other machines in although no token is asked for (OVERDUB_API_TOKEN)
+    #[arg(long)]
+    insecure: bool,
     /// 0 takes a free one [default: 3000]
     #[arg(long)]
     port: Option<u16>,
@@ -96,6 +101,10 @@ fn settings(
         host: args.host.clone(),
         port: args.port,
         storage_path: Some(args.storage.clone().unwrap_or_else(|| temporary.to_owned())),
+        access: AccessOptions {
+            insecure: args.insecure.then_some(true),
+            ..from_environment(environment::variable)?.access
+        },
         stream,
         ..ServiceOptions::default()
     };

@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{environment, machine, print, signals};
 use crate::clock::Clock;
-use crate::config::{ServiceLimits, ServiceOptions, ServiceSettings, StreamSettings, from_environment};
-use crate::control::{self, Control, Launch, Launcher, Lines, Page, Setup};
+use crate::config::{
+    AccessOptions, AccessSettings, Invalid, OneOrMany, ServiceLimits, ServiceOptions, ServiceSettings,
+    StreamSettings, from_environment,
+};
+use crate::control::{self, Access, Control, Launch, Launcher, Lines, Page, Setup};
 use crate::journal::Journals;
 use crate::pipeline;
 use crate::storage::Disk;
@@ -31,6 +34,12 @@ pub(super) struct Args {
     /// 0 takes a free one [default: 3000]
     #[arg(long)]
     port: Option<u16>,
+    /// Let other machines in although no token is asked for (OVERDUB_API_TOKEN)
+    #[arg(long)]
+    insecure: bool,
+    /// An origin whose pages may use the API, or "*". May be repeated.
+    #[arg(long, value_name = "ORIGIN")]
+    cors_origin: Vec<String>,
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
@@ -81,6 +90,11 @@ pub(super) fn settings(args: Args) -> anyhow::Result<ServiceSettings> {
         host: args.host,
         port: args.port,
         storage_path: args.storage,
+        access: AccessOptions {
+            insecure: args.insecure.then_some(true),
+            cors_origins: (!args.cors_origin.is_empty()).then_some(OneOrMany::Many(args.cors_origin)),
+            token: None,
+        },
         ..ServiceOptions::default()
     };
     let environment = from_environment(environment::variable)?;
@@ -97,8 +111,19 @@ pub(super) async fn listen(settings: &ServiceSettings) -> anyhow::Result<TcpList
     let (host, port) = (settings.host.as_str(), settings.port);
     let listener = TcpListener::bind((host, port)).await;
     let listener = listener.with_context(|| format!("cannot listen on {host}:{port}"))?;
-    if !listener.local_addr()?.ip().is_loopback() {
+    let access = &settings.access;
+    if !listener.local_addr()?.ip().is_loopback() && access.token.is_none() {
+        if !access.insecure {
+            let reason = format!(
+                "{host} can be reached by other machines, and anyone there could start and stop streams: set \
+                 OVERDUB_API_TOKEN, listen on 127.0.0.1, or say --insecure"
+            );
+            return Err(Invalid::new("host", reason).into());
+        }
         tracing::warn!(host, "other machines can reach this service, and it asks nobody who they are");
+    }
+    if access.token.as_ref().is_some_and(|token| token.reveal().len() < AccessSettings::SHORT_TOKEN) {
+        tracing::warn!("OVERDUB_API_TOKEN is short enough to be guessed: 16 characters or more are not");
     }
     Ok(listener)
 }
@@ -136,10 +161,13 @@ pub(crate) async fn serve(
         open_files: machine::raise_open_files(),
         ..settings.limits
     };
+    let loopback = listener.local_addr()?.ip().is_loopback();
+    let access = Access::new(settings.access, &settings.host, loopback);
     let setup = Setup {
         stream_defaults: settings.stream_defaults,
         page: Page::EMBEDDED,
         logs,
+        access,
         limits,
         disk: streams.disk,
         journals: streams.journals,
@@ -179,4 +207,29 @@ pub(crate) async fn serve(
         server.abort();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    async fn on(host: &str, access: AccessSettings) -> anyhow::Result<TcpListener> {
+        let options =
+            ServiceOptions { host: Some(host.to_owned()), port: Some(0), ..ServiceOptions::default() };
+        listen(&ServiceSettings { access, ..options.resolve()? }).await
+    }
+
+    #[tokio::test]
+    async fn other_machines_are_let_in_with_a_token_or_on_purpose_only() {
+        for host in ["0.0.0.0", "::"] {
+            let error = on(host, AccessSettings::default()).await.unwrap_err().to_string();
+            assert!(error.starts_with("host: ") && error.contains("OVERDUB_API_TOKEN"), "{error}");
+            let token = Some(Secret::new("a token of many characters"));
+            on(host, AccessSettings { token, ..AccessSettings::default() }).await.unwrap();
+            on(host, AccessSettings { insecure: true, ..AccessSettings::default() }).await.unwrap();
+        }
+        on("127.0.0.1", AccessSettings::default()).await.unwrap();
+        on("localhost", AccessSettings::default()).await.unwrap();
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::{Invalid, OneOrMany, ProcessorAuth, Secret, ServiceOptions, StreamOptions};
+use super::{AccessOptions, Invalid, OneOrMany, ProcessorAuth, Secret, ServiceOptions, StreamOptions};
 
 /// The settings that the environment gives. `variable` looks a name up. Each setting has a name of its own
 /// (`OVERDUB_...`), which goes before the original service's name where that had one. An empty variable
@@ -19,6 +19,11 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
         max_memory: read.parsed(&["OVERDUB_MAX_MEMORY"], SIZE)?,
         max_stream_memory: read.parsed(&["OVERDUB_MAX_STREAM_MEMORY"], SIZE)?,
         storage_min_free: read.parsed(&["OVERDUB_STORAGE_MIN_FREE"], SIZE)?,
+        access: AccessOptions {
+            token: read.text(&["OVERDUB_API_TOKEN"]).map(Secret::new),
+            cors_origins: read.text(&["OVERDUB_CORS_ORIGINS"]).map(|text| several(&text)),
+            insecure: read.parsed(&["OVERDUB_INSECURE"], "must be true or false")?,
+        },
         stream: StreamOptions {
             stream_id: read.text(&["OVERDUB_STREAM_ID", "STREAM_ID"]),
             source_url: read.text(&["OVERDUB_SOURCE_URL", "SOURCE_URL"]),

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::{ServiceOptions, StreamOptions, from_environment};
+use super::{AccessOptions, ServiceOptions, StreamOptions, from_environment};
 
 const TOML: &str = include_str!("../../deploy/overdub.example.toml");
 const ENV: &str = include_str!("../../.env.example");
@@ -32,7 +32,7 @@ fn shown(text: &str) -> (String, Vec<&str>) {
 fn assert_defaults(options: ServiceOptions, what: &str) {
     let (given, plain) = (options.resolve().unwrap(), ServiceOptions::default().resolve().unwrap());
     let service = |s: &super::ServiceSettings| {
-        (s.host.clone(), s.port, s.storage_path.clone(), s.storage_limits, s.limits)
+        (s.host.clone(), s.port, s.storage_path.clone(), s.storage_limits, s.limits, s.access.clone())
     };
     assert!(service(&given) == service(&plain), "{what}: a default of the service is another");
     let stream = |defaults: StreamOptions| {
@@ -57,8 +57,12 @@ fn the_example_toml_has_every_setting_with_its_default() {
         .filter_map(|line| Some(line.split_once(" = ")?.0.to_owned()))
         .collect();
     let mut wanted = keys(&ServiceOptions::default());
-    wanted.remove("stream");
-    wanted.extend(keys(&StreamOptions::default()));
+    for (section, keys) in
+        [("stream", keys(&StreamOptions::default())), ("access", keys(&AccessOptions::default()))]
+    {
+        assert!(wanted.remove(section), "{section} is a section of its own");
+        wanted.extend(keys);
+    }
     let missing: Vec<_> = wanted.symmetric_difference(&named).collect();
     assert!(missing.is_empty(), "deploy/overdub.example.toml and the settings differ in {missing:?}");
 
@@ -67,9 +71,12 @@ fn the_example_toml_has_every_setting_with_its_default() {
         let lines = examples.iter().filter(|line| names.contains(line.split(" = ").next().unwrap()));
         lines.copied().collect::<Vec<_>>().join("\n")
     };
-    let stream = keys(&StreamOptions::default());
-    let service: BTreeSet<_> = keys(&ServiceOptions::default());
-    let text = format!("{}\n[stream]\n{}", of(&service), of(&stream));
+    let text = format!(
+        "{}\n[access]\n{}\n[stream]\n{}",
+        of(&keys(&ServiceOptions::default())),
+        of(&keys(&AccessOptions::default())),
+        of(&keys(&StreamOptions::default()))
+    );
     ServiceOptions::from_toml(&text).unwrap().resolve().unwrap();
 }
 

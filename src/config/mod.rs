@@ -5,6 +5,7 @@
 //! the result into [`StreamSettings`] and [`ServiceSettings`], checked, or into an [`Invalid`] that names
 //! the field. Pure, but for reading the file, which the caller does.
 
+mod access;
 mod again;
 mod environment;
 mod error;
@@ -20,6 +21,7 @@ mod srs;
 mod stream;
 mod url;
 
+pub use access::{AccessOptions, AccessSettings, Origins};
 pub use environment::from_environment;
 pub use error::Invalid;
 pub use limits::ServiceLimits;

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::options::within;
-use super::{Invalid, ServiceLimits, Size, StorageLimits, StreamOptions, StreamSettings};
+use super::{
+    AccessOptions, AccessSettings, Invalid, ServiceLimits, Size, StorageLimits, StreamOptions, StreamSettings,
+};
 
 /// One layer of the service's settings: flags, environment, or the file:
 ///
@@ -13,11 +15,16 @@ use super::{Invalid, ServiceLimits, Size, StorageLimits, StreamOptions, StreamSe
 /// port = 3000
 /// storagePath = "/var/lib/overdub"
 ///
+/// [access]
+/// token = "..."
+/// corsOrigins = ["https://tools.example"]
+///
 /// [stream]
 /// audioProcessorUrl = "http://127.0.0.1:5000"
 /// bufferDuration = 30
 /// ```
-#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceOptions {
     pub host: Option<String>,
@@ -32,6 +39,9 @@ pub struct ServiceOptions {
     /// What all streams, and one, may hold in memory, by their bitrates.
     pub max_memory: Option<Size>,
     pub max_stream_memory: Option<Size>,
+    /// Who may use the service.
+    #[serde(default)]
+    pub access: AccessOptions,
     /// Defaults for every stream; with a `sourceUrl`, also the stream to start at once.
     #[serde(default)]
     pub stream: StreamOptions,
@@ -49,6 +59,7 @@ pub struct ServiceSettings {
     pub storage_limits: StorageLimits,
     /// How many streams are taken on.
     pub limits: ServiceLimits,
+    pub access: AccessSettings,
     /// What a start request does not say.
     pub stream_defaults: StreamOptions,
     /// The stream that is configured to run from the start.
@@ -86,6 +97,7 @@ impl ServiceOptions {
             max_streams: self.max_streams.or(lower.max_streams),
             max_memory: self.max_memory.or(lower.max_memory),
             max_stream_memory: self.max_stream_memory.or(lower.max_stream_memory),
+            access: self.access.or(lower.access),
             stream: self.stream.or(lower.stream),
         }
     }
@@ -121,6 +133,7 @@ impl ServiceOptions {
         };
         Ok(ServiceSettings {
             host,
+            access: self.access.resolve()?,
             port: self.port.unwrap_or(S::DEFAULT_PORT),
             storage_path,
             storage_limits: StorageLimits {

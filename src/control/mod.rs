@@ -3,12 +3,14 @@
 //! Everything answers in JSON, errors as `{success: false, error, field?}`; only the preview is media, and the page
 //! is the page.
 
+mod access;
 mod admission;
 mod body;
 mod error;
 mod events;
 mod health;
 mod launch;
+mod limits;
 mod metrics;
 mod pipeline;
 mod pipelines;
@@ -23,10 +25,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
 
+pub use self::access::Access;
 use self::error::ApiError;
 use self::events::Events;
 pub use self::events::{Capture, Level, Line, Lines, Stage};
@@ -62,6 +67,7 @@ pub struct Setup {
     pub page: Page,
     /// What the event channel shows of the log.
     pub logs: Lines,
+    pub access: Access,
     pub limits: ServiceLimits,
     /// For monitoring.
     pub journals: Option<Journals>,
@@ -75,6 +81,7 @@ impl Setup {
             disk,
             page: Page::default(),
             logs: Lines::default(),
+            access: Access::default(),
             limits: ServiceLimits::default(),
             journals: None,
         }
@@ -96,7 +103,9 @@ impl Control {
 
 /// The whole API, for the server and for tests.
 pub fn router(control: Arc<Control>) -> Router {
-    Router::new()
+    let state = || Arc::clone(&control);
+    // What changes or reveals something.
+    let api = Router::new()
         .route("/api/pipeline/start", post(pipeline::start))
         .route("/api/pipeline/stop", post(pipeline::stop))
         .route("/api/pipeline/status", get(pipeline::status))
@@ -107,13 +116,24 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/api/storage/stats", get(storage::stats))
         .route("/api/storage/clean", post(storage::clean))
         .route("/metrics", get(metrics::metrics))
+        .route_layer(from_fn_with_state(state(), access::authorize));
+    let media = Router::new()
+        .route("/preview/{id}/{file}", get(preview::file))
+        .route_layer(from_fn_with_state(state(), access::authorize_player));
+    Router::new()
         .route("/api/health", get(health::health))
         .route("/api/ready", get(health::ready))
-        .route("/preview/{id}/{file}", get(preview::file))
+        .merge(api)
+        .layer(from_fn(limits::in_time))
+        .merge(media)
         .fallback(page)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(events::layer(&control))
+        .layer(from_fn_with_state(state(), access::guard))
+        .layer(control.setup.access.cors())
+        .layer(from_fn(limits::nosniff))
+        .layer(CatchPanicLayer::custom(limits::panicked))
         .with_state(control)
 }
 

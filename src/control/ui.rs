@@ -28,11 +28,10 @@ const HASHED: &str = "assets/";
 /// What belongs to the service: a wrong address there is an error and no view of the page.
 const NOT_THE_PAGE: [&str; 6] = ["api", "preview", "socket.io", "metrics", "docs", "openapi.json"];
 
-/// Scripts and styles only from here. Media, and playlists for it, may come from anywhere: the page plays the
-/// source beside the output. Styles may stand at elements, where the charts set sizes.
-const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-     img-src 'self' data: blob:; media-src * blob:; connect-src * ; worker-src 'self' blob:; object-src 'none'; \
-     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Everything only from here, but for the source's own playlist and media, which a person asks the page to play.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'none'; \
+     connect-src 'self' http: https:; media-src 'self' blob: http: https:; frame-ancestors 'none'; base-uri 'none'; \
+     form-action 'none'";
 
 const NOT_BUILT: &str = "this binary was built without the web page (`npm ci && npm run build` in ui/, then build \
      again); everything else works: the API is described at /docs";
@@ -199,7 +198,7 @@ mod tests {
         let post = PAGE.answer(&Method::POST, &"/".parse().unwrap(), &HeaderMap::new());
         assert_eq!(post.status(), 404);
         let page = get(PAGE, "/streams/news", &[]);
-        assert!(shown(&page, "content-security-policy").contains("default-src 'self'"));
+        assert!(shown(&page, "content-security-policy").contains("script-src 'self'"));
     }
 
     #[test]

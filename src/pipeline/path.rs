@@ -18,7 +18,7 @@ use crate::hls::playlist::{self, Playlist};
 use crate::media::{Batch, Flicks, Moment, Origin, Packet, mp4};
 use crate::playout::Playout;
 use crate::publish::pacer::{LEAD, Outlet, Pacer, Verdict};
-use crate::publish::tags::{Announced, Known, tag};
+use crate::publish::tags::{Announced, Known};
 use crate::remux::{Fitter, Interleaver, Processed, Sound};
 use crate::roundtrip::inflight::{Config, Window};
 use crate::roundtrip::{Request, answer};
@@ -199,7 +199,7 @@ impl Path {
                     for header in self.announced.update(&self.known) {
                         self.rtmp.send(at, &header);
                     }
-                    self.rtmp.send(at, &tag(&packet, stamp).unwrap());
+                    self.rtmp.send(at, &self.announced.tag(&packet, stamp).unwrap());
                 }
                 Verdict::Drop => panic!("nothing is dropped: {packet:?}"),
             }

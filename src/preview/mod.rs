@@ -42,6 +42,13 @@ pub struct File {
     pub chunks: Vec<Bytes>,
 }
 
+impl File {
+    /// It names other files.
+    pub fn is_playlist(&self) -> bool {
+        self.content_type == window::PLAYLIST_TYPE
+    }
+}
+
 impl Preview {
     /// `index.m3u8`, `init-{n}.mp4` or `segment-{n}.m4s`; `None` before the first segment is due, and for
     /// what is not, not yet or no longer there.

@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(5 * TARGET_SECONDS as u64);
 /// Bytes held at most, listed or not: a minute at 16 Mbit/s. Beyond it the oldest go early.
 const MAX_BYTES: u64 = 128 << 20;
 
-const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+pub(super) const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 const MP4_TYPE: &str = "video/mp4";
 /// A playlist is new with each segment.
 const PLAYLIST_CACHE: &str = "no-cache";

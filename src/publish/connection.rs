@@ -55,7 +55,7 @@ impl Connection {
     }
 
     async fn negotiate(target: &Target, settings: &Settings) -> Result<Self, Error> {
-        let tcp = connect_tcp(target).await.map_err(|source| Error::Connect {
+        let tcp = connect_tcp(target, settings.write_timeout).await.map_err(|source| Error::Connect {
             host: target.host.clone(),
             port: target.port,
             source,
@@ -111,6 +111,16 @@ impl Connection {
         self.client.send(at, tag);
     }
 
+    /// Whether the server says that it takes this FourCC of Enhanced RTMP.
+    pub(super) fn takes(&self, four_cc: [u8; 4]) -> bool {
+        self.client.takes(four_cc)
+    }
+
+    /// Bytes written since the server's last acknowledgement, where it sends any.
+    pub(super) fn unacknowledged(&self) -> Option<u64> {
+        self.client.unacknowledged()
+    }
+
     /// Queues a message without meaning.
     pub(super) fn keep_alive(&mut self) {
         self.client.keep_alive();
@@ -160,10 +170,10 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut impl Buf) ->
     Ok(0)
 }
 
-async fn connect_tcp(target: &Target) -> io::Result<TcpStream> {
+async fn connect_tcp(target: &Target, patience: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in tokio::net::lookup_host((&*target.host, target.port)).await? {
-        match connect_address(address).await {
+        match connect_address(address, patience).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -171,12 +181,21 @@ async fn connect_tcp(target: &Target) -> io::Result<TcpStream> {
     Err(last)
 }
 
-async fn connect_address(address: SocketAddr) -> io::Result<TcpStream> {
+/// With `patience` for bytes that the other host does not acknowledge (RFC 5482): Linux would repeat them for a
+/// quarter of an hour.
+async fn connect_address(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_send_buffer_size(SEND_BUFFER)?;
     let stream = socket.connect(address).await?;
     // Each packet is written whole; waiting for more would only add jitter.
     stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_user_timeout(
+        &stream,
+        u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
+    )?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
     Ok(stream)
 }
 

@@ -21,12 +21,15 @@ pub enum Error {
     #[error("connection lost: {0}")]
     Io(#[from] std::io::Error),
     /// SRS does this when the stream still has another publisher (its log says StreamBusy).
-    #[error("server closed the connection before publishing began (a busy stream, or not allowed)")]
+    #[error("server closed the connection as publishing began (a busy stream, or not allowed)")]
     ClosedEarly,
     #[error("server closed the connection")]
     Closed,
     #[error("server took no data for {0:?}")]
     WriteTimeout(Duration),
+    /// Its host does not answer any more, or its process does not read.
+    #[error("server acknowledged nothing for {0:?}")]
+    NotAcknowledged(Duration),
     /// The server refused, or did not speak RTMP.
     #[error(transparent)]
     Session(#[from] overdub_rtmp::Error),

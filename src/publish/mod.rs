@@ -3,6 +3,7 @@
 //! - `pacer`: which packet leaves at which moment, and which never. Pure.
 //! - `tags`: packets to RTMP tags; which headers a connection still needs. Pure.
 //! - `status`: what the outside may know; lateness and bitrate. Pure.
+//! - `liveness`: whether the server is still there. Pure.
 //! - `feed`: the packet channel read at the pacer's pace.
 //! - `connection`: TCP or TLS around the RTMP session.
 //! - `publisher`: connects, streams, reconnects.
@@ -10,6 +11,7 @@
 mod connection;
 mod error;
 mod feed;
+mod liveness;
 pub(crate) mod pacer;
 mod publisher;
 mod status;

@@ -69,6 +69,8 @@ pub(crate) struct Pacer {
     video_at: Option<Moment>,
     last_video: Option<i64>,
     last_audio: Option<i64>,
+    /// Of either track.
+    last: i64,
 }
 
 impl Pacer {
@@ -110,14 +112,14 @@ impl Pacer {
         }
         self.awaits_picture = false;
         self.sound_waits_until = None;
-        Verdict::Send(stamp(packet, &mut self.last_video, due))
+        Verdict::Send(stamp(packet, &mut self.last_video, &mut self.last, due))
     }
 
     fn audio(&mut self, packet: &Packet, due: Moment, now: Moment) -> Verdict {
         if self.sound_waits_until.is_some_and(|until| now < until) {
             return Verdict::Drop;
         }
-        Verdict::Send(stamp(packet, &mut self.last_audio, due))
+        Verdict::Send(stamp(packet, &mut self.last_audio, &mut self.last, due))
     }
 
     fn drop(&mut self, packet: &Packet) -> Verdict {
@@ -126,11 +128,12 @@ impl Pacer {
     }
 }
 
-/// Milliseconds from the exact times, strictly increasing per track: two samples within one millisecond, or
-/// one before zero, move by the least that keeps the order.
-fn stamp(packet: &Packet, last: &mut Option<i64>, due: Moment) -> Stamp {
-    let dts = packet.dts.to_millis().max(last.map_or(0, |last| last + 1));
-    *last = Some(dts);
+/// Milliseconds from the exact times, strictly increasing per track and never decreasing over both, as servers
+/// take them for one clock: two samples within one millisecond, or one before zero, move by the least that keeps
+/// the order.
+fn stamp(packet: &Packet, track: &mut Option<i64>, last: &mut i64, due: Moment) -> Stamp {
+    let dts = packet.dts.to_millis().max(track.map_or(0, |before| before + 1)).max(*last);
+    (*track, *last) = (Some(dts), dts);
     let composition = (packet.pts.max(packet.dts).max(Flicks::ZERO).to_millis() - dts).max(0);
     Stamp { dts, composition: i32::try_from(composition).unwrap_or(i32::MAX), planned: due - LEAD }
 }

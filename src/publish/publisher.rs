@@ -10,17 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::feed::{Feed, Next};
+use super::liveness::{Due, Liveness};
 use super::pacer::{Outlet, Stamp};
 use super::status::{Bitrate, Lates};
-use super::tags::{self, Announced};
+use super::tags::Announced;
 use super::{Error, State, Status};
 use crate::clock::Clock;
 use crate::media::{Flicks, Moment, Packet};
 use crate::playout::Playout;
 use crate::redact;
-
-/// A message goes out at least this often: SRS drops a publisher that is silent for 5 to 10 s, xiu after 2 s.
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// How often the status is refreshed while media flows.
 const REPORT: Duration = Duration::from_millis(500);
@@ -134,6 +132,9 @@ impl Output {
             let error = match connection {
                 Ok(connection) => match self.stream(connection).await {
                     Ok(()) => return Ok(()),
+                    Err(Error::Closed) if self.clock.now().saturating_since(opened) < SETTLED => {
+                        Error::ClosedEarly
+                    }
                     Err(error) => error,
                 },
                 Err(error) => error,
@@ -176,10 +177,10 @@ impl Output {
             status.state = State::Publishing;
             status.reconnects = reconnects;
         });
-        let mut announced = Announced::default();
+        let mut announced = Announced::new(|four_cc| connection.takes(four_cc));
         // The packet being written: when it was to leave, and its DTS.
         let mut leaving: Option<(Moment, Flicks)> = None;
-        let mut progress = opened;
+        let mut liveness = Liveness::new(self.settings.write_timeout, opened);
         let mut next_report = opened;
         let mut ended = false;
         loop {
@@ -190,16 +191,14 @@ impl Output {
             if idle && ended {
                 return self.finish(connection).await;
             }
-            let (outlet, wake) = match idle {
-                true => (Outlet::Open, progress + KEEP_ALIVE),
-                false => (Outlet::Busy, progress + self.settings.write_timeout),
-            };
+            let outlet = if idle { Outlet::Open } else { Outlet::Busy };
+            liveness.unacknowledged(self.clock.now(), connection.unacknowledged());
             tokio::select! {
                 () = self.stop.cancelled() => return self.finish(connection).await,
                 written = connection.exchange() => match written? {
                     0 => {}
                     count => {
-                        progress = self.clock.now();
+                        liveness.progressed(self.clock.now());
                         self.report.bytes_sent += count as u64;
                     }
                 },
@@ -207,18 +206,20 @@ impl Output {
                     Next::Send(packet, stamp) => {
                         if self.send(&mut connection, &mut announced, &packet, stamp) {
                             leaving = Some((stamp.planned, packet.dts));
-                            progress = self.clock.now();
+                            liveness.progressed(self.clock.now());
                         }
                     }
                     Next::End => ended = true,
                 },
-                () = self.clock.sleep_until(wake) => {
-                    if !idle {
-                        return Err(Error::WriteTimeout(self.settings.write_timeout));
+                () = self.clock.sleep_until(liveness.wake(idle)) => match liveness.due(self.clock.now(), idle) {
+                    Due::Nothing => {}
+                    Due::KeepAlive => {
+                        connection.keep_alive();
+                        liveness.progressed(self.clock.now());
                     }
-                    connection.keep_alive();
-                    progress = self.clock.now();
-                }
+                    Due::WriteTimeout => return Err(Error::WriteTimeout(self.settings.write_timeout)),
+                    Due::NotAcknowledged => return Err(Error::NotAcknowledged(self.settings.write_timeout)),
+                },
                 () = self.clock.sleep_until(next_report) => {
                     let now = self.clock.now();
                     next_report = now + REPORT;
@@ -237,13 +238,15 @@ impl Output {
         packet: &Packet,
         stamp: Stamp,
     ) -> bool {
-        let Some(tag) = tags::tag(packet, stamp) else {
+        let Some(tag) = announced.tag(packet, stamp) else {
             self.report.unsupported(packet, &self.url);
             return false;
         };
         let at = Timestamp::from_millis(stamp.dts);
-        for header in announced.update(&self.feed.known()) {
-            to.send(at, &header);
+        if !announced.covers(packet) {
+            for header in announced.update(&self.feed.known()) {
+                to.send(at, &header);
+            }
         }
         to.send(at, &tag);
         true

@@ -118,7 +118,8 @@ impl Checker {
                 }
                 self.frame(track, now, at);
             }
-            Ok(AudioTag::Mp3Frame(..)) => self.frame(track, now, at),
+            Ok(AudioTag::EnhancedSequenceHeader(..)) => self.report.audio.headers += 1,
+            Ok(AudioTag::Mp3Frame(..) | AudioTag::EnhancedFrame(..)) => self.frame(track, now, at),
         }
     }
 

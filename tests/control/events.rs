@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::fake::{Api, Launched, set_up};
@@ -24,6 +25,16 @@ impl Client {
     pub(crate) async fn open(address: SocketAddr, query: &str) -> Self {
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket{query}");
         let mut client = Self(connect_async(url).await.expect("the channel is open").0);
+        assert!(client.text().await.starts_with('0'), "an Engine.IO handshake");
+        client
+    }
+
+    /// The same with an `Authorization` header.
+    pub(crate) async fn open_with(address: SocketAddr, query: &str, authorization: &str) -> Self {
+        let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket{query}");
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("authorization", authorization.parse().unwrap());
+        let mut client = Self(connect_async(request).await.expect("the channel is open").0);
         assert!(client.text().await.starts_with('0'), "an Engine.IO handshake");
         client
     }

@@ -61,7 +61,7 @@ pub(crate) fn packets(file: &[u8]) -> Vec<Packet> {
                         data,
                     });
                 }
-                AudioTag::Mp3Frame(..) => {}
+                other => panic!("FFmpeg writes AAC, not {other:?}"),
             }
         }
     }

@@ -154,7 +154,7 @@ async fn a_server_that_says_no_is_an_error_with_its_words_when_there_is_a_limit(
         (Behaviour::RefusePublish, "server refused: NetStream.Publish.BadName: not allowed"),
         (
             Behaviour::CloseOnPublish,
-            "server closed the connection before publishing began (a busy stream, or not allowed)",
+            "server closed the connection as publishing began (a busy stream, or not allowed)",
         ),
     ] {
         let sink = Sink::start(anywhere(), behaviour).await;

@@ -18,6 +18,8 @@ const MAX_HEADER: usize = 18;
 pub struct Output {
     slices: VecDeque<Bytes>,
     len: usize,
+    /// Bytes consumed so far.
+    written: u64,
 }
 
 impl Output {
@@ -27,6 +29,11 @@ impl Output {
             self.len += bytes.len();
             self.slices.push_back(bytes);
         }
+    }
+
+    /// Bytes consumed so far: what was handed to the transport.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 }
 
@@ -51,6 +58,7 @@ impl Buf for Output {
     fn advance(&mut self, count: usize) {
         assert!(count <= self.len, "advance by {count} of {} bytes", self.len);
         self.len -= count;
+        self.written += count as u64;
         let mut left = count;
         while let Some(first) = self.slices.front_mut() {
             if left < first.len() {
@@ -80,11 +88,17 @@ pub struct Header {
 #[derive(Debug)]
 pub struct Encoder {
     chunk_size: usize,
+    /// Headers are written here and split off. When those before have been sent, their room is used again, so
+    /// that a stream in its course allocates nothing.
+    headers: BytesMut,
 }
+
+/// Room for the headers of two hundred messages: seconds of a stream.
+const HEADERS: usize = 4096;
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { chunk_size: DEFAULT_SIZE }
+        Self { chunk_size: DEFAULT_SIZE, headers: BytesMut::with_capacity(HEADERS) }
     }
 }
 
@@ -95,14 +109,15 @@ impl Encoder {
     }
 
     /// Appends the message made of `prefix` (a few bytes, copied) and `body` (sliced) to `output`.
-    pub fn message(&self, header: Header, prefix: &[u8], body: Bytes, output: &mut Output) {
+    pub fn message(&mut self, header: Header, prefix: &[u8], body: Bytes, output: &mut Output) {
         let Header { chunk_stream, timestamp, kind, stream } = header;
         let (mut prefix, mut body) = (prefix, body);
         // The 24 bits of the length field; the callers' payloads are far below.
         let len = prefix.len().saturating_add(body.len()).min(EXTENDED as usize) as u32;
         let extended = (timestamp.get() >= EXTENDED).then_some(timestamp.get());
 
-        let mut own = BytesMut::with_capacity(MAX_HEADER + prefix.len());
+        let own = &mut self.headers;
+        own.reserve(MAX_HEADER + prefix.len());
         own.put_u8(chunk_stream & 0x3F);
         own.put_uint(u64::from(timestamp.get().min(EXTENDED)), 3);
         own.put_uint(u64::from(len), 3);

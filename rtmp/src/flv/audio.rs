@@ -1,4 +1,4 @@
-//! Audio tag bodies (E.4.2.1): AAC and MP3.
+//! Audio tag bodies: E.4.2.1 (AAC and MP3) and Enhanced RTMP v2 "Enhanced Audio" (Opus, AC-3, E-AC-3).
 
 use bytes::{Buf, Bytes};
 
@@ -8,6 +8,11 @@ use super::{Error, Prefix};
 const MP3: u8 = 2;
 const AAC: u8 = 10;
 const MP3_8_KHZ: u8 = 14;
+/// Enhanced RTMP's ExHeader: the low nibble is a packet type, and a FourCC follows.
+const EXTENDED: u8 = 9;
+/// AudioPacketType.
+const SEQUENCE_START: u8 = 0;
+const FRAMES: u8 = 1;
 /// AAC tags say 44.1 kHz, 16 bit, stereo whatever they carry (E.4.2.1): the configuration decides.
 const AAC_FLAGS: u8 = AAC << 4 | 0x0F;
 
@@ -19,6 +24,27 @@ pub struct Mp3Format {
     pub stereo: bool,
 }
 
+/// Codecs that Enhanced RTMP adds to audio tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioFourCc {
+    Opus,
+    Ac3,
+    Eac3,
+}
+
+impl AudioFourCc {
+    const ALL: [Self; 3] = [Self::Opus, Self::Ac3, Self::Eac3];
+
+    /// As it stands on the wire.
+    pub const fn code(self) -> [u8; 4] {
+        match self {
+            Self::Opus => *b"Opus",
+            Self::Ac3 => *b"ac-3",
+            Self::Eac3 => *b"ec-3",
+        }
+    }
+}
+
 /// An audio tag body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AudioTag {
@@ -28,6 +54,10 @@ pub enum AudioTag {
     AacFrame(Bytes),
     /// One MP3 frame with its header.
     Mp3Frame(Mp3Format, Bytes),
+    /// Opus: the identification header of RFC 7845 5.1. The others have none.
+    EnhancedSequenceHeader(AudioFourCc, Bytes),
+    /// One frame; of Opus one packet.
+    EnhancedFrame(AudioFourCc, Bytes),
 }
 
 impl AudioTag {
@@ -36,6 +66,10 @@ impl AudioTag {
         match self {
             Self::AacSequenceHeader(_) => Prefix::new(&[&[AAC_FLAGS, 0]]),
             Self::AacFrame(_) => Prefix::new(&[&[AAC_FLAGS, 1]]),
+            Self::EnhancedSequenceHeader(codec, _) => {
+                Prefix::new(&[&[EXTENDED << 4 | SEQUENCE_START], &codec.code()])
+            }
+            Self::EnhancedFrame(codec, _) => Prefix::new(&[&[EXTENDED << 4 | FRAMES], &codec.code()]),
             Self::Mp3Frame(format, _) => {
                 // There is no code for 48 and 32 kHz: they go as 44.1, as FFmpeg and the players have it.
                 let (kind, rate) = match format.sample_rate {
@@ -52,7 +86,11 @@ impl AudioTag {
     /// The payload behind the prefix.
     pub fn data(&self) -> &Bytes {
         match self {
-            Self::AacSequenceHeader(data) | Self::AacFrame(data) | Self::Mp3Frame(_, data) => data,
+            Self::AacSequenceHeader(data)
+            | Self::AacFrame(data)
+            | Self::Mp3Frame(_, data)
+            | Self::EnhancedSequenceHeader(_, data)
+            | Self::EnhancedFrame(_, data) => data,
         }
     }
 
@@ -71,6 +109,16 @@ impl AudioTag {
                 let rates = [8_000, 11_025, 22_050, 44_100];
                 let sample_rate = rates[usize::from(flags >> 2 & 3)];
                 Ok(Self::Mp3Frame(Mp3Format { sample_rate, stereo: flags & 1 == 1 }, rest))
+            }
+            EXTENDED => {
+                let four_cc = rest.try_get_u32().map_err(|_| short)?.to_be_bytes();
+                let known = AudioFourCc::ALL.into_iter().find(|codec| codec.code() == four_cc);
+                let codec = known.ok_or(Error::AudioFourCc(four_cc))?;
+                match flags & 0x0F {
+                    SEQUENCE_START => Ok(Self::EnhancedSequenceHeader(codec, rest)),
+                    FRAMES => Ok(Self::EnhancedFrame(codec, rest)),
+                    other => Err(Error::PacketType(other)),
+                }
             }
             other => Err(Error::SoundFormat(other)),
         }
@@ -94,6 +142,10 @@ mod tests {
             (mp3(22_050, false), &hex!("2a")),
             (mp3(11_025, true), &hex!("27")),
             (mp3(8_000, false), &hex!("e2")),
+            (AudioTag::EnhancedSequenceHeader(AudioFourCc::Opus, data.clone()), &hex!("90 4f707573")),
+            (AudioTag::EnhancedFrame(AudioFourCc::Opus, data.clone()), &hex!("91 4f707573")),
+            (AudioTag::EnhancedFrame(AudioFourCc::Ac3, data.clone()), &hex!("91 61632d33")),
+            (AudioTag::EnhancedFrame(AudioFourCc::Eac3, data.clone()), &hex!("91 65632d33")),
         ] {
             assert_eq!(tag.prefix().as_slice(), prefix);
             let body = [prefix, tag.data()].concat().into();
@@ -107,6 +159,9 @@ mod tests {
         assert_eq!(parse(&[]), Err(Error::TooShort(0)));
         assert_eq!(parse(&hex!("af")), Err(Error::TooShort(1)));
         assert_eq!(parse(&hex!("af05")), Err(Error::PacketType(5)));
-        assert_eq!(parse(&hex!("9000")), Err(Error::SoundFormat(9)));
+        assert_eq!(parse(&hex!("7000")), Err(Error::SoundFormat(7)));
+        assert_eq!(parse(&hex!("90 4f7075")), Err(Error::TooShort(4)));
+        assert_eq!(parse(&hex!("90 664c6143")), Err(Error::AudioFourCc(*b"fLaC")));
+        assert_eq!(parse(&hex!("95 4f707573")), Err(Error::PacketType(5)));
     }
 }

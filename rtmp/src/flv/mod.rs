@@ -1,5 +1,5 @@
-//! FLV tag bodies, which RTMP's audio and video messages carry (Adobe FLV 10.1, annex E.4.2 and E.4.3), and
-//! the video tags of Enhanced RTMP v1 for HEVC.
+//! FLV tag bodies, which RTMP's audio and video messages carry (Adobe FLV 10.1, annex E.4.2 and E.4.3), and those
+//! of Enhanced RTMP v1 for HEVC and v2 for Opus, AC-3 and E-AC-3.
 //!
 //! Encoding returns a [`Prefix`] of a few bytes that stands before the caller's payload.
 
@@ -7,9 +7,12 @@ mod audio;
 mod file;
 mod video;
 
-pub use audio::{AudioTag, Mp3Format};
+pub use audio::{AudioFourCc, AudioTag, Mp3Format};
 pub use file::{FILE_HEADER, TagKind, write_tag};
 pub use video::{VideoCodec, VideoKind, VideoTag};
+
+/// All FourCCs of Enhanced RTMP that are spoken here.
+pub const FOUR_CCS: [&str; 4] = ["hvc1", "Opus", "ac-3", "ec-3"];
 
 /// The bytes of a tag body before the media payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub enum Error {
     TooShort(usize),
     #[error("video codec id {0} is not supported")]
     VideoCodec(u8),
+    #[error("audio four-character code {0:02x?} is not supported")]
+    AudioFourCc([u8; 4]),
     #[error("video four-character code {0:02x?} is not supported")]
     FourCc([u8; 4]),
     #[error("packet type {0} is not known")]

@@ -6,6 +6,7 @@ use super::link::{self, Incoming, Link};
 use super::{Refusal, Tag};
 use crate::amf0::Value;
 use crate::chunk::{Header, Output};
+use crate::flv;
 use crate::message::{Command, Message, kind};
 use crate::{Error, Target, Timestamp};
 
@@ -14,6 +15,13 @@ const MAX_MESSAGE: usize = 256 * 1024;
 
 /// Our chunk size: the largest that SRS takes. Whole audio frames and most pictures in one chunk.
 const CHUNK_SIZE: u32 = 65_536;
+
+/// The server is asked to acknowledge every so many bytes: often enough that a dead one is noticed within
+/// seconds at a megabit per second, and at most a few dozen bytes a second on the way back.
+const WINDOW: u32 = 128 << 10;
+
+/// FourCCs of Enhanced RTMP that are remembered of a server's list: several times as many as there are.
+const MAX_FOUR_CCS: usize = 64;
 
 /// Transactions; every call has its own, so that answers to the optional ones can be told apart.
 const CONNECT: f64 = 1.0;
@@ -65,6 +73,10 @@ pub struct Client {
     /// The message stream that createStream returned.
     stream: u32,
     events: VecDeque<ClientEvent>,
+    /// What the server says that it takes, beside what FLV has had always.
+    four_ccs: Vec<String>,
+    /// How much had been written when the last acknowledgement came.
+    acknowledged_at: Option<u64>,
 }
 
 impl Client {
@@ -79,6 +91,8 @@ impl Client {
             state: ClientState::Handshaking,
             stream: 0,
             events: VecDeque::new(),
+            four_ccs: Vec::new(),
+            acknowledged_at: None,
         })
     }
 
@@ -113,6 +127,16 @@ impl Client {
 
     pub fn state(&self) -> ClientState {
         self.state
+    }
+
+    /// Whether the server has said that it takes this FourCC of Enhanced RTMP. Most that take `hvc1` do not say so.
+    pub fn takes(&self, four_cc: [u8; 4]) -> bool {
+        self.four_ccs.iter().any(|name| name == "*" || name.as_bytes() == four_cc)
+    }
+
+    /// Bytes written since the server's last acknowledgement; `None` while it has sent none: some never do.
+    pub fn unacknowledged(&self) -> Option<u64> {
+        self.acknowledged_at.map(|at| self.link.output.written() - at)
     }
 
     /// Queues a tag. Before `Publishing` and after the end nothing can be sent, and the tag is dropped.
@@ -183,7 +207,10 @@ impl Client {
                 "onStatus" => self.status(&command)?,
                 _ => self.events.push_back(ClientEvent::Ignored(command.name)),
             },
-            Message::Acknowledgement(count) => self.events.push_back(ClientEvent::Acknowledged(count)),
+            Message::Acknowledgement(count) => {
+                self.acknowledged_at = Some(self.link.output.written());
+                self.events.push_back(ClientEvent::Acknowledged(count));
+            }
             // `_checkbw`, `onFCPublish`, user control events: nothing for a publisher to do.
             Message::StreamBegin(_) | Message::PingResponse(_) => {}
             other => {
@@ -201,7 +228,7 @@ impl Client {
             ("flashVer", Value::string(&*self.flash_ver)),
             ("tcUrl", Value::string(self.target.tc_url())),
             // Enhanced RTMP: the FourCCs that this side can send.
-            ("fourCcList", Value::StrictArray(vec![Value::string("hvc1")])),
+            ("fourCcList", Value::StrictArray(flv::FOUR_CCS.map(Value::string).into())),
         ]);
         let command = Command { object, ..Command::new("connect", CONNECT, []) };
         self.link.command(0, command);
@@ -210,11 +237,12 @@ impl Client {
 
     fn result(&mut self, command: &Command) -> Result<(), Error> {
         if command.transaction == CONNECT && self.state == ClientState::Connecting {
-            let info = command.args.first();
-            if let Some(Value::StrictArray(list)) = info.and_then(|info| info.get("fourCcList")) {
-                let names = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-                self.events.push_back(ClientEvent::FourCcs(names));
+            let named = four_ccs(&command.object).chain(command.args.first().into_iter().flat_map(four_ccs));
+            self.four_ccs = named.take(MAX_FOUR_CCS).collect();
+            if !self.four_ccs.is_empty() {
+                self.events.push_back(ClientEvent::FourCcs(self.four_ccs.clone()));
             }
+            self.link.control_message(&Message::WindowAckSize(WINDOW));
             self.link.set_chunk_size(CHUNK_SIZE);
             let key = Value::string(&*self.target.key);
             // Both are Flash Media Encoder's habit: some servers want them, none minds, not all answer.
@@ -269,6 +297,22 @@ impl Client {
         };
         Refusal { code: text("code"), description: text("description") }
     }
+}
+
+/// What a server takes, of the properties or the information object of its answer to `connect` (Enhanced RTMP v2,
+/// "Enhancing NetConnection connect Command"): a list of FourCCs, or objects that map them to what it can do.
+fn four_ccs(object: &Value) -> impl Iterator<Item = String> {
+    let list = match object.get("fourCcList") {
+        Some(Value::StrictArray(list)) => &list[..],
+        _ => &[],
+    };
+    let maps = ["audioFourCcInfoMap", "videoFourCcInfoMap"].into_iter().filter_map(|name| object.get(name));
+    let mapped = maps.flat_map(|map| match map {
+        Value::Object(pairs) | Value::EcmaArray(pairs) => &pairs[..],
+        _ => &[],
+    });
+    let able = mapped.filter(|(_, flags)| flags.as_number().is_some_and(|flags| flags >= 1.0));
+    list.iter().filter_map(Value::as_str).chain(able.map(|(name, _)| &**name)).map(str::to_owned)
 }
 
 /// A shorter stream key keeps nobody out, and taking it out would garble the words that contain it.

@@ -26,8 +26,8 @@ pub struct VideoFields {
 /// The audio part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AudioFields {
-    /// SoundFormat (E.4.2.1): 10 for AAC, 2 for MP3.
-    pub codec_id: u8,
+    /// SoundFormat (E.4.2.1): 10 for AAC, 2 for MP3; of Enhanced RTMP's codecs the FourCC as a number.
+    pub codec_id: u32,
     /// Hz.
     pub sample_rate: u32,
     pub channels: u16,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::link::{Incoming, Link};
 use crate::amf0::Value;
 use crate::chunk::Output;
+use crate::flv;
 use crate::message::{Command, Message};
 use crate::{Error, Timestamp};
 
@@ -127,7 +128,7 @@ impl Server {
                     ("code", Value::string("NetConnection.Connect.Success")),
                     ("description", Value::string("Connection succeeded.")),
                     ("objectEncoding", Value::Number(0.0)),
-                    ("fourCcList", Value::StrictArray(vec![Value::string("hvc1")])),
+                    ("fourCcList", Value::StrictArray(flv::FOUR_CCS.map(Value::string).into())),
                 ]);
                 let answer = Command { object, ..Command::new("_result", self.asked, [info]) };
                 self.link.command(0, answer);

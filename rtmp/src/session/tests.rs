@@ -76,7 +76,7 @@ fn a_stream_is_published_and_ended_however_the_bytes_are_cut() {
 
         let [connect, publish, meta, audio, video, end, rest @ ..] = &pair.asked[..] else { panic!() };
         assert!(matches!(connect, ServerEvent::Connect { app, tc_url, four_ccs, .. }
-            if app == "live/inst" && tc_url == "rtmp://h/live/inst" && four_ccs == &["hvc1"]));
+            if app == "live/inst" && tc_url == "rtmp://h/live/inst" && four_ccs == &crate::flv::FOUR_CCS));
         assert_eq!(*publish, ServerEvent::Publish { key: "secret?token=1".to_owned() });
         assert_eq!(*meta, ServerEvent::Metadata(metadata.to_value()));
         assert!(matches!(audio, ServerEvent::Audio { body, .. } if body[..] == [0xAF, 0, 0x12, 0x10]));
@@ -144,6 +144,49 @@ fn acknowledgements_count_from_the_start_of_the_connection() {
     let [first, a, b, c] = counts[..] else { panic!("{counts:?}") };
     assert!(first > 3073, "the handshake counts too");
     assert_eq!((c - a, b > a, c), (sent / 3 * 2, true, first + sent));
+    assert_eq!(pair.client.unacknowledged(), Some(0));
+}
+
+#[test]
+fn what_was_written_since_the_last_acknowledgement_is_known_once_the_server_sends_any() {
+    let mut pair = Pair::new(100_000);
+    pair.run(Server::accept).unwrap();
+    assert_eq!(pair.client.unacknowledged(), None, "the window is not full yet");
+    pair.client.send(Timestamp::ZERO, &frame(300_000));
+    pair.run(Server::accept).unwrap();
+    assert_eq!(pair.client.unacknowledged(), Some(0));
+    pair.client.send(Timestamp::ZERO, &frame(1_000));
+    assert_eq!(pair.client.unacknowledged(), Some(0), "not written yet");
+    drain(pair.client.output());
+    let expected = 1_000 + 5 + 12;
+    assert_eq!(pair.client.unacknowledged(), Some(expected));
+}
+
+#[test]
+fn the_codecs_that_a_server_takes_are_read_from_lists_and_maps_alike() {
+    let map = |name, flags| Value::object([(name, Value::Number(flags))]);
+    for (answer, takes) in [
+        (("fourCcList", Value::StrictArray(vec![Value::Null, Value::string("ac-3")])), true),
+        (("fourCcList", Value::StrictArray(vec![Value::string("*")])), true),
+        (("audioFourCcInfoMap", map("ac-3", 4.0)), true),
+        (("audioFourCcInfoMap", map("ac-3", 0.0)), false),
+        (("audioFourCcInfoMap", map("Opus", 4.0)), false),
+        (("fourCcList", Value::string("ac-3")), false),
+    ] {
+        for in_properties in [true, false] {
+            let mut pair = Pair::new(1000);
+            let (object, args) = match in_properties {
+                true => (Value::object([answer.clone()]), vec![]),
+                false => (Value::Null, vec![Value::object([answer.clone()])]),
+            };
+            let hello = drain(pair.client.output());
+            pair.server.receive(&hello).unwrap();
+            pair.server.link.command(0, Command { object, ..Command::new("_result", 1.0, args) });
+            let shaken = drain(pair.server.output());
+            pair.client.receive(&shaken).unwrap();
+            assert_eq!(pair.client.takes(*b"ac-3"), takes, "{answer:?}");
+        }
+    }
 }
 
 #[test]

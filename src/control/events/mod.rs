@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
@@ -27,6 +28,7 @@ pub use self::capture::Capture;
 use self::lines::Filter;
 pub use self::lines::{Level, Line, Lines, Stage};
 use super::Control;
+use super::access::given_token;
 
 /// Clients at once; each is a task and a queue.
 const MAX_CLIENTS: usize = 256;
@@ -47,6 +49,10 @@ pub(super) struct Events {
 /// Why a client is not let in, as it is told.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum Refused {
+    #[error(
+        "this needs the service's token (OVERDUB_API_TOKEN) as auth: {{token}}, as a Bearer header or as ?token="
+    )]
+    Unauthorized,
     #[error("too many event clients")]
     Full,
 }
@@ -56,6 +62,12 @@ enum Refused {
 struct Admitted {
     filter: watch::Receiver<Filter>,
     gone: CancellationToken,
+}
+
+/// The payload of the connect packet.
+#[derive(Deserialize)]
+struct Auth {
+    token: String,
 }
 
 /// One of the places for clients, free again when dropped.
@@ -92,7 +104,12 @@ pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
     let joining = Arc::clone(control);
     // Before the client is told that it is connected: here it can be told why it is not, and what it says right behind
     // that would otherwise find nobody listening. The place is taken when it has joined.
-    let admit = async move |socket: SocketRef| -> Result<(), Refused> {
+    let admit = async move |socket: SocketRef, TryData(auth): TryData<Auth>| -> Result<(), Refused> {
+        let request = socket.req_parts();
+        let given = auth.ok().map(|auth| auth.token).or_else(|| given_token(&request.headers, &request.uri));
+        if !joining.setup.access.admits(given.as_deref()) {
+            return Err(Refused::Unauthorized);
+        }
         Place::take(&joining)?;
         let (filters, filter) = watch::channel(Filter::default());
         let gone = CancellationToken::new();
