@@ -113,7 +113,9 @@ async fn live_segment(State(origin): State<Origin>, Path(name): Path<String>) ->
 }
 
 fn ts(number: u64) -> Response {
-    ([(header::CONTENT_TYPE, "video/mp2t")], clip::segment(number)).into_response()
+    // A page of another origin, such as the service's own, may play the source too.
+    let headers = [(header::CONTENT_TYPE, "video/mp2t"), (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+    (headers, clip::segment(number)).into_response()
 }
 
 fn playlist(text: String) -> Response {

@@ -19,6 +19,7 @@ describe("a player's trouble", () => {
   it("tells a source that the browser may not read from one that refuses", () => {
     const source = (status: number) => explain({ details: "manifestLoadError", status }, "source", "https://cdn.example/x.m3u8", true);
     expect(source(0)).toContain("CORS");
+    expect(explain({ details: "fragLoadError", status: 0 }, "source", "https://cdn.example/x.m3u8", true)).toContain("CORS");
     expect(source(403)).toBe("cdn.example answers with HTTP 403.");
   });
 

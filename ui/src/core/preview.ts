@@ -15,6 +15,7 @@ export interface Fault {
 /** What is the matter with a player, in a sentence that says what to do. */
 export function explain(fault: Fault, side: Side, url: string, isRunning: boolean): string {
   const { details, status } = fault;
+  const unreadable = side === "source" && (status === 0 || status === null);
   if (details.startsWith("manifestLoad") || details.startsWith("levelLoad")) {
     if (status === 404 && side === "output") {
       return isRunning
@@ -23,12 +24,11 @@ export function explain(fault: Fault, side: Side, url: string, isRunning: boolea
     }
     if (status === 401) return "The service asks for a token: enter it, then play again.";
     if (status !== null && status >= 400) return `${host(url)} answers with HTTP ${status}.`;
-    if (side === "source" && (status === 0 || status === null)) {
-      return `The browser may not read ${host(url)}: the server does not allow pages of other origins (CORS), needs a key that this page does not have, or is away. Overdub itself does not mind.`;
-    }
+    if (unreadable) return forbidden(url);
     return `${host(url)} does not answer.`;
   }
   if (details.startsWith("fragLoad") || details.startsWith("keyLoad")) {
+    if (unreadable) return forbidden(url);
     return status !== null && status >= 400
       ? `A segment from ${host(url)} answers with HTTP ${status}; the player goes on at the next.`
       : `Segments from ${host(url)} do not arrive.`;
@@ -41,6 +41,10 @@ export function explain(fault: Fault, side: Side, url: string, isRunning: boolea
   if (details.startsWith("buffer")) return "The player could not take a segment; it begins anew.";
   if (details.startsWith("frag")) return "A segment is damaged; the player goes on at the next.";
   return `The player reports ${details}.`;
+}
+
+function forbidden(url: string): string {
+  return `The browser may not read ${host(url)}: the server does not allow pages of other origins (CORS), needs a key that this page does not have, or is away. Overdub itself does not mind.`;
 }
 
 /** Whether a player's latency and the stream's make sense to a reader: `6.1 s behind its live edge`. */

@@ -5,6 +5,7 @@ import type { Stream } from "../core/streams";
 import type { Plot } from "../shell/plot";
 import { zone } from "../shell/store";
 import { Choices, Panel } from "./Panel";
+import { Scroll } from "./Scroll";
 
 const SPANS = [
   { value: "120", label: "2 min" },
@@ -115,7 +116,7 @@ function Rows({ chart }: { chart: Chart }) {
   const { columns, rows } = table(chart, zone.value, ROWS);
   if (rows.length === 0) return <p class="quiet small">No values yet.</p>;
   return (
-    <div class="scroll">
+    <Scroll label={`${chart.title} as a table`}>
       <table>
         <thead>
           <tr>
@@ -138,6 +139,6 @@ function Rows({ chart }: { chart: Chart }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }

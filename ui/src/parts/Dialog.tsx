@@ -8,15 +8,16 @@ interface Props {
   children: ComponentChildren;
 }
 
-/** A modal dialog: the browser keeps the focus inside and gives it back at the end. */
+/** A modal dialog: the browser keeps the focus inside, and whoever had it gets it back at the end. */
 export function Dialog({ title, onClose, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
-    const { current } = dialog;
-    current?.showModal();
+    const before = document.activeElement;
+    dialog.current?.showModal();
     return () => {
-      current?.close();
+      // The element is gone by now, and with it what the browser would have given back.
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
   return (

@@ -59,16 +59,19 @@ function Player({ status, side, playing, onPlaying }: Props) {
     const { current } = video;
     if (!playing || current === null) return;
     let gone = false;
+    let moved = false;
     setFault(null);
     setMoves(false);
     void import("../shell/player").then(({ play }) => {
       if (gone) return;
       hls.current = play(current, url, api.token, {
         onFault: (what, fatal) => {
-          if (fatal || what.details === "bufferStalledError") setFault(explain(what, side, url, running.current));
+          // A segment now and then may be missing; one that is missing before anything plays is the reason.
+          if (fatal || !moved) setFault(explain(what, side, url, running.current));
           if (fatal) setMoves(false);
         },
         onPlaying: () => {
+          moved = true;
           setFault(null);
           setMoves(true);
         },
@@ -109,7 +112,7 @@ function Player({ status, side, playing, onPlaying }: Props) {
         )}
         {playing && !moves && fault === null && <div class="cover small">Waiting for the first picture…</div>}
       </div>
-      <Said fault={fault} hls={hls.current} moves={moves && playing} />
+      <Said side={side} fault={fault} hls={hls.current} moves={moves && playing} />
       <Other
         side={side}
         value={other}
@@ -125,11 +128,11 @@ function Player({ status, side, playing, onPlaying }: Props) {
   );
 }
 
-function Said({ fault, hls, moves }: { fault: string | null; hls: Playing | null; moves: boolean }) {
+function Said({ side, fault, hls, moves }: { side: Side; fault: string | null; hls: Playing | null; moves: boolean }) {
   if (fault !== null) return <p class="said wrong">{fault}</p>;
   if (!moves || hls === null) return <p class="said" />;
   const date = hls.date();
-  const shows = date === null ? "" : `; shows what was live ${duration((now.value - date) / 1_000)} ago`;
+  const shows = date === null ? "" : `; shows what ${side === "output" ? "went out" : "was live"} ${duration((now.value - date) / 1_000)} ago`;
   return (
     <p class="said num" data-latency={hls.latency() ?? ""}>
       {latency(hls.latency())}

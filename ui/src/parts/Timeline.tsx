@@ -5,6 +5,7 @@ import type { Stream } from "../core/streams";
 import { now, zone } from "../shell/store";
 import { useNarrow } from "./hooks";
 import { Panel } from "./Panel";
+import { Scroll } from "./Scroll";
 
 /** Rows shown at first: four minutes of 30 s batches. */
 const FEW = 8;
@@ -96,10 +97,11 @@ function BatchRow({ row, now, chosen, onChoose }: RowProps) {
         type="button"
         class={`batch ${fate}`}
         aria-pressed={chosen}
-        aria-label={`Batch ${batch.number}, ${outcome(batch)}`}
         onClick={onChoose}
       >
-        <span class="no num">#{batch.number}</span>
+        <span class="no num">
+          <span class="unseen">Batch </span>#{batch.number}
+        </span>
         <span class="track">
           {row.bars.map((bar) => (
             <i
@@ -112,7 +114,10 @@ function BatchRow({ row, now, chosen, onChoose }: RowProps) {
           {row.answered !== null && <i class="answered" style={{ left: percent(row.answered) }} />}
           <i class="now" style={{ left: percent(now) }} />
         </span>
-        <span class="note">{row.note}</span>
+        <span class="note">
+          {row.note}
+          {fate !== "fallback" && <span class="unseen">, {outcome(batch)}</span>}
+        </span>
       </button>
     </li>
   );
@@ -158,7 +163,7 @@ function TableOfBatches({ stream }: { stream: Stream }) {
         As a table<span class="unseen">: batches</span>
       </summary>
       {open && (
-        <div class="scroll">
+        <Scroll label="Batches as a table">
           <table>
             <thead>
               <tr>
@@ -185,7 +190,7 @@ function TableOfBatches({ stream }: { stream: Stream }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </details>
   );

@@ -7,6 +7,7 @@ import type { StorageStats } from "../core/types";
 import { Confirm } from "../parts/Dialog";
 import { useTask } from "../parts/hooks";
 import { Panel } from "../parts/Panel";
+import { Scroll } from "../parts/Scroll";
 import { api, speak, streams } from "../shell/store";
 
 /** How often sizes are read while they are looked at: counting them is work for the disk. */
@@ -140,7 +141,7 @@ function ByStream({ all, onClean }: { all: readonly Share[]; onClean: (id: strin
   const batches = all.some((share) => share.newest !== null);
   return (
     <Panel title="By stream">
-      <div class="scroll">
+      <Scroll label="Sizes by stream">
         <table class="bystream">
           <thead>
             <tr>
@@ -198,7 +199,7 @@ function ByStream({ all, onClean }: { all: readonly Share[]; onClean: (id: strin
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </Panel>
   );
 }

@@ -14,6 +14,7 @@ import { LogView } from "../parts/LogView";
 import { Panel } from "../parts/Panel";
 import { Pipeline } from "../parts/Pipeline";
 import { Players } from "../parts/Players";
+import { Scroll } from "../parts/Scroll";
 import { State } from "../parts/Sign";
 import { Timeline } from "../parts/Timeline";
 import { api, ask, go, listed, speak, streams, zone } from "../shell/store";
@@ -190,8 +191,8 @@ function Details({ stream: { status } }: { stream: Stream }) {
         ))}
       </dl>
       {streamPublisher.outputs.length > 0 && (
-        <div class="scroll" style={{ marginTop: "0.9rem" }}>
-          <table>
+        <Scroll label="Outputs">
+          <table class="outputs">
             <thead>
               <tr>
                 <th scope="col">output</th>
@@ -228,7 +229,7 @@ function Details({ stream: { status } }: { stream: Stream }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </Panel>
   );
