@@ -35,7 +35,7 @@ demo: $(if $(shell command -v npm),ui)
 	$(CARGO) run --bin overdub -- demo
 
 ## Everything that CI checks; installs what it needs first.
-test: setup ui fmt-check ui-check lint purity tests check-monitoring fuzz-crates doc deny
+test: setup ui fmt-check ui-check lint purity tests check-monitoring ui-test fuzz-crates doc deny
 
 ## The Debian packages that the tests use, when they are missing.
 setup:

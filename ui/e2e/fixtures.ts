@@ -1,6 +1,6 @@
 /** Statuses as the service sends them, for the views that a live stream shows only by chance. */
 
-import type { BatchStatus, StreamStatus } from "../src/core/types";
+import type { BatchStatus, LogLine, StreamStatus } from "../src/core/types";
 
 /** 30 s batches with an answer after some seconds; every `fallbackEvery`th goes out with the fallback. */
 export function batches(now: number, count: number, fallbackEvery: number): BatchStatus[] {
@@ -214,6 +214,113 @@ export function starting(now: number, streamId = "concert"): StreamStatus {
     },
     batches: [],
   };
+}
+
+/** The source's server is away; what was captured has been played, and the last picture is held. */
+export function sourceAway(now: number, streamId = "parliament"): StreamStatus {
+  const status = running(now, streamId);
+  const { modules } = status;
+  const silentSince = startTime + 15_040_000;
+  return {
+    ...status,
+    lastError: "https://cdn.example.com/live/parliament/720p.m3u8: HTTP 503",
+    stats: { ...status.stats, bitrate: 96_000, hold: { active: true, count: 1, seconds: 31.5, withoutPicture: false } },
+    modules: {
+      ...modules,
+      streamFetcher: {
+        ...modules.streamFetcher,
+        state: "stalled",
+        retries: 38,
+        lastSegmentAge: Math.max(0, (now - silentSince) / 1_000),
+        lastError: "https://cdn.example.com/live/parliament/720p.m3u8: HTTP 503",
+      },
+      audioProcessor: { ...modules.audioProcessor, inFlight: 0 },
+    },
+    batches: batches(silentSince, 20, 50),
+  };
+}
+
+/** Answers come, and too late; and the disk is full. */
+export function slowProcessor(now: number, streamId = "talk-fr"): StreamStatus {
+  const status = running(now, streamId);
+  const { modules, stats } = status;
+  return {
+    ...status,
+    stats: {
+      ...stats,
+      batchesProcessed: 380,
+      batchesFallback: 51,
+      storage: { ...stats.storage, alarm: true, dropped: 214, lastError: "storage/original_stream/talk-fr/segment-2521.ts: No space left on device (os error 28)" },
+    },
+    modules: { ...modules, audioProcessor: { ...modules.audioProcessor, late: 51, lastLatencyMs: 14_200, avgLatencyMs: 10_400, maxLatencyMs: 14_900 } },
+    batches: batches(now, 20, 3).map((batch) => (batch.outcome === "fallback" ? { ...batch, reason: "late" } : batch)),
+  };
+}
+
+/** Ended by an error that no retry mends. */
+export function failed(now: number, streamId = "chess"): StreamStatus {
+  const status = stopped(now, streamId);
+  const lastError = "https://cdn.example.com/live/chess/master.m3u8: every variant is encrypted with SAMPLE-AES, which cannot be read";
+  return { ...status, phase: "error", lastError, modules: { ...status.modules, streamFetcher: { ...status.modules.streamFetcher, state: "failed", lastError } } };
+}
+
+/** As long as names, addresses and numbers get. */
+export function longNames(now: number): StreamStatus {
+  const streamId = "the-very-long-name-of-a-stream.that-takes-all-of-its-64-letters_";
+  const status = running(now, streamId);
+  const { modules } = status;
+  return {
+    ...status,
+    sourceUrl: `https://a-rather-long-host-name.of-a-content-delivery-network.example.com:8443/live/${streamId}/with/a/deep/path/master-playlist-of-the-evening.m3u8`,
+    stats: { ...status.stats, bitrate: 148_300_000, lagSeconds: 4_210, bytesPublished: 91_790_112_000_000 },
+    modules: {
+      ...modules,
+      streamFetcher: { ...modules.streamFetcher, variant: "3840x2160, 24.8 Mbit/s, hvc1.2.4.L153.B0,mp4a.40.2, named the-highest-of-all-variants", segments: 123_456_789 },
+      audioProcessor: { ...modules.audioProcessor, url: "http://processor-with-a-long-name.in-a-long-domain.internal:5000/", sent: 1_234_567, answered: 1_234_560 },
+      streamPublisher: {
+        ...modules.streamPublisher,
+        outputs: Array.from({ length: 6 }, (_, index) => ({
+          ...(modules.streamPublisher.outputs[0] ?? { state: "publishing", connected: true, bytes: 0, publishedSeconds: 0, reconnects: 0, dropped: 0, latenessMs: 0, lastError: null }),
+          url: `rtmps://ingest-${index}.a-rather-long-host-name.of-a-content-delivery-network.example.com/live/the…`,
+        })),
+      },
+    },
+  };
+}
+
+/** Eight streams, each in a state of its own. */
+export const EVERY = (now: number): StreamStatus[] => [
+  running(now),
+  inTrouble(now),
+  slowProcessor(now),
+  sourceAway(now),
+  failed(now),
+  stopped(now),
+  starting(now),
+  longNames(now),
+];
+
+export const ONE = (now: number): StreamStatus[] => [running(now)];
+
+/** Lines of every level. */
+export function lines(now: number): LogLine[] {
+  const texts: [LogLine["level"], string, string | null, string, Record<string, unknown>][] = [
+    ["info", "control", null, "serves the page", { listen: "127.0.0.1:3000" }],
+    ["info", "source", "news-en", "follows", { variant: "1280x720, 3.1 Mbit/s, avc1.64001f,mp4a.40.2" }],
+    ["info", "processor", "news-en", "connected to the processor", { processor: "http://dub.internal:5000/", max_payload: 1_000_000 }],
+    ["info", "publish", "news-en", "publishing", { url: "rtmp://srs.example.com/live/ne…", reconnects: 0 }],
+    ["debug", "batch", "news-en", "cut", { batch: 430, segments: 5, duration_ms: 30_000 }],
+    ["debug", "processor", "news-en", "answered", { batch: 430, latency_ms: 6_810 }],
+    ["warn", "processor", "sports-de", "no connection to the processor", { processor: "http://dub.internal:5001/", error: "refused the connection", retry_in_ms: 4_000 }],
+    ["warn", "source", "parliament", "a request is tried again", { url: "https://cdn.example.com/live/parliament/720p.m3u8", error: "HTTP 503", attempt: 7 }],
+    ["error", "source", "chess", "the source cannot be read", { error: "every variant is encrypted with SAMPLE-AES, which cannot be read" }],
+    ["warn", "storage", "talk-fr", "files are lost", { error: "storage/original_stream/talk-fr/segment-2521.ts: No space left on device (os error 28)" }],
+    ["info", "publish", "sports-de", "reconnected", { url: "rtmps://backup.example.net/app/spo…", reconnects: 7 }],
+  ];
+  return Array.from({ length: 44 }, (_, index): LogLine => {
+    const [level, module, streamId, message, fields] = texts[index % texts.length] ?? ["info", "cli", null, "", {}];
+    return { timestamp: new Date(now - (44 - index) * 1_310).toISOString(), level, module, streamId, message, fields };
+  });
 }
 
 export const storage = {

@@ -1,9 +1,9 @@
 /** The page without a mouse. */
 
 import type { Browser, Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { launch, open } from "./browser";
+import { launch, open, pictureOnFailure } from "./browser";
 import { type Demo, demo } from "./service";
 
 let browser: Browser;
@@ -47,6 +47,10 @@ async function tabTo(wanted: RegExp, most = 60): Promise<void> {
 }
 
 describe("by keyboard alone", () => {
+  beforeEach(() => {
+    pictureOnFailure(() => page);
+  });
+
   it("the first stop leads past the navigation", async () => {
     await page.getByRole("link", { name: "demo" }).first().waitFor();
     await tabTo(/Skip to the content/, 1);
@@ -113,6 +117,6 @@ describe("by keyboard alone", () => {
     await dialog.waitFor();
     await page.keyboard.press("Tab");
     await page.keyboard.press("Enter");
-    await page.locator(".title .state", { hasText: "Stopped" }).waitFor({ timeout: 30_000 });
+    await page.locator(".title .state", { hasText: "Stopped" }).waitFor();
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { inTrouble, running, stopped } from "../e2e/fixtures";
+import { failed, inTrouble, running, slowProcessor, starting, stopped } from "../e2e/fixtures";
 import { charts, table } from "../src/core/charts";
 import { KEPT_SECONDS, empty, record, serverNow, summary, thinned } from "../src/core/history";
 import { draw } from "../src/core/pipeline";
@@ -55,9 +55,10 @@ describe("the streams", () => {
 
   it("are summed up in a sentence", () => {
     expect(overview([])).toBe("No stream yet");
-    expect(overview(["good", "busy", "bad", "off"])).toBe("3 running, 1 needs attention, 1 stopped");
-    expect(overview(["off"])).toBe("Nothing is running, 1 stopped");
-    expect(overview(["warn", "bad"])).toBe("2 running, 2 need attention");
+    expect(overview([running(NOW), starting(NOW), inTrouble(NOW), stopped(NOW)])).toBe("3 running, 1 needs attention, 1 stopped");
+    expect(overview([stopped(NOW)])).toBe("Nothing is running, 1 stopped");
+    // One that ended by an error is not running, and needs attention all the same.
+    expect(overview([inTrouble(NOW), slowProcessor(NOW), failed(NOW)])).toBe("2 running, 3 need attention, 1 stopped");
   });
 });
 

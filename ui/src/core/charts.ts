@@ -24,6 +24,8 @@ export interface Chart {
   band: [number, number] | null;
   /** The axis holds at least these. */
   range: [number | null, number | null];
+  /** How far apart the labels of the axis may be, ascending. */
+  steps: number[];
   format: (value: number) => string;
   /** The newest value, large. */
   current: string;
@@ -38,6 +40,11 @@ export interface Table {
 
 /** A deviation of one frame of AAC at 48 kHz: what the output may differ from the source at most. */
 const FRAME_MS = 21.3;
+
+/** 1, 2 and 5 times powers of ten. */
+const DECIMAL = [-2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+/** Seconds, minutes and hours. */
+const TIMES = [0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
 
 export function charts(history: History, since: number): Chart[] {
   const from = history.at.findIndex((at) => at >= since);
@@ -73,6 +80,7 @@ export function charts(history: History, since: number): Chart[] {
       series: [{ label: "lag", look: "line", colour: "ink", values: lag }],
       band: null,
       range: [0, null],
+      steps: TIMES,
       format: (value) => format.duration(value),
       ...words(lag, (value) => format.duration(value)),
     },
@@ -87,6 +95,7 @@ export function charts(history: History, since: number): Chart[] {
       ],
       band: null,
       range: [0, null],
+      steps: TIMES.map((seconds) => seconds * 1_000),
       format: (value) => format.milliseconds(value),
       ...words(latency, (value) => format.milliseconds(value), missedWords(missed)),
     },
@@ -97,6 +106,7 @@ export function charts(history: History, since: number): Chart[] {
       series: [{ label: "bit rate", look: "area", colour: "busy", values: rate }],
       band: null,
       range: [0, null],
+      steps: DECIMAL,
       format: (value) => format.bitrate(value),
       ...words(rate, (value) => format.bitrate(value)),
     },
@@ -107,6 +117,7 @@ export function charts(history: History, since: number): Chart[] {
       series: [{ label: "sound against picture", look: "line", colour: "ink", values: av }],
       band: [-FRAME_MS, FRAME_MS],
       range: [-30, 30],
+      steps: DECIMAL,
       format: (value) => format.offset(value),
       ...words(av, (value) => format.offset(value)),
     },
@@ -120,6 +131,7 @@ export function charts(history: History, since: number): Chart[] {
       ],
       band: null,
       range: [-2, 2],
+      steps: DECIMAL.filter((step) => step >= 1),
       format: (value) => format.plural(Math.abs(value), "frame"),
       ...fitWords(padded, trimmed),
     },

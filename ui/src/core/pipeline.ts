@@ -47,6 +47,8 @@ export function draw(status: StreamStatus): Drawing {
     status.batches.findLast((batch) => batch.state === "publishing") ??
     status.batches.findLast((batch) => batch.outcome !== null);
   const { remuxer } = status.modules;
+  // A picture that is held has silence with it, whatever became of the batches.
+  const held = status.stats.hold?.active === true;
   return {
     fetch: stage(fetch(status)),
     batch: stage(batch(status)),
@@ -56,12 +58,12 @@ export function draw(status: StreamStatus): Drawing {
     dubbed: {
       label: "sound",
       detail: sounding?.outcome === "processed" ? "processed sound on air" : "",
-      active: running && sounding?.outcome === "processed",
+      active: running && !held && sounding?.outcome === "processed",
     },
     bypass: {
       label: "fallback",
       detail: format.plural(status.stats.batchesFallback, "batch", "batches"),
-      active: running && sounding?.outcome === "fallback",
+      active: running && !held && sounding?.outcome === "fallback",
     },
     video: {
       label: "picture, untouched",
@@ -71,7 +73,7 @@ export function draw(status: StreamStatus): Drawing {
           : [format.codec(remuxer.videoCodec), format.size(remuxer.width, remuxer.height)]
               .filter((part) => part !== format.UNKNOWN)
               .join(" "),
-      active: running && status.modules.streamFetcher.segments > 0,
+      active: running && !held && status.modules.streamFetcher.segments > 0,
     },
   };
 }
@@ -132,7 +134,7 @@ function processor(status: StreamStatus): Stage {
         ? ["busy", "Connecting"]
         : ["bad", "Not connected"];
   const facts = [
-    { name: "mean / worst", value: `${format.milliseconds(it.avgLatencyMs)} / ${format.milliseconds(it.maxLatencyMs)}` },
+    { name: "median / worst", value: `${format.milliseconds(it.avgLatencyMs)} / ${format.milliseconds(it.maxLatencyMs)}` },
     { name: "in work / queued", value: `${format.count(it.inFlight)} / ${format.count(it.queued)}` },
     { name: "answered", value: `${format.count(it.answered)} of ${format.count(it.sent)}` },
   ];

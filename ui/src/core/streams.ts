@@ -1,6 +1,6 @@
 /** All streams as the page knows them. */
 
-import { announcement } from "./health";
+import { announcement, state } from "./health";
 import { type History, empty, record, serverNow } from "./history";
 import type { StreamStatus } from "./types";
 
@@ -80,14 +80,13 @@ function sorted(entries: [string, Stream][]): Streams {
   return new Map(entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }
 
-/** How the whole stands, in one sentence: `3 streams on air, 1 needs attention`. */
-export function overview(tones: readonly string[]): string {
-  if (tones.length === 0) return "No stream yet";
-  const of = (...wanted: string[]): number => tones.filter((tone) => wanted.includes(tone)).length;
-  const [running, trouble] = [of("good", "busy", "warn", "bad"), of("warn", "bad")];
-  const parts = [running === 0 ? "Nothing is running" : `${running} running`];
+/** How the whole stands, in one sentence: `3 running, 1 needs attention, 1 stopped`. */
+export function overview(statuses: readonly StreamStatus[]): string {
+  if (statuses.length === 0) return "No stream yet";
+  const [running, stopped] = [statuses.filter((status) => status.isRunning), statuses.filter((status) => !status.isRunning)];
+  const trouble = statuses.filter((status) => ["warn", "bad"].includes(state(status).tone)).length;
+  const parts = [running.length === 0 ? "Nothing is running" : `${running.length} running`];
   if (trouble > 0) parts.push(`${trouble} ${trouble === 1 ? "needs" : "need"} attention`);
-  const stopped = of("off");
-  if (stopped > 0) parts.push(`${stopped} stopped`);
+  if (stopped.length > 0) parts.push(`${stopped.length} stopped`);
   return parts.join(", ");
 }

@@ -179,7 +179,11 @@ function LogRow({ line, withStream }: { line: logs.Line; withStream: boolean }) 
       <time dateTime={line.timestamp}>{logs.time(line, store.zone.peek())}</time>
       <span class="level">{line.level}</span>
       <span class="module">{line.module}</span>
-      {withStream && <span class="of">{line.streamId ?? ""}</span>}
+      {withStream && (
+        <span class="of" title={line.streamId ?? undefined}>
+          {line.streamId ?? ""}
+        </span>
+      )}
       <span class="message">
         {line.message}
         {logs.fields(line).map(({ name, value }) => (

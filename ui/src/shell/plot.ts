@@ -48,7 +48,7 @@ export function plot(element: HTMLElement, first: Chart, from: number, to: numbe
           space: 56,
           values: (_, values) => values.map((value) => clock(value * 1_000, setting.zone).slice(0, most - least > 240 ? 5 : 8)),
         }),
-        axis(() => colours, { size: 58, space: 34, values: (_, values) => values.map((value) => short(chart, value)) }),
+        axis(() => colours, { size: room, space: 34, incrs: chart.steps, values: (_, values) => values.map((value) => short(chart, value)) }),
       ],
       series: [{}, ...chart.series.map((series) => look(series, () => colours))],
       hooks: {
@@ -105,13 +105,16 @@ function range(chart: Chart, low: number | null, high: number | null): [number, 
   return [least === 0 && bottom >= 0 ? 0 : bottom - margin, top + margin];
 }
 
+/** A curve needs two samples; a single one is a point. */
+const ALONE: uPlot.Series.Points = { show: (self, index) => (self.data[index] ?? []).filter((value) => value !== null && value !== undefined).length === 1, size: 4 };
+
 function look(series: Series, colours: () => Colours): uPlot.Series {
   const stroke = (): string => colours()[series.colour];
   switch (series.look) {
     case "line":
-      return { label: series.label, stroke, width: 1.5, points: { show: false } };
+      return { label: series.label, stroke, width: 1.5, points: ALONE };
     case "area":
-      return { label: series.label, stroke, width: 1.5, fill: () => `color-mix(in srgb, ${stroke()} 20%, transparent)`, points: { show: false } };
+      return { label: series.label, stroke, width: 1.5, fill: () => `color-mix(in srgb, ${stroke()} 20%, transparent)`, points: ALONE };
     case "limit":
       return { label: series.label, stroke, width: 1, dash: [5, 4], points: { show: false }, spanGaps: true };
     case "dots":
@@ -164,8 +167,15 @@ function axis(colours: () => Colours, more: uPlot.Axis): uPlot.Axis {
   };
 }
 
-/** Axis labels have less room than a sentence. */
+/** As wide as the longest label, and of one width in most charts, so that their times are one below the other. */
+function room(_: uPlot, labels: string[] | null): number {
+  const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
+  return Math.max(58, 10 + longest * 6.2);
+}
+
+/** Axis labels have less room than a sentence, and an axis without values has nothing to say. */
 function short(chart: Chart, value: number): string {
+  if (chart.at.length === 0 || chart.series.every((series) => series.values.every((it) => it === null || it === 0))) return "";
   return value === 0 && chart.key !== "av" ? "0" : chart.format(value);
 }
 

@@ -146,10 +146,10 @@ function ByStream({ all, onClean }: { all: readonly Share[]; onClean: (id: strin
           <thead>
             <tr>
               <th scope="col">stream</th>
-              <th scope="col" class="num">
+              <th scope="col" class="num part">
                 segments
               </th>
-              <th scope="col" class="num">
+              <th scope="col" class="num part">
                 files
               </th>
               <th scope="col" class="num">
@@ -174,9 +174,13 @@ function ByStream({ all, onClean }: { all: readonly Share[]; onClean: (id: strin
                   ) : (
                     share.streamId
                   )}
+                  {/* In place of the two columns, where there is no room for them. */}
+                  <span class="parts quiet small">
+                    {format.bytes(share.segments)} segments, {format.bytes(share.fragments)} files
+                  </span>
                 </th>
-                <td class="num">{format.bytes(share.segments)}</td>
-                <td class="num">{format.bytes(share.fragments)}</td>
+                <td class="num part">{format.bytes(share.segments)}</td>
+                <td class="num part">{format.bytes(share.fragments)}</td>
                 <td class="num">{format.bytes(share.total)}</td>
                 {batches && (
                   <td class="num left batches">

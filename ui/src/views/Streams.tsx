@@ -16,7 +16,7 @@ export function Streams() {
       <div class="head">
         <div>
           <h1>Streams</h1>
-          <p class="lead">{listed.value ? overview(all.map((stream) => state(stream.status).tone)) : waiting()}</p>
+          <p class="lead">{listed.value ? overview(all.map((stream) => stream.status)) : waiting()}</p>
         </div>
         <div class="actions">
           <a class="button main" href={href({ view: "start" })}>
