@@ -91,7 +91,7 @@ fn run(day: &Day) -> Off {
         let edit = Edit { media_time: priming.into(), ..Edit::default() };
         let data = file(&params, frames, day.declared.then_some(edit));
         let undeclared_priming = if day.declared { 0 } else { priming };
-        let terms = answer::Terms { duration: slot.duration(), undeclared_priming };
+        let terms = answer::Terms { duration: slot.duration(), sent: data.len(), undeclared_priming };
         let answer = answer::read(&data, &terms).unwrap();
         // Frame k of the answer begins so far behind the beginning of the slot's sound.
         let of_frame = |k: i64| samples(k * i64::from(FRAME) - i64::from(priming));

@@ -94,7 +94,7 @@ fn processed(batches: &[Batch]) -> (Vec<f64>, Vec<usize>) {
             "-f",
             "mp4",
         ];
-        let terms = answer::Terms { duration: sent.duration(), undeclared_priming: 0 };
+        let terms = answer::Terms { duration: sent.duration(), sent: fragment.len(), undeclared_priming: 0 };
         let answer = answer::read(&ffmpeg(&encode, fragment), &terms).unwrap();
         assert_eq!(answer.priming, FRAME as u64, "FFmpeg declares one frame of priming");
         let context = |context: &[Bytes]| Flicks::from_samples((context.len() * FRAME) as i64, RATE);

@@ -154,7 +154,10 @@ impl Path {
         }
         while let Some((_, number, data)) = self.processor.pop_front_if(|(at, ..)| *at <= now) {
             self.window.handle_answer(now, Some(number), None, |request| {
-                answer::read(&data, &answer::Terms { duration: request.duration, undeclared_priming: 0 })
+                answer::read(
+                    &data,
+                    &answer::Terms { duration: request.duration, sent: data.len(), undeclared_priming: 0 },
+                )
             });
         }
     }

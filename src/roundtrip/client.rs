@@ -13,7 +13,7 @@ use super::inflight::{Config, Window};
 use super::link::{self, LinkEvent, Outgoing};
 use super::message::{self, FromProcessor};
 use super::wire::Event;
-use super::{AnswerError, Endpoint, Outcome, Request, Settings, Status, answer};
+use super::{AnswerError, Endpoint, MAX_ANSWER_BYTES, Outcome, Request, Settings, Status, answer};
 use crate::clock::{Clock, wall_clock};
 use crate::playout::Playout;
 use crate::redact;
@@ -173,7 +173,8 @@ impl<'a> Client<'a> {
                 let undeclared_priming = self.settings.processor_priming;
                 let number = message::batch_number(stream, &id);
                 self.window.handle_answer(now, number, metadata, |request| {
-                    answer::read(&data?, &answer::Terms { duration: request.duration, undeclared_priming })
+                    let (duration, sent) = (request.duration, request.audio.len());
+                    answer::read(&data?, &answer::Terms { duration, sent, undeclared_priming })
                 });
             }
             Ok(FromProcessor::Error { id, error }) => {
@@ -193,7 +194,7 @@ impl<'a> Client<'a> {
         match message::read(event) {
             Ok(FromProcessor::Processed { id, metadata, .. }) => {
                 let number = message::batch_number(&self.settings.stream_id, &id);
-                let error = AnswerError::TooLarge { bytes };
+                let error = AnswerError::TooLarge { bytes, limit: MAX_ANSWER_BYTES };
                 self.window.handle_answer(now, number, metadata, |_| Err(error));
             }
             _ => self.window.handle_bad_message(format!("event of {bytes} bytes")),

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::MAX_ANSWER_BYTES;
 use crate::media::{AudioCodec, AudioParams, Flicks, is_carried};
 
 /// Most frames of an answer: half an hour of AAC, far beyond every batch. It bounds what the list of
@@ -45,8 +44,9 @@ pub enum AnswerError {
     NoData,
     #[error("zero bytes of data")]
     Empty,
-    #[error("{bytes} bytes of data, more than {max} are not read", max = MAX_ANSWER_BYTES)]
-    TooLarge { bytes: usize },
+    /// Far larger than any encoding of what was sent, or than anything that is read at all.
+    #[error("{bytes} bytes of data, more than {limit} are not taken")]
+    TooLarge { bytes: usize, limit: usize },
     #[error("neither mp4 nor adts nor mp3{}", .looks_like.map(|kind| format!(", looks like {kind}")).unwrap_or_default())]
     Unrecognised { looks_like: Option<&'static str> },
     /// The data ends within a frame or a box.
@@ -94,6 +94,8 @@ pub enum AnswerError {
 pub(crate) struct Terms {
     /// Of the audio that was sent.
     pub(crate) duration: Flicks,
+    /// Bytes that were sent.
+    pub(crate) sent: usize,
     /// Samples of priming of an answer that declares none.
     pub(crate) undeclared_priming: u32,
 }
@@ -114,8 +116,17 @@ struct Contents {
 const TOLERANCE_PERCENT: i64 = 10;
 const TOLERANCE: Flicks = Flicks::from_millis(1_000);
 
+/// An answer may have this many times the bytes of what was sent, or [`LARGE`] where that is more: 320 kbit/s of MP3 for
+/// 48 kbit/s of AAC are seven times. Answers wait for those before them, so that this bounds what is held.
+const GROWTH: usize = 16;
+const LARGE: usize = 1 << 20;
+
 /// Takes an answer apart, and judges whether it can stand for what was sent.
 pub(crate) fn read(data: &Bytes, terms: &Terms) -> Result<Processed, AnswerError> {
+    let (bytes, limit) = (data.len(), terms.sent.saturating_mul(GROWTH).max(LARGE));
+    if bytes > limit {
+        return Err(AnswerError::TooLarge { bytes, limit });
+    }
     let Contents { params, frames, priming, trailing } = take_apart(data)?;
     if !is_carried(params.codec, frames.first().map_or(&[], |frame| frame)) {
         return Err(AnswerError::NotCarried { codec: params.codec });

@@ -20,7 +20,7 @@ fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError>
     let contents = take_apart(data)?;
     let samples = contents.frames.len() as i64 * i64::from(contents.params.frame_len);
     let duration = Flicks::from_samples(samples, contents.params.sample_rate);
-    super::read(data, &Terms { duration, undeclared_priming })
+    super::read(data, &Terms { duration, sent: data.len(), undeclared_priming })
 }
 
 fn read_vec(data: Vec<u8>) -> Result<Processed, AnswerError> {
@@ -212,7 +212,8 @@ fn what_the_outputs_do_not_carry_is_refused_by_name() {
 fn a_tenth_or_a_second_too_long_or_too_short_is_the_sound_and_more_is_not() {
     let seconds = |answer: usize, sent: f64| {
         let data = Bytes::from(adts(&vec![&b"frame"[..]; answer * 375 / 8], 2));
-        let terms = Terms { duration: Flicks::from_millis((sent * 1e3) as i64), undeclared_priming: 0 };
+        let duration = Flicks::from_millis((sent * 1e3) as i64);
+        let terms = Terms { duration, sent: data.len(), undeclared_priming: 0 };
         super::read(&data, &terms).map(|processed| processed.frames.len())
     };
     for (answer, sent) in [(32, 30.0), (32, 35.5), (32, 29.1), (8, 7.1), (8, 8.9), (8, 8.0)] {
@@ -225,6 +226,21 @@ fn a_tenth_or_a_second_too_long_or_too_short_is_the_sound_and_more_is_not() {
             "{answer} for {sent}"
         );
     }
+}
+
+#[test]
+fn an_answer_may_have_many_times_the_bytes_of_what_was_sent_but_not_any_number() {
+    let data = Bytes::from(adts(&vec![&[0; 2_000][..]; 1_000], 2));
+    let terms =
+        |sent| Terms { duration: Flicks::from_samples(1_000 * 1_024, 48_000), sent, undeclared_priming: 0 };
+    assert!(super::read(&data, &terms(data.len() / 15)).is_ok());
+    let sent = data.len() / 20;
+    let too_large = AnswerError::TooLarge { bytes: data.len(), limit: sent * 16 };
+    assert_eq!(super::read(&data, &terms(sent)), Err(too_large));
+    // A megabyte is little, whatever was sent.
+    let short = data.slice(..500 * 2_007);
+    let duration = Flicks::from_samples(500 * 1_024, 48_000);
+    assert!(super::read(&short, &Terms { duration, ..terms(0) }).is_ok());
 }
 
 /// HE-AAC has the grid of its core, however it is signalled: explicitly (object type 5 or 29 first), or by the
