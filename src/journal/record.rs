@@ -38,6 +38,27 @@ pub struct Record {
     pub segments: Vec<SegmentMark>,
 }
 
+impl Record {
+    /// Of a stream that starts `at` this time: nothing was captured yet.
+    pub fn new(settings: StreamOptions, at: WallMillis) -> Self {
+        Self {
+            settings,
+            started_at: at,
+            saved_at: at,
+            clean: false,
+            next_segment: 0,
+            next_batch: 0,
+            complete: false,
+            target_duration: 0,
+            position: None,
+            main: None,
+            audio: None,
+            batches: Vec::new(),
+            segments: Vec::new(),
+        }
+    }
+}
+
 /// A place in a playlist.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

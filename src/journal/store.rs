@@ -276,21 +276,7 @@ mod tests {
     use crate::config::StreamOptions;
 
     fn record(saved_at: i64) -> Record {
-        Record {
-            settings: StreamOptions::default(),
-            started_at: 0,
-            saved_at,
-            clean: false,
-            next_segment: 0,
-            next_batch: 0,
-            complete: false,
-            target_duration: 0,
-            position: None,
-            main: None,
-            audio: None,
-            batches: Vec::new(),
-            segments: Vec::new(),
-        }
+        Record::new(StreamOptions::default(), saved_at)
     }
 
     fn id(text: &str) -> StreamId {

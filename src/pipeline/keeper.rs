@@ -46,22 +46,7 @@ impl std::fmt::Debug for State {
 
 impl Keeper {
     pub(super) fn new(settings: &StreamSettings, journals: Option<Journals>, clock: Clock) -> Self {
-        let now = wall_millis(wall_clock());
-        let record = Record {
-            settings: StreamOptions::from(settings),
-            started_at: now,
-            saved_at: now,
-            clean: false,
-            next_segment: 0,
-            next_batch: 0,
-            complete: false,
-            target_duration: 0,
-            position: None,
-            main: None,
-            audio: None,
-            batches: Vec::new(),
-            segments: Vec::new(),
-        };
+        let record = Record::new(StreamOptions::from(settings), wall_millis(wall_clock()));
         let state = Mutex::new(State { record, discarded: false });
         Self { id: settings.stream_id.clone(), journals, clock, state }
     }
