@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use super::StartError;
 use crate::config::{ServiceLimits, StreamSettings};
+use crate::preview;
 use crate::status::StreamStatus;
 
 /// How long a segment is gathered for before its batch can close, beyond `bufferDuration`: a long target duration.
 const TARGET_DURATION: Duration = Duration::from_secs(10);
-
-/// The preview lists 24 s and keeps what left the list for 30 s more.
-const PREVIEW: Duration = Duration::from_secs(54);
 
 /// Tasks, connections, queues, playlists and the audio of a batch in one piece.
 const BASE_BYTES: u64 = 12 << 20;
@@ -35,7 +33,7 @@ const SERVICE_FILES: u64 = 64;
 pub(super) fn memory(settings: &StreamSettings, bits_per_second: Option<f64>) -> u64 {
     let limit = settings.choice.max_bandwidth.map(|bits| bits as f64);
     let rate = bits_per_second.or(limit).unwrap_or(ASSUMED_RATE);
-    let held = settings.buffer_duration + settings.processing_budget + TARGET_DURATION + PREVIEW;
+    let held = settings.buffer_duration + settings.processing_budget + TARGET_DURATION + preview::HELD;
     BASE_BYTES.saturating_add((rate / 8.0 * held.as_secs_f64()) as u64)
 }
 

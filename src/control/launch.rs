@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Launch, Stream};
+use super::{Launch, Life, Stream};
 use crate::config::StreamSettings;
 use crate::pipeline::{self, Handle};
 use crate::preview::Preview;
@@ -27,7 +27,7 @@ impl Launcher {
 }
 
 impl Launch for Launcher {
-    fn launch(&self, settings: StreamSettings) -> Arc<dyn Stream> {
+    fn launch(&self, settings: StreamSettings) -> Arc<dyn Life> {
         Arc::new(pipeline::spawn(settings, &self.0))
     }
 }
@@ -53,6 +53,16 @@ impl Stream for Handle {
         Self::is_finished(self)
     }
 
+    fn stop(&self) -> BoxFuture<'static, ()> {
+        let handle = self.clone();
+        async move {
+            Handle::stop(&handle).await;
+        }
+        .boxed()
+    }
+}
+
+impl Life for Handle {
     fn has_died(&self) -> bool {
         Self::has_died(self)
     }
@@ -61,14 +71,6 @@ impl Stream for Handle {
         let handle = self.clone();
         async move {
             handle.finished().await;
-        }
-        .boxed()
-    }
-
-    fn stop(&self) -> BoxFuture<'static, ()> {
-        let handle = self.clone();
-        async move {
-            Handle::stop(&handle).await;
         }
         .boxed()
     }

@@ -36,7 +36,7 @@ use self::error::ApiError;
 use self::events::Events;
 pub use self::events::{Capture, Level, Line, Lines, Stage};
 pub use self::launch::Launcher;
-pub use self::registry::{Launch, Registry, StartError, Started, Stream};
+pub use self::registry::{Launch, Life, Registry, StartError, Started, Stream};
 pub use self::ui::{File, Page};
 use crate::clock::Clock;
 use crate::config::{ServiceLimits, StreamOptions};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
 use super::admission::{self, Mb};
@@ -27,23 +26,23 @@ pub trait Stream: Send + Sync {
     fn discard(&self) {}
     /// Nothing of it runs any more.
     fn is_finished(&self) -> bool;
-    /// It ended by a fault of its own, and may be started again.
-    fn has_died(&self) -> bool {
-        false
-    }
-    /// Ready when nothing of it runs any more.
-    fn ended(&self) -> BoxFuture<'static, ()> {
-        std::future::pending().boxed()
-    }
     /// Ends the stream in good order, within a limit of its own; of a finished stream it is ready at once.
     /// May be called repeatedly.
     fn stop(&self) -> BoxFuture<'static, ()>;
 }
 
+/// One life of a stream, as whoever starts it again sees it.
+pub trait Life: Stream {
+    /// It ended by a fault of its own, and may be started again.
+    fn has_died(&self) -> bool;
+    /// Ready when nothing of it runs any more.
+    fn ended(&self) -> BoxFuture<'static, ()>;
+}
+
 /// Starts streams.
 pub trait Launch: Send + Sync {
     /// Returns at once; whatever goes wrong later is in the stream's status.
-    fn launch(&self, settings: StreamSettings) -> Arc<dyn Stream>;
+    fn launch(&self, settings: StreamSettings) -> Arc<dyn Life>;
 }
 
 /// All streams by their ids.
@@ -148,8 +147,10 @@ impl Registry {
         let mut inner = self.lock();
         let entry = inner.streams.get_mut(id)?;
         entry.stopping = true;
+        let stopped = entry.stream.stop();
+        // Only now: what a supervisor starts again before its stop is discarded too.
         entry.stream.discard();
-        Some(entry.stream.stop())
+        Some(stopped)
     }
 
     /// Forgets a stream that is over.

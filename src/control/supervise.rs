@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::{Launch, Stream};
+use super::{Launch, Life, Stream};
 use crate::clock::Clock;
 use crate::config::StreamSettings;
 use crate::preview::Preview;
@@ -28,7 +27,7 @@ pub(super) struct Supervised {
 }
 
 struct Current {
-    stream: Arc<dyn Stream>,
+    stream: Arc<dyn Life>,
     restarts: u64,
 }
 
@@ -45,7 +44,7 @@ impl Supervised {
         this
     }
 
-    async fn watch(self: Arc<Self>, launch: Arc<dyn Launch>, mut stream: Arc<dyn Stream>, clock: Clock) {
+    async fn watch(self: Arc<Self>, launch: Arc<dyn Launch>, mut stream: Arc<dyn Life>, clock: Clock) {
         let mut pause = FIRST_PAUSE;
         loop {
             let began = clock.now();
@@ -77,7 +76,7 @@ impl Supervised {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stream(&self) -> Arc<dyn Stream> {
+    fn stream(&self) -> Arc<dyn Life> {
         Arc::clone(&self.current().stream)
     }
 }
@@ -118,20 +117,18 @@ impl Stream for Supervised {
         self.stop.cancel();
         current.stream.stop()
     }
-
-    fn ended(&self) -> BoxFuture<'static, ()> {
-        std::future::pending().boxed()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use futures_util::FutureExt;
     use tokio::sync::watch;
 
+    use super::super::Registry;
     use super::*;
-    use crate::config::StreamOptions;
+    use crate::config::{ServiceLimits, StreamOptions};
 
     /// Dies after its life, or lives until it is stopped.
     struct Mortal {
@@ -139,6 +136,7 @@ mod tests {
         life: Option<Duration>,
         died: watch::Sender<bool>,
         stopped: CancellationToken,
+        discarded: Arc<AtomicUsize>,
     }
 
     impl Stream for Mortal {
@@ -151,9 +149,20 @@ mod tests {
         fn preview(&self) -> Arc<Preview> {
             Arc::default()
         }
+        fn discard(&self) {
+            assert!(self.stopped.is_cancelled(), "another may follow that is not discarded");
+            self.discarded.fetch_add(1, Ordering::SeqCst);
+        }
         fn is_finished(&self) -> bool {
             self.has_died() || self.stopped.is_cancelled()
         }
+        fn stop(&self) -> BoxFuture<'static, ()> {
+            self.stopped.cancel();
+            std::future::ready(()).boxed()
+        }
+    }
+
+    impl Life for Mortal {
         fn has_died(&self) -> bool {
             *self.died.borrow()
         }
@@ -170,33 +179,36 @@ mod tests {
             }
             .boxed()
         }
-        fn stop(&self) -> BoxFuture<'static, ()> {
-            self.stopped.cancel();
-            std::future::ready(()).boxed()
-        }
     }
 
-    /// The lives of the streams to come, one after the other.
-    struct Lives(Vec<Option<Duration>>, AtomicUsize);
+    /// The lives of the streams to come, one after the other; how many have begun and how many were discarded.
+    struct Lives(Vec<Option<Duration>>, AtomicUsize, Arc<AtomicUsize>);
 
     impl Launch for Lives {
-        fn launch(&self, settings: StreamSettings) -> Arc<dyn Stream> {
+        fn launch(&self, settings: StreamSettings) -> Arc<dyn Life> {
             let life = self.0[self.1.fetch_add(1, Ordering::SeqCst)];
             let (died, stopped) = (watch::channel(false).0, CancellationToken::new());
-            Arc::new(Mortal { settings, life, died, stopped })
+            Arc::new(Mortal { settings, life, died, stopped, discarded: Arc::clone(&self.2) })
         }
     }
 
-    fn start(lives: &[Option<u64>]) -> (Arc<Supervised>, Arc<Lives>) {
+    fn settings() -> StreamSettings {
         let options = StreamOptions {
             stream_id: Some("a".to_owned()),
             source_url: Some("http://h/a.m3u8".to_owned()),
             ..StreamOptions::default()
         };
+        options.resolve().unwrap()
+    }
+
+    fn lives(lives: &[Option<u64>]) -> Lives {
         let lives = lives.iter().map(|life| life.map(Duration::from_secs)).collect();
-        let launch = Arc::new(Lives(lives, AtomicUsize::new(0)));
-        let settings = options.resolve().unwrap();
-        (Supervised::start(Arc::clone(&launch) as Arc<dyn Launch>, settings, Clock::start()), launch)
+        Lives(lives, AtomicUsize::new(0), Arc::default())
+    }
+
+    fn start(of: &[Option<u64>]) -> (Arc<Supervised>, Arc<Lives>) {
+        let launch = Arc::new(lives(of));
+        (Supervised::start(Arc::clone(&launch) as Arc<dyn Launch>, settings(), Clock::start()), launch)
     }
 
     async fn seconds(seconds: u64) {
@@ -235,5 +247,16 @@ mod tests {
         assert!(stream.is_finished());
         seconds(100).await;
         assert_eq!(launch.1.load(Ordering::SeqCst), 1);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_is_stopped_for_good_is_discarded_once_nothing_can_follow_it() {
+        let launch = lives(&[None]);
+        let discarded = Arc::clone(&launch.2);
+        let registry = Registry::new(Box::new(launch), ServiceLimits::default(), Clock::start());
+        let settings = settings();
+        let id = settings.stream_id.clone();
+        registry.start(settings).await.unwrap();
+        registry.stop(&id).unwrap().await;
+        assert_eq!(discarded.load(Ordering::SeqCst), 1);
     }
 }

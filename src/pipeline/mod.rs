@@ -223,11 +223,10 @@ impl Stream {
         note(&mut failure, "preview", preview.await.map(Ok));
         drop(keeping);
         // What ended by itself is over; what was stopped may go on in another process, unless it was discarded.
-        match failure.is_none() && !stop.is_cancelled() {
-            true => self.keeper.discard(),
-            false => {
-                self.keeper.save(*playout_seen.borrow(), self.hls_status.borrow().kind, true);
-            }
+        if failure.is_none() && !stop.is_cancelled() {
+            self.keeper.discard();
+        } else {
+            self.keeper.save(*playout_seen.borrow(), self.hls_status.borrow().kind, true);
         }
         // A disk that hangs does not hold the end of the stream.
         let _ = timeout(DISK_PATIENCE, self.writer.flush()).await;

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::segment::Muxer;
 use self::segmenter::Segmenter;
+pub(crate) use self::window::HELD;
 use self::window::Window;
 use crate::clock::{self, Clock};
 use crate::media::Packet;

@@ -22,6 +22,9 @@ const TARGET_SECONDS: i64 = LONGEST.get() / Flicks::PER_SECOND;
 const WINDOW: Flicks = Flicks::from_millis(4_000 * TARGET_SECONDS);
 /// How long a segment stays after it left the list. RFC 8216 6.2.2: its own duration and the playlist's.
 const GRACE: Duration = Duration::from_secs(5 * TARGET_SECONDS as u64);
+/// How long what was played is held: listed, and after that.
+pub(crate) const HELD: Duration =
+    GRACE.saturating_add(Duration::from_secs((WINDOW.get() / Flicks::PER_SECOND) as u64));
 /// Bytes held at most, listed or not: a minute at 16 Mbit/s. Beyond it the oldest go early.
 const MAX_BYTES: u64 = 128 << 20;
 

@@ -1,7 +1,6 @@
 //! The API around streams that do nothing.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
@@ -10,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use overdub::clock::Clock;
 use overdub::config::{StorageLimits, StreamSettings};
-use overdub::control::{Control, Launch, Setup, Stream, router};
+use overdub::control::{Control, Launch, Life, Setup, Stream, router};
 use overdub::media::StreamId;
 use overdub::preview::Preview;
 use overdub::status::{Phase, StreamStatus};
@@ -18,12 +17,13 @@ use overdub::storage::Disk;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 /// A stream that does nothing, and ends when it is told to and allowed to.
 pub(crate) struct Fake {
     settings: StreamSettings,
-    ended: Arc<AtomicBool>,
+    ended: CancellationToken,
     may_end: Option<Arc<Notify>>,
 }
 
@@ -45,18 +45,28 @@ impl Stream for Fake {
     }
 
     fn is_finished(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+        self.ended.is_cancelled()
     }
 
     fn stop(&self) -> BoxFuture<'static, ()> {
-        let (ended, may_end) = (Arc::clone(&self.ended), self.may_end.clone());
+        let (ended, may_end) = (self.ended.clone(), self.may_end.clone());
         async move {
             if let Some(may_end) = may_end {
                 may_end.notified().await;
             }
-            ended.store(true, Ordering::SeqCst);
+            ended.cancel();
         }
         .boxed()
+    }
+}
+
+impl Life for Fake {
+    fn has_died(&self) -> bool {
+        false
+    }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        self.ended.clone().cancelled_owned().boxed()
     }
 }
 
@@ -67,9 +77,9 @@ pub(crate) struct Launched {
 }
 
 impl Launch for Launched {
-    fn launch(&self, settings: StreamSettings) -> Arc<dyn Stream> {
+    fn launch(&self, settings: StreamSettings) -> Arc<dyn Life> {
         self.settings.lock().unwrap().push(settings.clone());
-        Arc::new(Fake { settings, ended: Arc::default(), may_end: self.may_end.clone() })
+        Arc::new(Fake { settings, ended: CancellationToken::new(), may_end: self.may_end.clone() })
     }
 }
 
