@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::live::{SHORT, assert_clean};
+use super::live::{SHORT, ending};
 use super::nginx::Nginx;
 use super::overdub::{Echo, Run, RunSettings, Service, finished};
 use super::packets::{Media, packets};
@@ -133,7 +133,7 @@ async fn a_processor_that_is_not_there_leaves_the_original_sound() {
     let clip = Clip::of(20).await;
     let mut nginx = Nginx::start(&dir).await;
     let server = source::vod(&dir, &clip, SHORT.segment).await;
-    let mut recorder = Recorder::start(&nginx.url("original"), &dir.join("pulled.flv")).await;
+    let recorder = Recorder::start(&nginx.url("original"), &dir.join("pulled.flv")).await;
     let settings = RunSettings {
         source: &server.url("master.m3u8"),
         target: &nginx.url("original"),
@@ -145,10 +145,7 @@ async fn a_processor_that_is_not_there_leaves_the_original_sound() {
     let mut run = Run::start(&dir, &settings);
     let status = run.wait(SHORT.limit()).await;
     assert!(status.success(), "run ended with {status}\n{}", run.tail());
-    recorder.settled().await;
-    nginx.stop().await;
-    let recording = recorder.finish().await;
-    let verdict = assert_clean("no processor", &clip, &recording).await;
+    let verdict = ending("no processor", &clip, &mut nginx, recorder).await;
     assert_eq!((verdict.first, verdict.missing_at_end), ((0, 0), (0, 0)), "all of it");
 }
 

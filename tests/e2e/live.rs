@@ -63,11 +63,25 @@ pub fn assert_rising(name: &str, file: &std::path::Path) {
     }
 }
 
+/// The end of a scene whose publisher has ended: what was recorded of it is the source.
+pub async fn ending(name: &str, clip: &Clip, nginx: &mut Nginx, mut recorder: Recorder) -> judge::Verdict {
+    recorder.settled().await;
+    nginx.stop().await;
+    assert_clean(name, clip, &recorder.finish().await).await
+}
+
+/// The end of a scene whose publisher has ended with its source.
+pub async fn whole_ending(name: &str, clip: &Clip, form: Form, nginx: &mut Nginx, recorder: Recorder) {
+    let verdict = ending(name, clip, nginx, recorder).await;
+    assert_whole(name, &verdict, form);
+    assert_rising(name, &nginx.recording(name));
+}
+
 /// Source, `run`, nginx, viewer; everything judged.
 async fn live(name: &str, form: Form, dir: &Workdir, processor: &str) {
     let clip = Clip::of(form.clip).await;
     let mut nginx = Nginx::start(dir).await;
-    let mut recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
+    let recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
     let source = LiveSource::start(dir, name, &clip, form.segment, 0).await;
     source.has_segments(3).await;
     let settings = RunSettings {
@@ -81,12 +95,7 @@ async fn live(name: &str, form: Form, dir: &Workdir, processor: &str) {
     let mut run = Run::start(dir, &settings);
     let status = run.wait(form.limit()).await;
     assert!(status.success(), "{name}: run ended with {status}\n{}\n{}", run.tail(), source.tail());
-    recorder.settled().await;
-    nginx.stop().await;
-    let recording = recorder.finish().await;
-    let verdict = assert_clean(name, &clip, &recording).await;
-    assert_whole(name, &verdict, form);
-    assert_rising(name, &nginx.recording(name));
+    whole_ending(name, &clip, form, &mut nginx, recorder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +125,7 @@ async fn ctrl_c_ends_a_run_cleanly() {
     let clip = Clip::of(SHORT.clip).await;
     let echo = Echo::start(&dir).await;
     let mut nginx = Nginx::start(&dir).await;
-    let mut recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
+    let recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
     let source = LiveSource::start(&dir, name, &clip, SHORT.segment, 0).await;
     source.has_segments(3).await;
     let settings = RunSettings {
@@ -132,9 +141,7 @@ async fn ctrl_c_ends_a_run_cleanly() {
     run.interrupt();
     let status = run.wait(Duration::from_secs(30)).await;
     assert!(status.success(), "run ended with {status}\n{}", run.tail());
-    recorder.settled().await;
-    nginx.stop().await;
-    assert_clean(name, &clip, &recorder.finish().await).await;
+    ending(name, &clip, &mut nginx, recorder).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

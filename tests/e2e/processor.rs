@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::live::{Form, LONG, SHORT, assert_clean, assert_rising, assert_whole};
+use super::live::{Form, LONG, SHORT, whole_ending};
 use super::nginx::Nginx;
 use super::overdub::{Run, RunSettings, Service};
 use super::processors::{Kind, Processor};
@@ -20,7 +20,7 @@ async fn a_processor_killed_in_mid_batch_leaves_no_gap_and_its_successor_goes_on
     let (name, dir, form) = ("killed", Workdir::new("processor-killed"), SHORT);
     let clip = Clip::of(form.clip).await;
     let mut nginx = Nginx::start(&dir).await;
-    let mut recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
+    let recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
     let slow = Processor::start(Kind::Overdub, 0, Duration::from_millis(1_500)).await;
     let (port, url) = (slow.port, slow.url());
     let mut service = Service::start(&dir).await;
@@ -62,12 +62,7 @@ async fn a_processor_killed_in_mid_batch_leaves_no_gap_and_its_successor_goes_on
     assert!(stats["batchesFallback"].as_u64() <= Some(1), "{status:#}");
     assert!(status["modules"]["audioProcessor"]["reconnects"].as_u64() >= Some(1), "{status:#}");
     service.assert_healthy().await;
-    recorder.settled().await;
-    nginx.stop().await;
-    let recording = recorder.finish().await;
-    let verdict = assert_clean(name, &clip, &recording).await;
-    assert_whole(name, &verdict, form);
-    assert_rising(name, &nginx.recording(name));
+    whole_ending(name, &clip, form, &mut nginx, recorder).await;
     service.stop().await;
 }
 

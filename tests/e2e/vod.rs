@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::live::{SHORT, assert_clean, assert_rising};
+use super::live::{SHORT, assert_rising, ending};
 use super::nginx::Nginx;
 use super::overdub::{Echo, Run, RunSettings};
 use super::recorder::Recorder;
@@ -21,7 +21,7 @@ async fn a_vod_behind_a_master_playlist_plays_whole_at_its_own_pace() {
     let mut nginx = Nginx::start(&dir).await;
     let echo = Echo::start(&dir).await;
     let server = source::vod(&dir, &clip, SHORT.segment).await;
-    let mut recorder = Recorder::start(&nginx.url("vod"), &dir.join("pulled.flv")).await;
+    let recorder = Recorder::start(&nginx.url("vod"), &dir.join("pulled.flv")).await;
     let settings = RunSettings {
         source: &server.url("master.m3u8"),
         target: &nginx.url("vod"),
@@ -41,11 +41,8 @@ async fn a_vod_behind_a_master_playlist_plays_whole_at_its_own_pace() {
     assert!(status.success(), "run ended with {status}\n{}", run.tail());
     let took = started.elapsed().as_secs_f64();
     assert!(took >= f64::from(SHORT.clip), "{} s of stream were played in {took:.1} s", SHORT.clip);
-    recorder.settled().await;
-    nginx.stop().await;
 
-    let recording = recorder.finish().await;
-    let verdict = assert_clean("vod", &clip, &recording).await;
+    let verdict = ending("vod", &clip, &mut nginx, recorder).await;
     assert_eq!(verdict.first, (0, 0), "it begins with the first of the source");
     assert_eq!(verdict.missing_at_end, (0, 0), "it ends with the last of the source");
     assert_rising("vod", &nginx.recording("vod"));
