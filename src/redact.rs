@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// What stands where a secret was. No address and no setting that holds it is taken for a real one.
+pub const HIDDEN: &str = "…";
+
 /// `url` without user, password, query and fragment: tokens live there.
 pub fn url(url: &str) -> String {
     match url::Url::parse(url) {
@@ -12,7 +15,7 @@ pub fn url(url: &str) -> String {
             let had_query = parsed.query().is_some();
             parsed.set_query(None);
             parsed.set_fragment(None);
-            if had_query { format!("{parsed}?…") } else { parsed.to_string() }
+            if had_query { format!("{parsed}?{HIDDEN}") } else { parsed.to_string() }
         }
         Err(_) => "(not a URL)".to_owned(),
     }
@@ -21,11 +24,11 @@ pub fn url(url: &str) -> String {
 /// An RTMP address without its query and with its last path component, the stream key, shortened.
 pub fn rtmp_url(rtmp: &str) -> String {
     let shown = url(rtmp);
-    let shown = shown.trim_end_matches("?…");
+    let shown = shown.strip_suffix(HIDDEN).and_then(|shown| shown.strip_suffix('?')).unwrap_or(&shown);
     match shown.rsplit_once('/') {
         Some((app, key)) if app.contains("://") && !app.ends_with(":/") => {
             let head: String = key.chars().take(2).collect();
-            format!("{app}/{head}…")
+            format!("{app}/{head}{HIDDEN}")
         }
         _ => shown.to_owned(),
     }

@@ -101,15 +101,12 @@ fn some_of<'a>(
     controls.iter().any(Option::is_some).then(|| OneOrMany::Many(each.collect()))
 }
 
-/// What stands for a secret.
-const HIDDEN: &str = "…";
-
 impl StreamOptions {
     /// The same for everybody's eyes: secrets hidden, addresses shortened. What is hidden is refused as a setting,
     /// so that it is not taken for the real one.
     #[must_use]
     pub fn redacted(self) -> Self {
-        let hidden = |_: Secret| Secret::new(HIDDEN);
+        let hidden = |_: Secret| Secret::new(redact::HIDDEN);
         let headers = |headers: BTreeMap<String, Secret>| {
             headers.into_iter().map(|(name, value)| (name, hidden(value))).collect()
         };
@@ -128,7 +125,7 @@ impl StreamOptions {
             source_auth: self.source_auth.map(hidden),
             source_proxy: self.source_proxy.map(|proxy| if proxy == "none" { proxy } else { url(proxy) }),
             audio_processor_url: self.audio_processor_url.map(url),
-            audio_processor_auth: self.audio_processor_auth.map(|_| ProcessorAuth::from_text(HIDDEN)),
+            audio_processor_auth: self.audio_processor_auth.map(|_| ProcessorAuth::from_text(redact::HIDDEN)),
             audio_processor_headers: self.audio_processor_headers.map(headers),
             srs_rtmp_url: self.srs_rtmp_url.map(|urls| each(urls, redact::rtmp_url)),
             srs_http_api: self.srs_http_api.map(|urls| each(urls, redact::url)),

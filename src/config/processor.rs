@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::source::{Secret, headers};
 use super::{Invalid, StreamOptions};
+use crate::redact;
 
 /// What goes with every connection to the processor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl ProcessorAuth {
 
 impl fmt::Debug for ProcessorAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
+        f.write_str(redact::HIDDEN)
     }
 }
 
@@ -83,7 +84,7 @@ impl StreamOptions {
         if auth.as_ref().is_some_and(|auth| auth.0.to_string().len() > ProcessorAccess::MAX_AUTH) {
             return Err(Invalid::new("audioProcessorAuth", "must not be longer than 16 KiB"));
         }
-        if auth.as_ref().is_some_and(|auth| auth.0["token"] == "…") {
+        if auth.as_ref().is_some_and(|auth| auth.0["token"] == redact::HIDDEN) {
             return Err(Invalid::new("audioProcessorAuth", "is hidden as it is shown: give the real one"));
         }
         let headers =

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HttpUrl, Invalid};
 use crate::policy::Allowed;
+use crate::redact;
 
 /// A text that opens a door. Neither `Debug` nor anything else shows it; serialized it is whole, and nothing
 /// that is shown may hold one.
@@ -27,7 +28,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
+        f.write_str(redact::HIDDEN)
     }
 }
 

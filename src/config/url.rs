@@ -99,7 +99,7 @@ fn absolute(text: &str, schemes: &[&str], wrong_scheme: &'static str) -> Result<
     if text.chars().any(char::is_control) {
         return Err("must not contain control characters");
     }
-    if text.contains('…') {
+    if text.contains(redact::HIDDEN) {
         return Err("is shortened as it is shown: give the whole address");
     }
     let url = Url::parse(text.trim()).map_err(|_| "is not an absolute address")?;
