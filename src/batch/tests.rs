@@ -5,8 +5,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::media::{
-    AudioCodec, AudioParams, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoCodec, VideoParams,
-    VideoSample,
+    AudioParams, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoCodec, VideoParams, VideoSample,
 };
 use crate::playout::Playout;
 
@@ -24,14 +23,7 @@ fn video_params() -> Arc<VideoParams> {
 }
 
 fn audio_params() -> Arc<AudioParams> {
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x11, 0x90]),
-        sample_rate: RATE,
-        channels: 2,
-        frame_len: FRAME as u32,
-        codec_string: "mp4a.40.2".into(),
-    })
+    Arc::new(AudioParams::plain_aac())
 }
 
 fn ms(n: i64) -> Flicks {

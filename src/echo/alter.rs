@@ -101,19 +101,12 @@ fn write(track: &AudioTrack, edit: Option<Edit>) -> Result<Bytes, AlterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{AudioCodec, AudioParams};
+    use crate::media::AudioParams;
 
     fn fragment(frames: usize) -> Bytes {
-        let params = AudioParams {
-            codec: AudioCodec::Aac,
-            config: Bytes::from_static(&[0x11, 0x90]),
-            sample_rate: 48_000,
-            channels: 2,
-            frame_len: 1024,
-            codec_string: "mp4a.40.2".to_owned(),
-        };
         let frames = (0..frames).map(|k| Bytes::from(format!("frame {k}"))).collect();
-        write(&AudioTrack { params: Arc::new(params), start: Flicks::ZERO, frames }, None).unwrap()
+        write(&AudioTrack { params: Arc::new(AudioParams::plain_aac()), start: Flicks::ZERO, frames }, None)
+            .unwrap()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Flicks;
+use super::{Flicks, asc};
 
 /// Video codecs that Overdub carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +56,23 @@ pub struct AudioParams {
 }
 
 impl AudioParams {
+    /// AAC-LC in frames of 1024 samples; `None`: it has no such rate, or no such number of channels.
+    pub fn aac_lc(sample_rate: u32, channels: u16) -> Option<Self> {
+        Some(Self {
+            codec: AudioCodec::Aac,
+            config: asc::low_complexity(sample_rate, channels)?,
+            sample_rate,
+            channels,
+            frame_len: 1024,
+            codec_string: "mp4a.40.2".to_owned(),
+        })
+    }
+
+    /// AAC-LC at 48 kHz in stereo: what every player takes.
+    pub fn plain_aac() -> Self {
+        Self::aac_lc(48_000, 2).expect("AAC has this rate and these channels")
+    }
+
     /// How long one frame lasts; exact.
     pub fn frame_duration(&self) -> Flicks {
         Flicks::from_samples(i64::from(self.frame_len), self.sample_rate)

@@ -117,14 +117,7 @@ mod tests {
     use super::*;
 
     fn aac(config: &'static [u8]) -> AudioParams {
-        AudioParams {
-            codec: AudioCodec::Aac,
-            config: Bytes::from_static(config),
-            sample_rate: 48_000,
-            channels: 2,
-            frame_len: 1024,
-            codec_string: "mp4a.40.2".into(),
-        }
+        AudioParams { config: Bytes::from_static(config), ..AudioParams::plain_aac() }
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_fmp4::{Chunks, Edit, Fragment, TrackConfig, init_segment};
 
+use super::output::to_fit;
 use crate::config::{ConfigurationChange, Fallback};
-use crate::media::{AudioCodec, AudioParams, AudioTrack, Flicks, mp4};
-use crate::remux::{Fitter, Processed, Sound, Used};
+use crate::media::{AudioContext, AudioParams, AudioTrack, Flicks, mp4};
+use crate::remux::{Fitter, Sound, Used};
 use crate::roundtrip::answer;
 
 const SOURCE_RATE: u32 = 48_000;
@@ -40,15 +41,7 @@ struct Off {
 }
 
 fn params(rate: u32) -> Arc<AudioParams> {
-    let config: &[u8] = if rate == 48_000 { &[0x11, 0x90] } else { &[0x12, 0x10] };
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(config),
-        sample_rate: rate,
-        channels: 2,
-        frame_len: FRAME,
-        codec_string: "mp4a.40.2".to_owned(),
-    })
+    Arc::new(AudioParams::aac_lc(rate, 2).unwrap())
 }
 
 /// An answer of `frames` frames, each of which says which it is.
@@ -106,14 +99,8 @@ fn run(day: &Day) -> Off {
             assert_eq!(used, Used::Original);
             track.unwrap()
         } else {
-            let processed = Processed {
-                params: &answer.params,
-                frames: &answer.frames,
-                priming: answer.priming,
-                trailing: answer.trailing,
-                context: (Flicks::ZERO, Flicks::ZERO),
-            };
-            let (track, report) = sound.processed(&mut fitter, &slot, processed);
+            let answer = to_fit(&answer, &AudioContext::default(), &slot.params);
+            let (track, report) = sound.processed(&mut fitter, &slot, answer);
             off.padded += report.padded;
             off.trimmed += report.trimmed;
             for (place, frame) in track.frames.iter().enumerate() {

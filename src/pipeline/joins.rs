@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::output::to_fit;
 use crate::batch::{self, Batcher};
-use crate::media::{
-    AudioCodec, AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, mp4,
-};
-use crate::remux::{Fitter, Processed};
+use crate::media::{AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, mp4};
+use crate::remux::Fitter;
 use crate::roundtrip::answer;
 
 const RATE: u32 = 48_000;
@@ -44,14 +43,7 @@ fn source() -> AudioTrack {
     let adts =
         ffmpeg(&["-f", "lavfi", "-i", &tone, "-c:a", "aac", "-b:a", "160k", "-f", "adts"], Bytes::new());
     let frames = overdub_ts::adts::frames(adts).map(|frame| frame.data).collect();
-    let params = AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x11, 0x88]),
-        sample_rate: RATE,
-        channels: 1,
-        frame_len: FRAME as u32,
-        codec_string: "mp4a.40.2".to_owned(),
-    };
+    let params = AudioParams::aac_lc(RATE, 1).unwrap();
     AudioTrack { params: Arc::new(params), start: Flicks::ZERO, frames }
 }
 
@@ -97,15 +89,7 @@ fn processed(batches: &[Batch]) -> (Vec<f64>, Vec<usize>) {
         let terms = answer::Terms { duration: sent.duration(), sent: fragment.len(), undeclared_priming: 0 };
         let answer = answer::read(&ffmpeg(&encode, fragment), &terms).unwrap();
         assert_eq!(answer.priming, FRAME as u64, "FFmpeg declares one frame of priming");
-        let context = |context: &[Bytes]| Flicks::from_samples((context.len() * FRAME) as i64, RATE);
-        let answer = Processed {
-            params: &answer.params,
-            frames: &answer.frames,
-            priming: answer.priming,
-            trailing: answer.trailing,
-            context: (context(&batch.context.before), context(&batch.context.after)),
-        };
-        let (track, report) = fitter.fit(slot, answer);
+        let (track, report) = fitter.fit(slot, to_fit(&answer, &batch.context, &slot.params));
         assert_eq!((report.padded, report.error), (0, Flicks::ZERO), "{report:?}");
         joins.push(frames.len() * FRAME);
         frames.extend(track.frames);

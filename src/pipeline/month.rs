@@ -10,9 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::batch::{self, Batcher};
-use crate::media::{
-    AudioCodec, AudioParams, Batch, Flicks, Moment, Origin, Piece, VideoCodec, VideoParams, VideoSample,
-};
+use crate::media::{AudioParams, Batch, Flicks, Moment, Origin, Piece, VideoCodec, VideoParams, VideoSample};
 use crate::playout::{Follower, Playout};
 use crate::roundtrip::inflight::{Config, Window};
 use crate::roundtrip::{Processed, Request};
@@ -35,14 +33,7 @@ fn video_params() -> Arc<VideoParams> {
 }
 
 fn audio_params() -> Arc<AudioParams> {
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::new(),
-        sample_rate: 48_000,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: String::new(),
-    })
+    Arc::new(AudioParams::plain_aac())
 }
 
 struct Month {

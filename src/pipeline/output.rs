@@ -12,7 +12,7 @@ use super::board::Board;
 use super::ingest::Captured;
 use super::offset::Offset;
 use crate::clock::Clock;
-use crate::media::{AudioTrack, Batch, Flicks, Moment, Packet, mp4};
+use crate::media::{AudioContext, AudioParams, AudioTrack, Batch, Flicks, Moment, Packet, mp4};
 use crate::playout::Playout;
 use crate::remux::{Fitter, Interleaver, Processed, Sound, Used};
 use crate::roundtrip::{self, Outcome};
@@ -201,17 +201,25 @@ impl Output {
 
     fn fit(&mut self, batch: &Batch, original: &AudioTrack, answer: &roundtrip::Processed) -> AudioTrack {
         self.writer.batch_file(batch.number, Artifact::ProcessedAudio, vec![answer.raw.clone()]);
-        let frame = original.params.frame_duration().get();
-        let frames = |context: &[Bytes]| Flicks::new(frame * context.len() as i64);
-        let processed = Processed {
-            params: &answer.params,
-            frames: &answer.frames,
-            priming: answer.priming,
-            trailing: answer.trailing,
-            context: (frames(&batch.context.before), frames(&batch.context.after)),
-        };
-        let (track, report) = self.sound.processed(&mut self.fitter, original, processed);
+        let answer = to_fit(answer, &batch.context, &original.params);
+        let (track, report) = self.sound.processed(&mut self.fitter, original, answer);
         self.board.sounds(batch.number, Used::Processed, Some(report));
         track
+    }
+}
+
+/// An answer as its slot takes it; `context` was sent with the slot's sound, in the configuration `sent`.
+pub(super) fn to_fit<'a>(
+    answer: &'a roundtrip::Processed,
+    context: &AudioContext,
+    sent: &AudioParams,
+) -> Processed<'a> {
+    let length = |frames: &[Bytes]| Flicks::new(sent.frame_duration().get() * frames.len() as i64);
+    Processed {
+        params: &answer.params,
+        frames: &answer.frames,
+        priming: answer.priming,
+        trailing: answer.trailing,
+        context: (length(&context.before), length(&context.after)),
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use overdub_rtmp::{Client, ClientState, Server, ServerEvent, ServerState, Target, Timestamp};
 
+use super::output::to_fit;
 use crate::batch::{self, Batcher};
 use crate::config::{ConfigurationChange, Fallback};
 use crate::demo::clip;
@@ -19,7 +20,7 @@ use crate::media::{Batch, Flicks, Moment, Origin, Packet, mp4};
 use crate::playout::Playout;
 use crate::publish::pacer::{LEAD, Outlet, Pacer, Verdict};
 use crate::publish::tags::{Announced, Known};
-use crate::remux::{Fitter, Interleaver, Processed, Sound};
+use crate::remux::{Fitter, Interleaver, Sound};
 use crate::roundtrip::inflight::{Config, Window};
 use crate::roundtrip::{Request, answer};
 
@@ -169,14 +170,8 @@ impl Path {
             let original = batch.audio.as_ref().unwrap();
             let audio = match &outcome.result {
                 Ok(answer) => {
-                    let processed = Processed {
-                        params: &answer.params,
-                        frames: &answer.frames,
-                        priming: answer.priming,
-                        trailing: answer.trailing,
-                        context: (Flicks::ZERO, Flicks::ZERO),
-                    };
-                    self.sound.processed(&mut self.fitter, original, processed).0
+                    let answer = to_fit(answer, &batch.context, &original.params);
+                    self.sound.processed(&mut self.fitter, original, answer).0
                 }
                 Err(_) => {
                     self.fallbacks += 1;

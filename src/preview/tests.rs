@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::segment::{Muxer, Segment};
 use super::segmenter::{Cut, Segmenter};
 use super::window::Window;
-use crate::media::{AudioCodec, AudioParams, Flicks, Moment, Packet, PacketKind, VideoCodec, VideoParams};
+use crate::media::{AudioParams, Flicks, Moment, Packet, PacketKind, VideoCodec, VideoParams};
 use crate::playout::Playout;
 
 fn ms(millis: i64) -> Flicks {
@@ -24,14 +24,7 @@ fn video_params(config: &'static [u8]) -> Arc<VideoParams> {
 }
 
 fn audio_params(sample_rate: u32) -> Arc<AudioParams> {
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x11, 0x90]),
-        sample_rate,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: "mp4a.40.2".to_owned(),
-    })
+    Arc::new(AudioParams::aac_lc(sample_rate, 2).unwrap())
 }
 
 /// A picture each 40 ms from `from` to `to`, of which each `gop`th begins a group.

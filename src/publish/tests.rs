@@ -7,7 +7,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::pacer::{LEAD, MAX_LATE, Outlet, Pacer, Stamp, Verdict};
-use crate::media::{AudioCodec, AudioParams, Flicks, Moment, Packet, PacketKind, VideoCodec, VideoParams};
+use crate::media::{AudioParams, Flicks, Moment, Packet, PacketKind, VideoCodec, VideoParams};
 use crate::playout::Playout;
 
 /// A picture of 40 ms at `ms`.
@@ -24,15 +24,8 @@ pub(super) fn video(ms: i64, random_access: bool) -> Packet {
 
 /// An AAC frame at `ms`.
 pub(super) fn audio(ms: i64) -> Packet {
-    let params = AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x11, 0x90]),
-        sample_rate: 48_000,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: "mp4a.40.2".to_owned(),
-    };
-    packet(PacketKind::Audio { params: Arc::new(params) }, ms, 21)
+    let params = Arc::new(AudioParams::plain_aac());
+    packet(PacketKind::Audio { params }, ms, 21)
 }
 
 fn packet(kind: PacketKind, ms: i64, duration: i64) -> Packet {

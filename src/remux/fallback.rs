@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::fit::{FitReport, Fitter, Processed};
 use crate::config::{ConfigurationChange, Fallback};
-use crate::media::{AudioCodec, AudioParams, AudioTrack, is_carried, silent_frame_like};
+use crate::media::{AudioParams, AudioTrack, is_carried, silent_frame_like};
 
 /// Which sound a batch got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Sound {
             .into_iter()
             .flatten()
             .find_map(|(params, frame)| Some((Arc::clone(params), frame.clone()?)));
-        known.unwrap_or_else(|| (Arc::new(plain_aac()), PLAIN_SILENCE))
+        known.unwrap_or_else(|| (Arc::new(AudioParams::plain_aac()), PLAIN_SILENCE))
     }
 
     fn play(&mut self, track: &AudioTrack) {
@@ -114,28 +114,16 @@ fn first(track: &AudioTrack) -> &[u8] {
     track.frames.first().map_or(&[], |frame| frame)
 }
 
-/// AAC-LC, 48 kHz, stereo: what every player takes, for silence beside a codec that has none.
-fn plain_aac() -> AudioParams {
-    AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x11, 0x90]),
-        sample_rate: 48_000,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: "mp4a.40.2".into(),
-    }
-}
-
-/// Its silent frame, as [`crate::media::silent_frame`] makes it.
+/// The silent frame of [`AudioParams::plain_aac`], beside a codec that has none, as [`crate::media::silent_frame`] makes it.
 const PLAIN_SILENCE: Bytes = Bytes::from_static(&[0x21, 0x00, 0x00, 0x00, 0x00, 0x1c]);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{Flicks, silent_frame};
+    use crate::media::{AudioCodec, Flicks, silent_frame};
 
     fn track(codec: AudioCodec, rate: u32) -> AudioTrack {
-        let params = AudioParams { codec, sample_rate: rate, ..plain_aac() };
+        let params = AudioParams { codec, sample_rate: rate, ..AudioParams::plain_aac() };
         AudioTrack {
             params: Arc::new(params),
             start: Flicks::from_millis(5),
@@ -170,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_original_that_the_output_cannot_carry_becomes_silence() {
-        assert_eq!(silent_frame(&plain_aac()), Some(PLAIN_SILENCE));
+        assert_eq!(silent_frame(&AudioParams::plain_aac()), Some(PLAIN_SILENCE));
         for codec in [AudioCodec::Ac3, AudioCodec::Opus, AudioCodec::MpegAudio] {
             let mut sound = original_or(ConfigurationChange::Allow);
             let (silence, used) = sound.fallback(&mut Fitter::default(), &track(codec, 48_000));

@@ -118,14 +118,7 @@ mod tests {
     use crate::media::{AudioCodec, silent_frame};
 
     fn params(rate: u32) -> Arc<AudioParams> {
-        Arc::new(AudioParams {
-            codec: AudioCodec::Aac,
-            config: Bytes::from_static(&[0x11, 0x90]),
-            sample_rate: rate,
-            channels: 2,
-            frame_len: 1024,
-            codec_string: "mp4a.40.2".into(),
-        })
+        Arc::new(AudioParams::aac_lc(rate, 2).unwrap())
     }
 
     fn original(start: Flicks, frames: usize) -> AudioTrack {

@@ -92,7 +92,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::{AudioCodec, AudioParams, Moment, VideoCodec, VideoParams, VideoSample, VideoTrack};
+    use crate::media::{AudioParams, Moment, VideoCodec, VideoParams, VideoSample, VideoTrack};
 
     fn batch(number: u64, video_ms: std::ops::Range<i64>, audio_frames: usize, audio_start: Flicks) -> Batch {
         let samples = video_ms
@@ -112,14 +112,6 @@ mod tests {
             height: 0,
             codec_string: String::new(),
         };
-        let audio = AudioParams {
-            codec: AudioCodec::Aac,
-            config: Bytes::new(),
-            sample_rate: 48_000,
-            channels: 2,
-            frame_len: 1024,
-            codec_string: String::new(),
-        };
         Batch {
             number,
             period: 0,
@@ -131,7 +123,7 @@ mod tests {
             program_date_time: None,
             video: Some(VideoTrack { params: Arc::new(params), samples }),
             audio: Some(AudioTrack {
-                params: Arc::new(audio),
+                params: Arc::new(AudioParams::plain_aac()),
                 start: audio_start,
                 frames: vec![Bytes::new(); audio_frames],
             }),

@@ -192,7 +192,7 @@ mod tests {
 
     use super::super::wire::{Decoder, Packet};
     use super::*;
-    use crate::media::{AudioCodec, AudioParams, Flicks, Moment};
+    use crate::media::{AudioParams, Flicks, Moment};
 
     fn event(name: &str, argument: Value, attachments: &[&'static [u8]]) -> Event {
         let attachments = attachments.iter().map(|a| Bytes::from_static(a)).collect();
@@ -201,21 +201,13 @@ mod tests {
 
     #[test]
     fn fragment_data_has_the_agreed_fields() {
-        let params = AudioParams {
-            codec: AudioCodec::Aac,
-            config: Bytes::from_static(&[0x11, 0x90]),
-            sample_rate: 48_000,
-            channels: 2,
-            frame_len: 1024,
-            codec_string: "mp4a.40.2".to_owned(),
-        };
         let request = Request {
             number: 7,
             audio: Bytes::from_static(b"12345"),
             duration: Flicks::from_millis(30_016),
             pts: Flicks::from_millis(1_400),
             context: (1, 2),
-            params: Arc::new(params),
+            params: Arc::new(AudioParams::plain_aac()),
             program_date_time: Some("2026-01-02T03:04:05Z".to_owned()),
             file_name: "audio.fmp4".to_owned(),
             deadline: Moment::ZERO,

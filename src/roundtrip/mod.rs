@@ -90,7 +90,7 @@ impl fmt::Debug for Settings {
             .field("max_fragment_bytes", &self.max_fragment_bytes)
             .field("connect_timeout", &self.connect_timeout)
             .field("write_timeout", &self.write_timeout)
-            .field("auth", &self.auth.as_ref().map(|_| "…"))
+            .field("auth", &self.auth.as_ref().map(|_| redact::HIDDEN))
             .field("headers", &headers)
             .field("ca_file", &self.ca_file)
             .field("processor_priming", &self.processor_priming)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use overdub::clock::Clock;
 use overdub::echo;
-use overdub::media::{AudioCodec, AudioParams, AudioTrack, Flicks, StreamId, mp4};
+use overdub::media::{AudioParams, AudioTrack, Flicks, StreamId, mp4};
 use overdub::roundtrip::{self, Outcome, Request, Settings, Status};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -103,14 +103,7 @@ fn duration(audio: &Bytes) -> Flicks {
 }
 
 fn params() -> Arc<AudioParams> {
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x11, 0x90]),
-        sample_rate: 48_000,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: "mp4a.40.2".to_owned(),
-    })
+    Arc::new(AudioParams::plain_aac())
 }
 
 /// `count` ADTS frames of `len` bytes of payload `fill` each: what the echo sends back can be taken apart.

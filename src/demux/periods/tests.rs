@@ -1,5 +1,5 @@
 use super::*;
-use crate::media::{AudioCodec, Moment, VideoCodec};
+use crate::media::{Moment, VideoCodec};
 
 fn video(width: u32, config: &'static [u8]) -> Arc<VideoParams> {
     let config = Bytes::from_static(config);
@@ -8,14 +8,7 @@ fn video(width: u32, config: &'static [u8]) -> Arc<VideoParams> {
 }
 
 fn audio(config: &'static [u8]) -> Arc<AudioParams> {
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(config),
-        sample_rate: 48_000,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: String::new(),
-    })
+    Arc::new(AudioParams { config: Bytes::from_static(config), ..AudioParams::plain_aac() })
 }
 
 fn picture(ms: i64) -> StampedPicture {

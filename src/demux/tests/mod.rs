@@ -11,8 +11,7 @@ use hex_literal::hex;
 
 use super::{Demuxer, Input};
 use crate::media::{
-    AudioCodec, AudioParams, Flicks, Moment, Origin, Piece, Rendition, VideoCodec, VideoParams, VideoSample,
-    mp4,
+    AudioParams, Flicks, Moment, Origin, Piece, Rendition, VideoCodec, VideoParams, VideoSample, mp4,
 };
 
 /// x264's for 320x180 and 640x360:
@@ -45,14 +44,7 @@ fn video(sps: &[u8], width: u32, height: u32) -> VideoParams {
 }
 
 fn aac(config: &'static [u8], sample_rate: u32) -> Arc<AudioParams> {
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(config),
-        sample_rate,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: "mp4a.40.2".into(),
-    })
+    Arc::new(AudioParams { config: Bytes::from_static(config), sample_rate, ..AudioParams::plain_aac() })
 }
 
 fn aac_48() -> Arc<AudioParams> {

@@ -5,24 +5,13 @@ use bytes::Bytes;
 use super::super::status::BreakerState;
 use super::breaker::{FAILURES, PROBE_INTERVAL};
 use super::*;
-use crate::media::{AudioCodec, AudioParams, Flicks};
+use crate::media::{AudioParams, Flicks};
 
 pub(super) const CONFIG: Config =
     Config { max_concurrent: 3, max_fragment_bytes: 1_000, processing_budget: Duration::from_secs(12) };
 
 pub(super) fn at(seconds: f64) -> Moment {
     Moment::from_start(Duration::from_secs_f64(seconds))
-}
-
-fn params() -> Arc<AudioParams> {
-    Arc::new(AudioParams {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x11, 0x90]),
-        sample_rate: 48_000,
-        channels: 2,
-        frame_len: 1024,
-        codec_string: "mp4a.40.2".to_owned(),
-    })
 }
 
 pub(super) fn request(number: u64, deadline: Moment, size: usize) -> Request {
@@ -32,7 +21,7 @@ pub(super) fn request(number: u64, deadline: Moment, size: usize) -> Request {
         duration: Flicks::from_millis(30_000),
         pts: Flicks::ZERO,
         context: (0, 0),
-        params: params(),
+        params: Arc::new(AudioParams::plain_aac()),
         program_date_time: None,
         file_name: String::new(),
         deadline,
@@ -41,7 +30,13 @@ pub(super) fn request(number: u64, deadline: Moment, size: usize) -> Request {
 }
 
 pub(super) fn processed(_: &Request) -> Result<Processed, AnswerError> {
-    Ok(Processed { params: params(), frames: Vec::new(), priming: 0, trailing: 0, raw: Bytes::new() })
+    Ok(Processed {
+        params: Arc::new(AudioParams::plain_aac()),
+        frames: Vec::new(),
+        priming: 0,
+        trailing: 0,
+        raw: Bytes::new(),
+    })
 }
 
 fn error(code: &str) -> ProcessorError {
