@@ -63,8 +63,8 @@ pub struct Candidate {
 /// All variants, the best first. Those that come before another only by the order of the playlist are its
 /// redundant streams (RFC 8216 6.2.4).
 ///
-/// What was asked for goes first; then what lies under the caps; then codecs that every output carries, then a
-/// picture, then the wanted language, then bandwidth and height.
+/// What was asked for goes first; then what lies under the caps; then a picture that an output can carry, then
+/// codecs that every output carries, then the wanted language, then bandwidth and height.
 pub fn order(master: &Master, policy: &Policy) -> Vec<Candidate> {
     let mut ranked: Vec<_> = master
         .variants
@@ -80,13 +80,16 @@ pub fn order(master: &Master, policy: &Policy) -> Vec<Candidate> {
             let rank = (
                 picked(variant, index, &policy.pick),
                 under,
+                has_video(variant) && carried(variant) > 0,
                 carried(variant),
-                has_video(variant),
                 speaks,
                 largest.then_some(size),
                 Reverse((!largest).then_some(size)),
             );
-            let separate = audio.map(|(rendition, _)| rendition).filter(|rendition| rendition.uri.is_some());
+            // A variant of sound alone may list itself as its rendition.
+            let separate = audio.map(|(rendition, _)| rendition);
+            let separate =
+                separate.filter(|rendition| rendition.uri.as_ref().is_some_and(|uri| *uri != variant.uri));
             (rank, Candidate { variant: variant.clone(), audio: separate.cloned() })
         })
         .collect();

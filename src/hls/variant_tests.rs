@@ -25,7 +25,7 @@ fn first(policy: &Policy) -> String {
 #[test]
 fn the_highest_that_every_output_carries_goes_first_then_its_redundant_stream() {
     let all = uris(LADDER, &Policy::default());
-    assert_eq!(all, ["high.m3u8", "backup.m3u8", "middle.m3u8", "audio.m3u8", "hevc.m3u8"]);
+    assert_eq!(all, ["high.m3u8", "backup.m3u8", "middle.m3u8", "hevc.m3u8", "audio.m3u8"]);
     let best = order(&master(LADDER), &Policy::default()).remove(0);
     assert_eq!(describe(&best.variant), "1280x720, 3.0 Mbit/s, avc1.4d401f,mp4a.40.2");
 }
@@ -87,4 +87,14 @@ fn the_same_variant_is_found_again_under_another_address() {
     let moved = LADDER.replace("backup", "elsewhere");
     let again = order(&master(&moved), &Policy::default());
     assert_eq!(same(&again, &known), Some(0), "its twin");
+}
+
+#[test]
+fn sound_alone_goes_before_a_picture_that_nothing_carries_and_is_read_once() {
+    let text = "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"n\",DEFAULT=YES,URI=\"sound.m3u8\"\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=9,CODECS=\"av01.0.05M.08,mp4a.40.2\",AUDIO=\"a\"\nav1.m3u8\n\
+        #EXT-X-STREAM-INF:BANDWIDTH=1,CODECS=\"mp4a.40.2\",AUDIO=\"a\"\nsound.m3u8\n";
+    let all = order(&master(text), &Policy::default());
+    assert_eq!((all[0].variant.uri.as_str(), &all[0].audio), ("sound.m3u8", &None));
+    assert!(all[1].audio.is_some());
 }
