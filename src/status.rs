@@ -182,6 +182,9 @@ pub struct Fetcher {
     pub lagging_reloads: u64,
     /// Times that the playlist's window ran past what was read.
     pub windows_missed: u64,
+    /// Segments whose date does not follow from the one before, and discontinuities that only their number told.
+    pub dates_astray: u64,
+    pub discontinuities_inferred: u64,
     /// Seconds since the last segment arrived.
     pub last_segment_age: Option<f64>,
     pub last_error: Option<String>,

@@ -94,7 +94,6 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
     let id = status.stream_id.as_str();
     let stream = [("stream", id)];
     let (stats, modules) = (&status.stats, &status.modules);
-    let source = &modules.stream_fetcher;
     let processor = &modules.audio_processor;
 
     to.gauge("overdub_stream_uptime_seconds", "Since the start of the stream.", &stream, status.uptime);
@@ -122,23 +121,7 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
 
     let help = "Seconds of output played.";
     to.counter("overdub_published_seconds_total", help, &stream, stats.published_seconds);
-    let captured = stats.segments_captured as f64;
-    to.counter("overdub_source_segments_total", "Segments captured.", &stream, captured);
-    to.counter("overdub_source_bytes_total", "Bytes captured.", &stream, stats.bytes_captured as f64);
-    to.counter("overdub_source_gaps_total", "Segments lost.", &stream, source.gaps as f64);
-    to.counter("overdub_source_gap_seconds_total", "Seconds of media lost.", &stream, source.gap_seconds);
-    to.counter("overdub_source_retries_total", "Requests tried again.", &stream, source.retries as f64);
-    let discontinuities = source.discontinuities as f64;
-    to.counter("overdub_source_discontinuities_total", "Discontinuities.", &stream, discontinuities);
-    let help = "Damaged access units and packets dropped.";
-    to.counter("overdub_source_damage_total", help, &stream, modules.remuxer.dropped as f64);
-    let stalled = flag(source.state == "stalled");
-    to.gauge("overdub_source_stalled", "1 while the playlist does not move.", &stream, stalled);
-    let behind = source.behind_edge;
-    to.gauge("overdub_source_behind_edge_seconds", "Media listed and not fetched yet.", &stream, behind);
-    if let Some(age) = source.last_segment_age {
-        to.gauge("overdub_source_last_segment_age_seconds", "Since the last segment.", &stream, age);
-    }
+    of_the_source(to, status);
 
     let batches = stats.batches_captured as f64;
     to.counter("overdub_batches_captured_total", "Batches closed.", &stream, batches);
@@ -193,6 +176,47 @@ fn of_an_output(to: &mut Families, stream: &str, index: &str, output: &Output) {
     to.counter("overdub_output_dropped_packets_total", "Packets that never left.", &labels, dropped);
 }
 
+fn of_the_source(to: &mut Families, status: &StreamStatus) {
+    let id = status.stream_id.as_str();
+    let stream = [("stream", id)];
+    let (stats, modules) = (&status.stats, &status.modules);
+    let source = &modules.stream_fetcher;
+
+    let captured = stats.segments_captured as f64;
+    to.counter("overdub_source_segments_total", "Segments captured.", &stream, captured);
+    to.counter("overdub_source_bytes_total", "Bytes captured.", &stream, stats.bytes_captured as f64);
+    to.counter("overdub_source_gaps_total", "Segments lost.", &stream, source.gaps as f64);
+    to.counter("overdub_source_gap_seconds_total", "Seconds of media lost.", &stream, source.gap_seconds);
+    to.counter("overdub_source_retries_total", "Requests tried again.", &stream, source.retries as f64);
+    let discontinuities = source.discontinuities as f64;
+    to.counter("overdub_source_discontinuities_total", "Discontinuities.", &stream, discontinuities);
+    let help = "Damaged access units and packets dropped.";
+    to.counter("overdub_source_damage_total", help, &stream, modules.remuxer.dropped as f64);
+    let stalled = flag(source.state == "stalled");
+    to.gauge("overdub_source_stalled", "1 while the playlist does not move.", &stream, stalled);
+    let behind = source.behind_edge;
+    to.gauge("overdub_source_behind_edge_seconds", "Media listed and not fetched yet.", &stream, behind);
+    let changes = source.variant_changes as f64;
+    to.counter("overdub_source_variant_changes_total", "Other variants that stood in.", &stream, changes);
+    let help = "Numberings that began anew.";
+    to.counter("overdub_source_restarts_total", help, &stream, source.restarts as f64);
+    let help = "Playlists older than what was seen already.";
+    to.counter("overdub_source_lagging_reloads_total", help, &stream, source.lagging_reloads as f64);
+    let help = "Times that the playlist's window ran past what was read.";
+    to.counter("overdub_source_windows_missed_total", help, &stream, source.windows_missed as f64);
+    if let Some(variant) = &source.variant {
+        let labels = [("stream", id), ("variant", variant.as_str())];
+        to.gauge("overdub_source_variant_info", "The variant that is read.", &labels, 1.0);
+    }
+    if let Some(ratio) = source.fetch_ratio {
+        let help = "Time that the last segment took to fetch, against how long it plays.";
+        to.gauge("overdub_source_fetch_ratio", help, &stream, ratio);
+    }
+    if let Some(age) = source.last_segment_age {
+        to.gauge("overdub_source_last_segment_age_seconds", "Since the last segment.", &stream, age);
+    }
+}
+
 fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
@@ -217,6 +241,8 @@ mod tests {
         status.stats.histograms.processor_latency = Histogram::new(&[100, 1_000]);
         status.stats.histograms.processor_latency.record(Duration::from_millis(250));
         status.modules.stream_publisher.outputs = vec![Output::default(), Output::default()];
+        status.modules.stream_fetcher.variant = Some("1280x720".to_owned());
+        status.modules.stream_fetcher.fetch_ratio = Some(0.25);
         StreamView { status, memory: 40_000_000 }
     }
 
@@ -231,6 +257,8 @@ mod tests {
             "overdub_processor_latency_seconds_bucket{stream=\"b\",le=\"+Inf\"} 1",
             "overdub_processor_latency_seconds_sum{stream=\"b\"} 0.25",
             "overdub_output_connected{output=\"1\",stream=\"b\"} 0",
+            "overdub_source_variant_info{variant=\"1280x720\",stream=\"a\"} 1",
+            "overdub_source_fetch_ratio{stream=\"a\"} 0.25",
             "overdub_stream_memory_bytes{stream=\"a\"} 40000000",
         ] {
             let sorted = |line: &str| {

@@ -419,6 +419,8 @@ fn fetcher(source: &hls::Status, age: Option<f64>, ended: bool, failed: bool) ->
         restarts: source.restarts,
         lagging_reloads: source.lagging_reloads,
         windows_missed: source.windows_missed,
+        dates_astray: source.dates_astray,
+        discontinuities_inferred: source.discontinuities_inferred,
         last_segment_age: age,
         last_error: source.last_error.clone(),
     }
