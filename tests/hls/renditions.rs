@@ -127,3 +127,23 @@ async fn a_given_offset_is_where_a_source_begins() {
     let got = run(settings).take(usize::MAX).await;
     assert_eq!(got.segments[0].media_sequence, 6);
 }
+
+#[tokio::test]
+async fn sound_apart_begins_at_the_given_offset_too() {
+    let (url, _) = start(|ask| match (segment_number(&ask.path), ask.path.as_str()) {
+        (Some(number), _) => Answer::Body(segment(number)),
+        (None, "/live.m3u8") => Answer::text(
+            "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"n\",DEFAULT=YES,URI=\"sound.m3u8\"\n\
+             #EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nvideo.m3u8\n",
+        ),
+        // Numbered by themselves, and cut another way.
+        (None, "/sound.m3u8") => Answer::text(window_of(500, 520, 500) + "#EXT-X-ENDLIST\n"),
+        (None, _) => Answer::text(window_of(0, 10, 1000) + "#EXT-X-ENDLIST\n"),
+    })
+    .await;
+    let mut settings = settings(url);
+    settings.start_offset = Some(6.0);
+    let got = events(&mut run(settings), |events| matches!(events.last(), Some(Event::Ended))).await;
+    let first = |rendition| of(&got, rendition).first().map(|segment| segment.media_sequence);
+    assert_eq!((first(Rendition::Main), first(Rendition::Audio)), (Some(6), Some(512)));
+}

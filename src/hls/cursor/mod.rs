@@ -104,6 +104,8 @@ pub struct Cursor {
     position: Option<Position>,
     /// After [`Cursor::switch`], until the other playlist was read.
     left: Option<Position>,
+    /// How much of the first playlist lay before the first segment that was taken.
+    skipped: Duration,
     reload_at: Option<Moment>,
     failures: u32,
     epoch: u64,
@@ -142,6 +144,7 @@ impl Cursor {
             history: History::default(),
             position: None,
             left: None,
+            skipped: Duration::ZERO,
             reload_at: Some(Moment::ZERO),
             failures: 0,
             epoch: 0,
@@ -194,8 +197,8 @@ impl Cursor {
     }
 
     /// Where the reader is, for another playlist to go on there: at the first of `taken`, segments that were
-    /// given out and are to be given again, or else at what comes next. `from_start` is what was played.
-    pub fn place(&self, taken: &[&SegmentRef], from_start: Duration, now: Moment) -> Place {
+    /// given out and are to be given again, or else at what comes next. `played` since the beginning.
+    pub fn place(&self, taken: &[&SegmentRef], played: Duration, now: Moment) -> Place {
         let pending = self.pending.iter().find_map(|next| match next {
             Next::Segment(listed) => Some(&listed.segment),
             Next::Missed(_) => None,
@@ -207,7 +210,7 @@ impl Cursor {
             date: first.map_or_else(|| self.history.end(), history::date),
             media_sequence: first.map(|segment| segment.sequence).or(self.known().map(|known| known.next)),
             to_end: known + self.pending_duration + quiet,
-            from_start,
+            from_start: self.skipped + played,
         }
     }
 
@@ -279,7 +282,10 @@ impl Cursor {
     fn start(&mut self, media: &Media, now: Moment) -> Update {
         let vod = media.is_vod();
         let First { index: from, ahead } = start::first(media, &self.start, now);
-        self.left = None;
+        // Another playlist of the presentation goes on in the same time.
+        if self.left.take().is_none() {
+            self.skipped = media.segments.iter().take(from).map(|segment| segment.duration).sum();
+        }
         self.position = Some(Position {
             next: media.end().saturating_add(ahead),
             target: media.target_duration,
