@@ -13,7 +13,7 @@ use super::cursor::{Counters, Cursor, Listed, Missed, Next, Place};
 use super::join::Side;
 use super::load::Loader;
 use super::marks::Marks;
-use super::playlist::{Media, merge};
+use super::playlist::{Media, SegmentRef, merge};
 use super::work::{Client, Done, Fetched, Work};
 use super::{Error, Event, Segment};
 use crate::media::{Moment, Rendition};
@@ -148,7 +148,11 @@ impl Reader {
             if *retry_at > now {
                 continue;
             }
-            let (listed, attempts) = (listed.clone(), *attempts);
+            let (mut listed, attempts) = (listed.clone(), *attempts);
+            // As the playlist lists it now: addresses may carry a token that has run out since.
+            if let Some(latest) = latest(self.last.as_ref(), &listed, &self.cursor) {
+                listed.segment.clone_from(latest);
+            }
             let fetch = client.clone().fetch(listed.segment.clone(), self.reach, attempts.remaining(now));
             let (rendition, id) = (self.rendition, slot.id);
             slot.state = State::Asked { listed, attempts };
@@ -164,7 +168,9 @@ impl Reader {
         while self.slots.len() < MAX_AHEAD.min(room.saturating_add(1)) {
             let waiting: usize = self.slots.iter().map(Slot::bytes).sum();
             let coming = self.slots.iter().filter(|slot| !slot.is_settled()).count() + 1;
-            let expected = self.largest.saturating_mul(coming).saturating_add(waiting);
+            // Before the first one came it may be of any size that is allowed.
+            let each = if self.largest > 0 { self.largest } else { client.settings.max_segment_bytes };
+            let expected = each.saturating_mul(coming).saturating_add(waiting);
             if !self.slots.is_empty() && expected > MAX_WAITING_BYTES {
                 return;
             }
@@ -323,7 +329,7 @@ impl Reader {
         match slot.state {
             State::Ready { listed, fetched, at, took } => {
                 let Listed { segment, discontinuity, .. } = listed;
-                let extension = extension(&segment.uri);
+                let extension = extension(segment.name());
                 let discontinuity = discontinuity || std::mem::take(&mut self.owes_discontinuity);
                 if discontinuity {
                     info!(?rendition, media_sequence = segment.sequence, "a new period begins");
@@ -385,7 +391,7 @@ impl Slot {
         !matches!(self.state, State::Waiting { .. } | State::Asked { .. })
     }
 
-    fn segment(&self) -> Option<&super::playlist::SegmentRef> {
+    fn segment(&self) -> Option<&SegmentRef> {
         match &self.state {
             State::Waiting { listed, .. }
             | State::Asked { listed, .. }
@@ -410,13 +416,19 @@ impl Slot {
     }
 }
 
+/// What the playlist, as last read, says of a segment that was listed before.
+fn latest<'a>(last: Option<&'a Media>, listed: &Listed, cursor: &Cursor) -> Option<&'a SegmentRef> {
+    let media = last.filter(|_| cursor.still_lists(listed))?;
+    let index = listed.segment.sequence.checked_sub(media.media_sequence)?;
+    let latest = media.segments.get(usize::try_from(index).ok()?)?;
+    (latest.name() == listed.segment.name()).then_some(latest)
+}
+
 /// The extension of the last path component: it becomes part of a file name, so only what is harmless there.
-fn extension(uri: &str) -> String {
+fn extension(name: &str) -> String {
     /// Longer ones are no extensions.
     const MAX_CHARS: usize = 5;
-    let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    let last = path.rsplit('/').next().unwrap_or(path);
-    match last.rsplit_once('.') {
+    match name.rsplit_once('.') {
         Some((_, extension))
             if (1..=MAX_CHARS).contains(&extension.len())
                 && extension.bytes().all(|byte| byte.is_ascii_alphanumeric()) =>

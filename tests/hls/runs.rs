@@ -322,6 +322,27 @@ async fn an_expired_media_playlist_makes_the_master_be_read_again() {
     run.stop().await;
 }
 
+#[tokio::test]
+async fn a_segment_whose_address_has_run_out_is_asked_for_as_it_is_listed_now() {
+    let (url, _) = start(|ask| match segment_number(&ask.path) {
+        // The token that it is listed with at first has run out at once.
+        Some(number) => match ask.uri.rsplit_once("token=").and_then(|(_, at)| at.parse::<u64>().ok()) {
+            Some(at) if number != FIRST + 4 || at >= 2 => Answer::Body(segment(number)),
+            _ => Answer::Status(403),
+        },
+        None => {
+            let token = format!(".ts?token={}", ask.at.as_secs());
+            Answer::text(live_playlist(ask.at, SEGMENT_MS, WINDOW).replace(".ts", &token))
+        }
+    })
+    .await;
+    let mut run = run(settings(url));
+    let got = run.take(10).await;
+    assert_clean(&got, &[]);
+    assert!(run.status.borrow().retries > 0);
+    run.stop().await;
+}
+
 async fn refused(answer: impl Fn(&Ask) -> Answer + Send + Sync + 'static) -> (Error, Duration) {
     let (mut url, _) = start(answer).await;
     url.set_query(Some("token=secret"));

@@ -63,7 +63,7 @@ impl History {
                 self.newest_end = self.newest_end.and_then(|end| after(end, segment.duration));
             }
             self.known.entry(segment.sequence).or_insert_with(|| Known {
-                name: name(&segment.uri).to_owned(),
+                name: segment.name().to_owned(),
                 date,
                 duration: segment.duration,
                 discontinuity_sequence: segment.discontinuity_sequence,
@@ -122,7 +122,7 @@ impl History {
         let mut dates = None;
         for segment in segments {
             let Some(known) = self.known.get(&segment.sequence) else { continue };
-            if known.name == name(&segment.uri) {
+            if known.name == segment.name() {
                 same += 1;
             } else {
                 other += 1;
@@ -147,12 +147,6 @@ impl History {
     fn order(&self, date: OffsetDateTime) -> Dates {
         if self.newest.is_some_and(|newest| date > newest) { Dates::Newer } else { Dates::Older }
     }
-}
-
-/// The last path component: hosts and tokens differ between servers and readings.
-fn name(uri: &str) -> &str {
-    let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// ISO 8601 as RFC 8216 4.3.2.6 asks, with a zone in either form.

@@ -157,6 +157,14 @@ pub struct SegmentRef {
     pub cue: Option<Cue>,
 }
 
+impl SegmentRef {
+    /// The last component of its address: hosts and tokens differ between servers and readings.
+    pub fn name(&self) -> &str {
+        let path = self.uri.split(['?', '#']).next().unwrap_or(&self.uri);
+        path.rsplit('/').next().unwrap_or(path)
+    }
+}
+
 /// `EXT-X-KEY` with a method other than NONE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
