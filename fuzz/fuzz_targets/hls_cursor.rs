@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use overdub::hls::cursor::{Cursor, Next, Place};
+use overdub::hls::cursor::{Cursor, Next, Place, Start};
 use overdub::hls::playlist::{Media, SegmentRef};
 use overdub::media::Moment;
 use overdub_fuzz::Control;
@@ -16,7 +16,8 @@ const BACKOFF: Duration = Duration::from_secs(1);
 
 fuzz_target!(|data: &[u8]| {
     let mut control = Control(data);
-    let mut cursor = Cursor::new(usize::from(control.byte()));
+    let live = usize::from(control.byte());
+    let mut cursor = Cursor::starting(start(&mut control, live), live);
     let (mut now, mut last, mut first) = (Moment::ZERO, None::<(u64, u64)>, control.any_u64() >> 1);
     while !control.is_empty() {
         match control.byte() {
@@ -53,6 +54,23 @@ fuzz_target!(|data: &[u8]| {
     drain(&mut cursor, &mut last);
     assert!(!cursor.has_next());
 });
+
+/// At the edge, at an offset, or beside another rendition.
+fn start(control: &mut Control<'_>, live_start_segments: usize) -> Start {
+    let (kind, seconds) = (control.byte(), control.u16());
+    let place = Place {
+        media_sequence: (kind & 4 == 0).then(|| control.any_u64()),
+        to_end: Duration::from_millis(seconds.into()),
+        from_start: Duration::from_secs(seconds.into()),
+        ..Place::default()
+    };
+    match kind & 3 {
+        0 => Start::Edge(live_start_segments),
+        1 => Start::Offset { seconds: f64::from(seconds) - 32_768.0, live_start_segments },
+        2 => Start::With(place),
+        _ => Start::Beside(place, Moment::ZERO),
+    }
+}
 
 /// Takes what there is; `last`: numbering and number of the last segment.
 fn drain(cursor: &mut Cursor, last: &mut Option<(u64, u64)>) {
