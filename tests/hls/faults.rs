@@ -17,6 +17,9 @@ pub(crate) const WINDOW: u64 = 6;
 /// The segment that single faults strike; three after the first that a live client reads.
 const STRUCK: u64 = 6;
 
+/// How long what passes by itself lasts: a segment that is listed before it is there, a server that restarts.
+const PASSES_AFTER: Duration = Duration::from_millis(1_500);
+
 /// Where the advertisement stands in [`Fault::AdBreak`].
 const BREAK: std::ops::Range<u64> = 8..12;
 
@@ -74,16 +77,16 @@ impl Fault {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::None => "none",
-            Self::NotYet404 => "404 twice on a segment",
-            Self::Refused403 => "403 once on a segment",
-            Self::Error500 => "500 three times on a segment",
+            Self::NotYet404 => "404 on a segment for 1.5 s",
+            Self::Refused403 => "403 on a segment for 1.5 s",
+            Self::Error500 => "500 on a segment for 1.5 s",
             Self::NeverThere => "404 for ever on a segment",
             Self::HangBeforeBody => "no answer, once",
             Self::HangInBody => "hang in the body, once",
             Self::CutWithLength => "body cut short of its Content-Length, once",
             Self::CutWithoutLength => "chunked body cut within a packet, once",
             Self::SlowDrip => "slow drip, once",
-            Self::Reset => "connection reset, twice",
+            Self::Reset => "connection reset, for 1.5 s",
             Self::RedirectExpires => "the redirect's target dies",
             Self::SessionExpires => "the media playlist's session expires",
             Self::PlaylistFrozen => "playlist frozen",
@@ -192,18 +195,19 @@ fn segment(show: &Show, fault: Fault, number: u64, ask: &Ask) -> Answer {
         return Answer::Body(body);
     }
     let first = |times: u32| number == STRUCK && ask.before < times;
+    let passing = number == STRUCK && ask.since_first < PASSES_AFTER;
     let half = body.len() / 2 / 188 * 188 + 100;
     match fault {
-        Fault::NotYet404 if first(2) => Answer::Status(404),
-        Fault::Refused403 if first(1) => Answer::Status(403),
-        Fault::Error500 if first(3) => Answer::Status(500),
+        Fault::NotYet404 if passing => Answer::Status(404),
+        Fault::Refused403 if passing => Answer::Status(403),
+        Fault::Error500 if passing => Answer::Status(500),
         Fault::NeverThere if number == STRUCK => Answer::Status(404),
         Fault::HangBeforeBody if first(1) => Answer::Hang,
         Fault::HangInBody if first(1) => Answer::HangInBody(body.slice(..half)),
         Fault::CutWithLength if first(1) => Answer::Truncated(body),
         Fault::CutWithoutLength if first(1) => Answer::Unmeasured(body.slice(..half)),
         Fault::SlowDrip if first(1) => Answer::Drip,
-        Fault::Reset if first(2) => Answer::Reset,
+        Fault::Reset if passing => Answer::Reset,
         Fault::RedirectExpires if ask.path.starts_with("/edge-0/") && ask.at.as_secs() >= 4 => {
             Answer::Status(502)
         }

@@ -24,6 +24,8 @@ pub(crate) struct Ask {
     pub(crate) before: u32,
     /// Since the origin was started.
     pub(crate) at: Duration,
+    /// Since this path was asked for first.
+    pub(crate) since_first: Duration,
     pub(crate) headers: HeaderMap,
 }
 
@@ -68,7 +70,7 @@ pub(crate) type Log = Arc<Mutex<Vec<(Duration, String)>>>;
 pub(crate) async fn start(answer: impl Fn(&Ask) -> Answer + Send + Sync + 'static) -> (Url, Log) {
     let clock = Clock::start();
     let log = Log::default();
-    let counts = Arc::new(Mutex::new(HashMap::<String, u32>::new()));
+    let counts = Arc::new(Mutex::new(HashMap::<String, (u32, Duration)>::new()));
     let answer = Arc::new(answer);
     let kept = log.clone();
     let app = Router::new().fallback(move |request: Request| {
@@ -76,15 +78,16 @@ pub(crate) async fn start(answer: impl Fn(&Ask) -> Answer + Send + Sync + 'stati
         async move {
             let path = request.uri().path().to_owned();
             let at = clock.now().since_start();
-            let before = {
+            let (before, first_at) = {
                 let mut counts = counts.lock().expect("no holder panics");
-                let count = counts.entry(path.clone()).or_default();
+                let (count, first_at) = counts.entry(path.clone()).or_insert((0, at));
                 *count += 1;
-                *count - 1
+                (*count - 1, *first_at)
             };
             log.lock().expect("no holder panics").push((at, path.clone()));
-            let ask =
-                Ask { path, uri: request.uri().to_string(), before, at, headers: request.headers().clone() };
+            let (uri, headers, since_first) =
+                (request.uri().to_string(), request.headers().clone(), at.saturating_sub(first_at));
+            let ask = Ask { path, uri, before, at, since_first, headers };
             respond(answer(&ask)).await
         }
     });
