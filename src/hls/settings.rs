@@ -1,5 +1,6 @@
 //! What a source is read with; each default with its reason.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Settings {
     /// Sent with every request; `authorization` and `cookie` only to the origin of `url`.
     pub headers: Vec<(String, String)>,
     pub proxy: Proxy,
+    /// Certificates in PEM that are trusted beside Mozilla's and the machine's own; read when the source is opened.
+    pub ca_file: Option<PathBuf>,
     /// Where the source's playlists and redirects may lead.
     pub policy: Policy,
     pub resolver: Arc<dyn Resolver>,
@@ -97,6 +100,7 @@ impl Settings {
             user_agent: concat!("overdub/", env!("CARGO_PKG_VERSION")).to_owned(),
             headers: Vec::new(),
             proxy: Proxy::default(),
+            ca_file: None,
             policy: Policy::default(),
             resolver: Arc::new(SystemResolver),
             startup_budget: Duration::from_secs(20),

@@ -40,6 +40,7 @@ pub(super) fn settings(stream: &StreamSettings) -> Settings {
         SourceProxy::Direct => Proxy::Direct,
         SourceProxy::Url(url) => Proxy::Url(url.as_url().clone()),
     };
+    settings.ca_file.clone_from(&stream.ca_file);
     settings.policy = Policy { allowed: access.allowed_hosts.clone() };
     settings
 }

@@ -3,6 +3,7 @@
 //! - [`runs`]: the course of a stream, with every failure that an origin can have.
 //! - [`renditions`]: master playlists: sound apart, initialization sections, variants that fail.
 //! - [`http`]: whom it asks and what it tells him; keys, caches, proxies.
+//! - [`secure`]: TLS with an authority of its own, and HTTP/2.
 //! - [`side_by_side`]: real media with real faults, FFmpeg beside it.
 
 mod clips;
@@ -14,4 +15,5 @@ mod renditions;
 mod run;
 mod runs;
 mod sample_aes;
+mod secure;
 mod side_by_side;

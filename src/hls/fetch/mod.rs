@@ -4,6 +4,7 @@ mod body;
 mod cookies;
 mod resolve;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -153,7 +154,7 @@ impl Validators {
 }
 
 impl Http {
-    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+    pub(super) async fn new(settings: &Settings) -> Result<Self, Error> {
         let (common, secrets) = headers(settings)?;
         let proxies = match &settings.proxy {
             Proxy::Environment => Matcher::from_system(),
@@ -166,7 +167,7 @@ impl Http {
             .collect();
         let names = Arc::new(Names::new(settings.resolver.clone()));
         let policy = Arc::new(settings.policy.clone());
-        let tls = tls()?;
+        let tls = tls(settings.ca_file.clone()).await?;
         let build = |from| {
             let gate =
                 Gate { from, names: names.clone(), policy: policy.clone(), proxies: proxy_hosts.clone() };
@@ -428,17 +429,12 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Mozilla's roots, and the machine's own where it has any: a company's own authority is there. The platform
-/// verifier of reqwest refuses to start on a machine that has none.
-pub(crate) fn tls() -> Result<rustls::ClientConfig, Error> {
-    let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Client { reason: error.to_string() })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+/// TLS that offers HTTP/2, and trusts the certificates of `ca_file` beside the usual ones.
+pub(crate) async fn tls(ca_file: Option<PathBuf>) -> Result<rustls::ClientConfig, Error> {
+    let config = crate::tls::client_config(ca_file)
+        .await
+        .map_err(|error| Error::Client { reason: error.to_string() })?;
+    let mut config = Arc::unwrap_or_clone(config);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

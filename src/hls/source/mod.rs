@@ -53,7 +53,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let settings = Arc::new(settings);
-    let http = Arc::new(Http::new(&settings)?);
+    let http = Arc::new(Http::new(&settings).await?);
     status.send_modify(|status| status.source_url = redact::url(settings.url.as_str()));
     let source = Source {
         client: Client::new(http, settings),
