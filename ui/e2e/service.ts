@@ -62,9 +62,9 @@ export interface Demo {
 }
 
 /** `overdub demo`: the service with a stream called demo, and a source and a sink for others. */
-export async function demo(): Promise<Demo> {
+export async function demo(environment: Record<string, string> = {}): Promise<Demo> {
   const storage = mkdtempSync(join(tmpdir(), "overdub-ui-"));
-  const it = new Process(["demo", "--port", "0", "--storage", storage]);
+  const it = new Process(["demo", "--port", "0", "--storage", storage], environment);
   const [, preview = ""] = await it.printed(/preview\s+(http:\S+)\/preview\/demo\/index\.m3u8/);
   const [, source = ""] = await it.printed(/source\s+(http:\S+)/);
   const [, processor = ""] = await it.printed(/processor\s+(http:\S+)/);
