@@ -3,13 +3,15 @@
 //! What they need is installed on first use, pinned by their lock files: `npm ci` beside the script, and a
 //! virtual environment under `target/tmp`. A missing tool is a failure that says what to install.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
+
+use super::install;
 
 /// From start to "listening"; a cold Python on a busy machine takes seconds.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -90,53 +92,29 @@ impl Kind {
     /// Installs what the script needs, once, and returns the interpreter to run it with.
     fn install(self) -> PathBuf {
         let folder = self.folder();
-        let environments = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processors");
-        fs::create_dir_all(&environments).expect("target/tmp can be written");
-        // Test binaries run side by side; one of them installs.
-        let lock = File::create(environments.join(format!("{self:?}.lock"))).expect("lock file");
-        lock.lock().expect("lock");
         match self {
             Self::Overdub => env!("CARGO_BIN_EXE_overdub").into(),
             Self::Node => {
-                once(&folder.join("package-lock.json"), &folder.join("node_modules/.installed"), || {
-                    let mut npm = Command::new("npm");
-                    npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
-                    succeed(
-                        &mut npm,
-                        "install Node.js 18 or later with npm (Debian: apt-get install nodejs npm)",
-                    );
-                });
+                let environments = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
+                fs::create_dir_all(&environments).expect("target/tmp can be written");
+                let _lock = install::lock(&environments, "processor");
+                install::once(
+                    &folder.join("package-lock.json"),
+                    &folder.join("node_modules/.installed"),
+                    || {
+                        let mut npm = Command::new("npm");
+                        npm.args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder);
+                        install::succeed(
+                            &mut npm,
+                            "install Node.js 18 or later with npm (Debian: apt-get install nodejs npm)",
+                        );
+                    },
+                );
                 "node".into()
             }
-            Self::Python => {
-                let environment = environments.join("python");
-                let requirements = folder.join("requirements.txt");
-                once(&requirements, &environment.join(".installed"), || {
-                    let hint = "install Python 3.9 or later with venv (Debian: apt-get install python3-venv)";
-                    succeed(Command::new("python3").args(["-m", "venv"]).arg(&environment), hint);
-                    let mut pip = Command::new(environment.join("bin/pip"));
-                    succeed(pip.args(["install", "--quiet", "--requirement"]).arg(&requirements), hint);
-                });
-                environment.join("bin/python")
-            }
+            Self::Python => install::python("processor", &folder.join("requirements.txt")).join("python"),
         }
     }
-}
-
-/// Runs `install` unless `stamp` says that it was done for the present content of `pinned`.
-fn once(pinned: &Path, stamp: &Path, install: impl FnOnce()) {
-    let wanted = fs::read(pinned).unwrap_or_else(|error| panic!("{}: {error}", pinned.display()));
-    if fs::read(stamp).is_ok_and(|installed| installed == wanted) {
-        return;
-    }
-    install();
-    fs::write(stamp, wanted).unwrap_or_else(|error| panic!("{}: {error}", stamp.display()));
-}
-
-fn succeed(command: &mut Command, hint: &str) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; {hint}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}; {hint}\n{stderr}", output.status);
 }
 
 async fn listening(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<u16> {
