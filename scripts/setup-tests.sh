@@ -2,11 +2,11 @@
 # Installs what the tests need and the machine lacks. Does nothing, and quickly, when all is there.
 #
 #   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium and
-#                     firefox-esr (the browsers), prometheus (promtool, the judge of /metrics), Python
-#                     with venv, build-essential (libFuzzer is C++)
+#                     firefox-esr (the browsers), prometheus (promtool, the judge of /metrics), curl (for
+#                     the examples of the API), Python with venv, build-essential (libFuzzer is C++)
 #
-# npm and Python packages (socket.io, python-socketio) are installed by the tests that use them, pinned, below
-# tests/processors/node and target/tmp.
+# npm and Python packages (socket.io, python-socketio, schemathesis, openapi-spec-validator) are installed by the tests
+# that use them, pinned, below tests/processors/node and target/tmp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,6 +22,7 @@ PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx)
 command -v chromium >/dev/null || packages+=(chromium)
 command -v firefox-esr >/dev/null || packages+=(firefox-esr)
 command -v promtool >/dev/null || packages+=(prometheus)
+command -v curl >/dev/null || packages+=(curl)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 # The C++ compiler is for libFuzzer.
 command -v cc >/dev/null && command -v c++ >/dev/null || packages+=(build-essential)

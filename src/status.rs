@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config::StreamSettings;
 use crate::histogram::Histogram;
@@ -12,7 +13,7 @@ use crate::media::StreamId;
 use crate::{srs, storage};
 
 /// One stream at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamStatus {
     pub is_running: bool,
@@ -33,6 +34,7 @@ pub struct StreamStatus {
     pub stats: Stats,
     pub modules: Modules,
     /// The newest batches, oldest first.
+    #[schema(value_type = Vec<BatchStatus>)]
     pub batches: RecentBatches,
 }
 
@@ -57,7 +59,7 @@ impl StreamStatus {
 }
 
 /// What a stream that was resumed came back to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resumed {
     /// How long no process ran it: what viewers missed, beside a group of pictures.
@@ -69,7 +71,7 @@ pub struct Resumed {
 }
 
 /// How far the stream has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Not running.
@@ -86,7 +88,7 @@ pub enum Phase {
 }
 
 /// Totals since the stream's start.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
     pub segments_captured: u64,
@@ -137,7 +139,7 @@ pub struct Histograms {
 }
 
 /// Each stage in its own words.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Modules {
     pub stream_fetcher: Fetcher,
@@ -147,7 +149,7 @@ pub struct Modules {
 }
 
 /// The source.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fetcher {
     /// `connecting`, `live`, `stalled`, `ended` or `failed`.
@@ -191,7 +193,7 @@ pub struct Fetcher {
 }
 
 /// The connection to the audio processor and what became of the fragments.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Processor {
     pub url: String,
@@ -227,7 +229,7 @@ pub struct Processor {
 }
 
 /// Demultiplexing, fitting and putting together again.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Remuxer {
     pub batches: u64,
@@ -251,7 +253,7 @@ pub struct Remuxer {
 }
 
 /// All RTMP outputs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Publisher {
     /// At least one output is connected.
@@ -261,7 +263,7 @@ pub struct Publisher {
 }
 
 /// One RTMP output.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// Without query and with the stream key shortened.
@@ -281,7 +283,7 @@ pub struct Output {
 }
 
 /// What became of one batch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchStatus {
     pub number: u64,
@@ -304,13 +306,14 @@ pub struct BatchStatus {
     pub plays_at: Option<i64>,
     pub published_at: Option<i64>,
     /// What is heard: `processed`, `original`, `silence` or `none`; null until it is decided.
+    #[schema(value_type = Option<String>)]
     pub sound: Option<&'static str>,
     /// How the answer was put into its place; null where there is none.
     pub fit: Option<Fit>,
 }
 
 /// How an answer was put into the place of the original, in frames of the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fit {
     /// Taken off its front: encoder priming, and the context that was sent along.
@@ -324,7 +327,7 @@ pub struct Fit {
 }
 
 /// Where a batch is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchState {
     #[default]
@@ -340,7 +343,7 @@ pub enum BatchState {
 }
 
 /// Which sound a batch got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     Processed,

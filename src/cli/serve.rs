@@ -190,11 +190,10 @@ pub(crate) async fn serve(
         control.registry.start(stream).await.with_context(|| format!("cannot start {stream_id}"))?;
     }
     let closing = CancellationToken::new();
-    let server = axum::serve(listener, control::router(Arc::clone(&control)))
-        .with_graceful_shutdown(closing.clone().cancelled_owned());
-    let mut server = tokio::spawn(server.into_future());
+    let server = control::serve(listener, control::router(Arc::clone(&control)), closing.clone());
+    let mut server = tokio::spawn(server);
     tokio::select! {
-        ended = &mut server => return Ok(ended.context("the server ended")??),
+        ended = &mut server => return ended.context("the server ended"),
         () = stop.cancelled() => {}
     }
     // Status and preview stay reachable while the streams end.

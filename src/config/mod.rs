@@ -13,6 +13,7 @@ mod limits;
 mod options;
 mod processor;
 mod retention;
+mod schema;
 mod service;
 mod size;
 mod source;

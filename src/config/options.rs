@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::source::{self, SourceAccess, SourceChoice};
 use super::srs;
@@ -18,61 +19,99 @@ use crate::media::StreamId;
 /// environment, or the `[stream]` table of the file, all under the same names. It has no `Debug`: the
 /// addresses are still whole. For the same reason it is serialized only into the journal, which nobody else
 /// may read.
-#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StreamOptions {
+    /// The name of the stream, and of its folder in the storage.
+    #[schema(value_type = StreamId, required)]
     pub stream_id: Option<String>,
+    /// The HLS playlist, media or master, or a film in one MP4 file.
+    #[schema(value_type = String, required, pattern = "^https?://", max_length = 4_096, example = "https://example.com/live.m3u8")]
     pub source_url: Option<String>,
-    /// Sent with every request for the source; `authorization` and `cookie` only to its own origin.
+    /// At most 32, sent with every request for the source; `authorization` and `cookie` only to its own origin.
     pub source_headers: Option<BTreeMap<String, Secret>>,
+    /// What Overdub calls itself to the source.
+    #[schema(min_length = 1)]
     pub source_user_agent: Option<String>,
     /// `basic USER:PASSWORD` or `bearer TOKEN`, for the source's own origin.
     pub source_auth: Option<Secret>,
     /// An address, or `none`; the environment's (`HTTPS_PROXY`, ...) otherwise.
     pub source_proxy: Option<String>,
     /// Names, `*.names`, addresses and networks that playlists and redirects may lead to in any case.
+    #[schema(max_items = 64)]
     pub source_allowed_hosts: Option<Vec<String>>,
     /// `highest`, `lowest`, a number from 0, a NAME, a size (`720p`) or a part of the address.
+    #[schema(min_length = 1, max_length = 256)]
     pub source_variant: Option<String>,
+    /// Pixels; variants above it are not considered.
+    #[schema(minimum = 1, maximum = 65_535)]
     pub source_max_height: Option<u64>,
+    /// Bits per second; variants above it are not considered.
+    #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
     pub source_max_bandwidth: Option<u64>,
+    /// Of the audio rendition (RFC 5646).
+    #[schema(min_length = 1, max_length = 256)]
     pub source_audio_language: Option<String>,
+    /// NAME of the audio rendition.
+    #[schema(min_length = 1, max_length = 256)]
     pub source_audio_name: Option<String>,
     /// Seconds from the beginning of the first playlist, or, negative, from its end.
+    #[schema(minimum = -604_800, maximum = 604_800)]
     pub start_offset: Option<f64>,
+    /// The Socket.IO server that answers with the new sound; `http://127.0.0.1:5000` by default.
+    #[schema(pattern = "^(http|ws)s?://", max_length = 4_096)]
     pub audio_processor_url: Option<String>,
     /// An object, or a text as `{"token": text}`: the payload of the Socket.IO connect packet.
     pub audio_processor_auth: Option<ProcessorAuth>,
-    /// Of the WebSocket handshake.
+    /// Of the WebSocket handshake, at most 32.
     pub audio_processor_headers: Option<BTreeMap<String, Secret>>,
-    /// `{streamId}` in an address is replaced, so that one default serves many streams.
+    /// The outputs, at most eight; `rtmp://127.0.0.1/live/{streamId}` by default. `{streamId}` in an address is
+    /// replaced, so that one default serves many streams.
     pub srs_rtmp_url: Option<OneOrMany>,
     /// SRS's HTTP API for all outputs or one for each; `none` leaves one out.
     pub srs_http_api: Option<OneOrMany>,
     /// The playlist of SRS's HLS likewise; `{app}` and `{stream}` are replaced by the output's names.
     pub srs_hls_url: Option<OneOrMany>,
+    /// Which publishers at SRS may be cut off when they are in an output's way; `own` by default.
     pub srs_kick_ghost: Option<KickGhost>,
     /// A file of certificates in PEM that are trusted beside the built-in and the system's ones.
+    #[schema(value_type = Option<String>, min_length = 1)]
     pub ca_file: Option<PathBuf>,
+    /// The least length of a batch, 1 to 300 s; 30 s by default.
     pub buffer_duration: Option<Span>,
+    /// How long after its capture a batch of full length is played, 1 to 600 s; 12 s by default.
     pub processing_budget: Option<Span>,
+    /// What plays where the processor's answer is missing; `original` by default.
     pub fallback: Option<Fallback>,
+    /// What is done where the fallback's and the answers' configurations differ; `allow` by default.
     pub configuration_change: Option<ConfigurationChange>,
+    /// Unanswered fragments at the processor at most; 3 by default.
+    #[schema(minimum = 1, maximum = 32)]
     pub max_concurrent_batches: Option<usize>,
+    /// How many segments before the live end the capture begins; 3 by default.
+    #[schema(minimum = 1, maximum = 100)]
     pub live_start_segments: Option<usize>,
+    /// What is written to disk beside the path; `all` by default.
     pub artifacts: Option<Artifacts>,
-    /// Batches, the age, and the size of the artifacts that are kept at most.
+    /// Batches whose artifacts are kept at most; without it, as many as there are.
     pub retain_batches: Option<u64>,
+    /// How old artifacts get at most; a day by default.
     pub retain_age: Option<Span>,
+    /// How large all artifacts of the stream get at most; 20 GB by default.
     pub retain_bytes: Option<Size>,
+    /// Samples that the processor's encoder puts before the sound without saying so; 0 by default.
+    #[schema(minimum = 0, maximum = 96_000)]
     pub processor_priming: Option<u32>,
-    /// Audio frames of its neighbours that go with each batch, on either side.
+    /// Audio frames of its neighbours that go with each batch, on either side; 0 by default.
+    #[schema(minimum = 0, maximum = 47)]
     pub context_frames: Option<usize>,
+    /// Bytes of the largest message to the processor; 64 MiB by default, and never more than it takes itself.
+    #[schema(minimum = 65_536, maximum = 1_073_741_824)]
     pub processor_max_message: Option<usize>,
 }
 
 /// A text or a list of texts.
-#[derive(Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, PartialEq, Deserialize, Serialize, ToSchema)]
 #[serde(untagged, expecting = "expected a string or a list of strings")]
 pub enum OneOrMany {
     One(String),

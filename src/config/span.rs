@@ -19,7 +19,7 @@ pub struct InvalidSpan;
 
 impl Span {
     /// No setting is longer; keeps all later arithmetic far from its limits.
-    const MAX_SECS: f64 = 366.0 * 86_400.0;
+    pub(super) const MAX_SECS: f64 = 366.0 * 86_400.0;
 
     pub fn from_secs_f64(secs: f64) -> Result<Self, InvalidSpan> {
         if (0.0..=Self::MAX_SECS).contains(&secs) {

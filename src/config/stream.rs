@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{HttpUrl, ProcessorAccess, Retention, RtmpUrl, SourceAccess, SourceChoice};
 use crate::media::StreamId;
@@ -112,7 +113,7 @@ impl fmt::Debug for SrsControl {
 }
 
 /// Which publishers at SRS may be cut off when they are in an output's way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KickGhost {
     /// None; the status says who it is.
@@ -125,7 +126,7 @@ pub enum KickGhost {
 }
 
 /// What plays where the processor's answer is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fallback {
     /// The sound of the source: a viewer hears the original language rather than nothing.
@@ -136,7 +137,7 @@ pub enum Fallback {
 }
 
 /// What is done where the fallback's and the processed audio's configurations differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConfigurationChange {
     /// A new sequence header: every sound is heard.
@@ -147,7 +148,7 @@ pub enum ConfigurationChange {
 }
 
 /// What is written to disk beside the path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Artifacts {
     /// Segments and all four files of each batch: what a person debugging wants to find.

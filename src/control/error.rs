@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::registry::StartError;
 use crate::config::Invalid;
@@ -13,24 +14,30 @@ use crate::media::StreamId;
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
-    body: Body,
+    body: Refusal,
 }
 
-#[derive(Debug, Serialize)]
+/// Why something was not done.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body {
+pub(super) struct Refusal {
+    /// Always false.
     success: bool,
+    /// One line for a person.
     error: String,
+    /// The part of the request that is at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<String>,
     /// The streams among which the caller has to choose.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     stream_ids: Vec<StreamId>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        let body = Body { success: false, error: error.into(), field: None, stream_ids: Vec::new() };
+        let body = Refusal { success: false, error: error.into(), field: None, stream_ids: Vec::new() };
         Self { status, body }
     }
 
@@ -91,10 +98,11 @@ impl From<StartError> for ApiError {
             StartError::StreamMemory { .. } => {
                 Self::new(StatusCode::BAD_REQUEST, error.to_string()).field("processingBudget")
             }
-            StartError::Full { .. }
-            | StartError::Memory { .. }
-            | StartError::OpenFiles { .. }
-            | StartError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            // What others take up may become free; the service itself is well.
+            StartError::Full { .. } | StartError::Memory { .. } | StartError::OpenFiles { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string())
+            }
+            StartError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
         }
     }
 }

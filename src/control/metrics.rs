@@ -13,6 +13,14 @@ use crate::metrics::{self, Process, Service, StreamView};
 /// The version of Prometheus's text format.
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The numbers of the service and of all streams, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "service",
+    responses((status = 200, description = "Prometheus's text format", content_type = "text/plain", body = String)),
+)]
 pub(super) async fn metrics(State(control): State<Arc<Control>>) -> impl IntoResponse {
     let streams: Vec<StreamView> = control
         .registry

@@ -6,6 +6,8 @@
 mod access;
 mod admission;
 mod body;
+mod docs;
+mod document;
 mod error;
 mod events;
 mod health;
@@ -16,20 +18,23 @@ mod pipeline;
 mod pipelines;
 mod preview;
 mod registry;
+mod server;
 mod storage;
 mod supervise;
 mod ui;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
+use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use self::access::Access;
 use self::error::ApiError;
@@ -37,6 +42,7 @@ use self::events::Events;
 pub use self::events::{Capture, Level, Line, Lines, Stage};
 pub use self::launch::Launcher;
 pub use self::registry::{Launch, Life, Registry, StartError, Started, Stream};
+pub use self::server::serve;
 pub use self::ui::{File, Page};
 use crate::clock::Clock;
 use crate::config::{ServiceLimits, StreamOptions};
@@ -105,27 +111,33 @@ impl Control {
 pub fn router(control: Arc<Control>) -> Router {
     let state = || Arc::clone(&control);
     // What changes or reveals something.
-    let api = Router::new()
-        .route("/api/pipeline/start", post(pipeline::start))
-        .route("/api/pipeline/stop", post(pipeline::stop))
-        .route("/api/pipeline/status", get(pipeline::status))
-        .route("/api/pipelines", get(pipelines::list))
-        .route("/api/pipelines/{id}", get(pipelines::one).delete(pipelines::delete))
-        .route("/api/pipelines/{id}/settings", get(pipelines::settings))
-        .route("/api/pipelines/{id}/restart", post(pipelines::restart))
-        .route("/api/storage/stats", get(storage::stats))
-        .route("/api/storage/clean", post(storage::clean))
-        .route("/metrics", get(metrics::metrics))
+    let mut api = OpenApiRouter::new()
+        .routes(routes!(pipeline::start))
+        .routes(routes!(pipeline::stop))
+        .routes(routes!(pipeline::status))
+        .routes(routes!(pipelines::list))
+        .routes(routes!(pipelines::one, pipelines::delete))
+        .routes(routes!(pipelines::settings))
+        .routes(routes!(pipelines::restart))
+        .routes(routes!(storage::stats))
+        .routes(routes!(storage::clean))
+        .routes(routes!(metrics::metrics))
         .route_layer(from_fn_with_state(state(), access::authorize));
-    let media = Router::new()
-        .route("/preview/{id}/{file}", get(preview::file))
+    document::guard(api.get_openapi_mut());
+    let mut media = OpenApiRouter::new()
+        .routes(routes!(preview::file))
         .route_layer(from_fn_with_state(state(), access::authorize_player));
-    Router::new()
-        .route("/api/health", get(health::health))
-        .route("/api/ready", get(health::ready))
+    document::guard_player(media.get_openapi_mut());
+    let mut all = OpenApiRouter::with_openapi(document::frame())
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
         .merge(api)
-        .layer(from_fn(limits::in_time))
-        .merge(media)
+        .layer(from_fn(limits::in_time));
+    document::limit(all.get_openapi_mut());
+    let (router, mut document) = all.merge(media).split_for_parts();
+    document::complete(&mut document);
+    router
+        .merge(description(&document))
         .fallback(page)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -135,6 +147,16 @@ pub fn router(control: Arc<Control>) -> Router {
         .layer(from_fn(limits::nosniff))
         .layer(CatchPanicLayer::custom(limits::panicked))
         .with_state(control)
+}
+
+/// What the API is, for programs and for people. Tells nothing of the streams, so it needs no token.
+fn description(document: &utoipa::openapi::OpenApi) -> Router<Arc<Control>> {
+    let document = serde_json::to_value(document).unwrap_or_default();
+    let html = docs::html(&document);
+    Router::new()
+        .route("/openapi.json", get(async move || Json(document)))
+        .route("/docs", get(async move || docs::page(html)))
+        .route("/docs/style.css", get(docs::style))
 }
 
 async fn page(State(control): State<Arc<Control>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {

@@ -5,35 +5,90 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::Control;
-use super::error::ApiError;
-use super::pipeline::{STOP_WAIT, end, named};
+use super::error::{ApiError, Refusal};
+use super::pipeline::{Done, STOP_WAIT, end, named};
 use crate::config::StreamOptions;
+use crate::media::StreamId;
 use crate::status::StreamStatus;
 
 type Id = Result<Path<String>, PathRejection>;
 
-pub(super) async fn list(State(control): State<Arc<Control>>) -> Json<Value> {
-    let streams: Vec<_> = control.registry.list().iter().map(|stream| stream.status()).collect();
-    Json(json!({ "pipelines": streams }))
+/// All streams.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Pipelines {
+    /// By name, those that are stopped and remembered too.
+    pipelines: Vec<StreamStatus>,
 }
 
+/// The status of every stream.
+#[utoipa::path(
+    get,
+    path = "/api/pipelines",
+    operation_id = "listStreams",
+    tag = "streams",
+    responses((status = 200, description = "All streams by name, running and remembered", body = Pipelines)),
+)]
+pub(super) async fn list(State(control): State<Arc<Control>>) -> Json<Pipelines> {
+    Json(Pipelines { pipelines: control.registry.list().iter().map(|stream| stream.status()).collect() })
+}
+
+/// The status of one stream.
+#[utoipa::path(
+    get,
+    path = "/api/pipelines/{id}",
+    operation_id = "getStream",
+    tag = "streams",
+    params(("id" = StreamId, Path, description = "The name of the stream")),
+    responses(
+        (status = 200, description = "The stream's status", body = StreamStatus),
+        (status = 404, description = "There is no such stream", body = Refusal),
+    ),
+)]
 pub(super) async fn one(State(control): State<Arc<Control>>, id: Id) -> Result<Json<StreamStatus>, ApiError> {
     Ok(Json(named(&control, &text(id)?)?.status()))
 }
 
 /// Stops the stream where it runs, and forgets it as soon as it is over.
-pub(super) async fn delete(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Value>, ApiError> {
+///
+/// Where publishing what was captured takes longer than ten seconds, the stream is remembered and can be deleted again.
+#[utoipa::path(
+    delete,
+    path = "/api/pipelines/{id}",
+    operation_id = "deleteStream",
+    tag = "streams",
+    params(("id" = StreamId, Path, description = "The name of the stream")),
+    responses(
+        (status = 200, description = "The stream is stopped and forgotten, or stopping", body = Done),
+        (status = 404, description = "There is no such stream", body = Refusal),
+    ),
+)]
+pub(super) async fn delete(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Done>, ApiError> {
     let stream_id = named(&control, &text(id)?)?.settings().stream_id.clone();
     let message = end(&control, &stream_id).await?;
     control.registry.forget(&stream_id);
-    Ok(Json(json!({ "success": true, "message": message, "streamId": stream_id })))
+    Ok(Done::new(stream_id, message))
 }
 
 /// The request that would start the stream again, but for its secrets.
+///
+/// Keys, tokens and the ends of output addresses are shown as `…`, which a start refuses.
+#[utoipa::path(
+    get,
+    path = "/api/pipelines/{id}/settings",
+    operation_id = "streamSettings",
+    tag = "streams",
+    params(("id" = StreamId, Path, description = "The name of the stream")),
+    responses(
+        (status = 200, description = "The settings, defaults included", body = StreamOptions),
+        (status = 404, description = "There is no such stream", body = Refusal),
+    ),
+)]
 pub(super) async fn settings(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Value>, ApiError> {
     let stream = named(&control, &text(id)?)?;
     let shown = serde_json::to_value(StreamOptions::from(stream.settings()).redacted());
@@ -45,7 +100,21 @@ pub(super) async fn settings(State(control): State<Arc<Control>>, id: Id) -> Res
 }
 
 /// Ends the stream where it runs, and starts it with the settings that it has, secrets included.
-pub(super) async fn restart(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Value>, ApiError> {
+#[utoipa::path(
+    post,
+    path = "/api/pipelines/{id}/restart",
+    operation_id = "restartStream",
+    tag = "streams",
+    params(("id" = StreamId, Path, description = "The name of the stream")),
+    responses(
+        (status = 200, description = "The stream starts again, at once or as soon as it has ended", body = Done),
+        (status = 404, description = "There is no such stream", body = Refusal),
+        (status = 409, description = "It was started with other settings meanwhile", body = Refusal),
+        (status = 429, description = "There is no room for one more stream", body = Refusal),
+        (status = 503, description = "The service is shutting down", body = Refusal),
+    ),
+)]
+pub(super) async fn restart(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Done>, ApiError> {
     let settings = named(&control, &text(id)?)?.settings().clone();
     let stream_id = settings.stream_id.clone();
     tracing::info!(%stream_id, "restart requested");
@@ -61,7 +130,7 @@ pub(super) async fn restart(State(control): State<Arc<Control>>, id: Id) -> Resu
         }
         Err(_) => "the stream is stopping, and starts again as soon as it has ended",
     };
-    Ok(Json(json!({ "success": true, "message": message, "streamId": stream_id })))
+    Ok(Done::new(stream_id, message))
 }
 
 /// The only refusal is a name that is not UTF-8, which no stream has.

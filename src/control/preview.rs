@@ -11,10 +11,32 @@ use axum::response::Response;
 
 use super::Control;
 use super::access::query_token;
-use super::error::ApiError;
+use super::error::{ApiError, Refusal};
 use super::pipeline::named;
+use crate::media::StreamId;
 use crate::preview::File;
 
+/// The output as HLS, for any player: a playlist and what it names.
+///
+/// Live, and as the output is: with the processor's sound, its fallbacks and its holds.
+#[utoipa::path(
+    get,
+    path = "/preview/{id}/{file}",
+    operation_id = "preview",
+    tag = "preview",
+    params(
+        ("id" = StreamId, Path, description = "The name of the stream"),
+        ("file" = String, Path, description = "`index.m3u8`, or a file that it names", example = "index.m3u8"),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The playlist, an init segment or a segment",
+            content((String = "application/vnd.apple.mpegurl"), (String = "video/mp4")),
+        ),
+        (status = 404, description = "There is no such stream, or nothing was published yet", body = Refusal),
+    ),
+)]
 pub(super) async fn file(
     State(control): State<Arc<Control>>,
     uri: Uri,

@@ -7,18 +7,22 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Control;
 use super::body::JsonBody;
-use super::error::ApiError;
+use super::error::{ApiError, Refusal};
 use crate::media::StreamId;
 use crate::storage;
 
 /// Sizes in bytes, of all streams or of one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StorageUsage)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Usage {
+    /// Captured segments.
     original_stream_size: u64,
+    /// Batches as they came from the processor and went out.
     processed_fragments_size: u64,
     total_size: u64,
     /// What may still be written; null where the disk does not say, or was not asked yet.
@@ -31,7 +35,8 @@ pub(super) struct Usage {
 }
 
 /// The same of one stream.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = StreamStorageUsage)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StreamUsage {
     stream_id: StreamId,
@@ -45,12 +50,27 @@ pub(super) struct StreamUsage {
     newest_batch: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct StatsQuery {
+    /// All streams without it.
     stream_id: Option<String>,
 }
 
+/// What lies on the disk.
+#[utoipa::path(
+    get,
+    path = "/api/storage/stats",
+    operation_id = "storageUsage",
+    tag = "storage",
+    params(StatsQuery),
+    responses(
+        (status = 200, description = "Sizes in bytes", body = Usage),
+        (status = 400, description = "The query is wrong", body = Refusal),
+        (status = 404, description = "Nothing is known of such a stream", body = Refusal),
+    ),
+)]
 pub(super) async fn stats(
     State(control): State<Arc<Control>>,
     query: Result<Query<StatsQuery>, QueryRejection>,
@@ -84,7 +104,8 @@ pub(super) async fn stats(
     }))
 }
 
-#[derive(Deserialize)]
+/// What is to be removed.
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CleanRequest {
     /// All streams without it.
@@ -93,14 +114,31 @@ pub(super) struct CleanRequest {
     keep_last: Option<u32>,
 }
 
-#[derive(Serialize)]
+/// What was removed.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CleanDone {
+    /// Always true.
     success: bool,
     deleted_files: u64,
     freed_bytes: u64,
 }
 
+/// Removes artifacts from the disk.
+///
+/// What is still to be published is never touched.
+#[utoipa::path(
+    post,
+    path = "/api/storage/clean",
+    operation_id = "cleanStorage",
+    tag = "storage",
+    request_body = CleanRequest,
+    responses(
+        (status = 200, description = "What was removed", body = CleanDone),
+        (status = 400, description = "The body is wrong", body = Refusal),
+        (status = 404, description = "Nothing is known of such a stream", body = Refusal),
+    ),
+)]
 pub(super) async fn clean(
     State(control): State<Arc<Control>>,
     JsonBody(request): JsonBody<CleanRequest>,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::api;
 use crate::config::KickGhost;
@@ -20,7 +21,8 @@ const KICK_AGAIN: Duration = Duration::from_secs(3);
 const HLS_STALLED: Duration = Duration::from_secs(30);
 
 /// What SRS says about an output.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = SrsStatus)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The API answered last time.
@@ -37,7 +39,8 @@ pub struct Status {
 }
 
 /// The stream at SRS.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = SrsStream)]
 #[serde(rename_all = "camelCase")]
 pub struct Stream {
     /// It has a publisher.
@@ -52,7 +55,8 @@ pub struct Stream {
 }
 
 /// SRS's HLS of the stream.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = SrsHls)]
 #[serde(rename_all = "camelCase")]
 pub struct Hls {
     /// The playlist is there, has segments and moves on.
@@ -62,7 +66,8 @@ pub struct Hls {
 }
 
 /// A publisher in this output's way.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = SrsGhost)]
 #[serde(rename_all = "camelCase")]
 pub struct Ghost {
     /// SRS's number for the client.

@@ -7,6 +7,7 @@ use std::{io, thread};
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
+use utoipa::ToSchema;
 
 use super::disk::Disk;
 use super::layout::{Artifact, Layout};
@@ -22,7 +23,8 @@ const QUEUE_FILES: usize = 256;
 const QUEUE_BYTES: u64 = 128 << 20;
 
 /// Totals of one stream's writing, kept and not walked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = StorageStatus)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
     pub files: u64,

@@ -18,7 +18,7 @@ use super::fake::{Api, Launched, assert_error, set_up, settings};
 const TOKEN: &str = "open+sesame/1234";
 
 /// Everything that changes or reveals something.
-const GUARDED: [(&str, &str); 12] = [
+const GUARDED: [(&str, &str); 13] = [
     ("POST", "/api/pipeline/start"),
     ("POST", "/api/pipeline/stop"),
     ("GET", "/api/pipeline/status"),
@@ -29,6 +29,7 @@ const GUARDED: [(&str, &str); 12] = [
     ("POST", "/api/pipelines/a/restart"),
     ("GET", "/api/storage/stats"),
     ("POST", "/api/storage/clean"),
+    ("GET", "/metrics"),
     ("GET", "/preview/a/index.m3u8"),
     ("GET", "/preview/a/segment-0.m4s"),
 ];

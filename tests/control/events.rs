@@ -242,3 +242,36 @@ async fn hostile_packets_end_at_most_their_own_connection() {
     logs.push(line(Level::Info, "a", "still there"));
     assert_eq!(good.event("log").await["message"], "still there");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_idle_clients_and_one_that_never_reads_hold_nobody_up() {
+    let (api, logs) = api();
+    api.start("a").await;
+    let address = api.listen().await;
+    let mut idle = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let mut client = Client::join(address).await;
+        idle.spawn(async move { while client.event("log").await["message"] != "the last" {} });
+    }
+    // Asks for what the others do not want, and takes none of it: more than its queue and the sockets hold, 24 MB.
+    let mut deaf = Client::join(address).await;
+    deaf.send(r#"421["filter",{"level":"debug"}]"#).await;
+    let mut good = Client::join(address).await;
+    good.event("logs").await;
+    let long = "x".repeat(8_000);
+    for number in 0..3_000 {
+        logs.push(line(Level::Debug, "a", &long));
+        if number % 50 == 0 {
+            let number = number.to_string();
+            logs.push(line(Level::Info, "a", &number));
+            while good.event("log").await["message"] != number {}
+        }
+    }
+    logs.push(line(Level::Info, "a", "the last"));
+    while let Some(seen) = idle.join_next().await {
+        seen.unwrap();
+    }
+    let (status, answer) = api.get("/api/pipeline/status?streamId=a").await;
+    assert_eq!((status.as_u16(), &answer["isRunning"]), (200, &json!(true)));
+    drop(deaf);
+}

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use overdub::clock::Clock;
 use overdub::config::{StorageLimits, StreamSettings};
-use overdub::control::{Control, Launch, Life, Setup, Stream, router};
+use overdub::control::{self, Control, Launch, Life, Setup, Stream, router};
 use overdub::media::StreamId;
 use overdub::preview::Preview;
 use overdub::status::{Phase, StreamStatus};
@@ -107,7 +107,7 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = router(Arc::clone(&self.control));
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(control::serve(listener, router, CancellationToken::new()));
         address
     }
 

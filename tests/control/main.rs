@@ -4,4 +4,9 @@ mod access;
 mod api;
 mod events;
 mod fake;
+mod guide;
+#[path = "../support/install.rs"]
+mod install;
+mod openapi;
+mod service;
 mod storage;
