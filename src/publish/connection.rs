@@ -16,9 +16,13 @@ use super::{Error, Settings};
 use crate::clock::Clock;
 use crate::tls;
 
-/// What is kept in the system's send buffer. Without a limit Linux lets it grow to some megabytes, and a dead
-/// peer, or a slow one, would be noticed that much later; this is still 40 Mbit/s over 200 ms.
+/// What is kept in the system's send buffer, most of it on its way: 40 Mbit/s over 200 ms.
 const SEND_BUFFER: u32 = 1 << 20;
+
+/// What of it may not be on its way yet. More would hide a server that reads slowly: seconds of stream would lie in
+/// the buffer, and reach viewers late, instead of being left out here up to the next random-access picture.
+#[cfg(target_os = "linux")]
+const NOT_SENT: u32 = 128 << 10;
 
 /// Read at once: a server only sends commands.
 const READ: usize = 4096;
@@ -190,10 +194,11 @@ async fn connect_address(address: SocketAddr, patience: Duration) -> io::Result<
     // Each packet is written whole; waiting for more would only add jitter.
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    rustix::net::sockopt::set_tcp_user_timeout(
-        &stream,
-        u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
-    )?;
+    {
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_tcp_notsent_lowat(NOT_SENT)?;
+        socket.set_tcp_user_timeout(Some(patience))?;
+    }
     #[cfg(not(target_os = "linux"))]
     let _ = patience;
     Ok(stream)

@@ -25,7 +25,8 @@ const MAX_CONNECTIONS: usize = 256;
 /// Publications whose reports are kept; the oldest go first.
 const MAX_REPORTS: usize = 1000;
 
-/// A connection that says nothing for this long is closed: nginx-rtmp waits as long.
+/// A connection that says nothing for this long is closed, unless the settings say otherwise: nginx-rtmp waits as
+/// long.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Read at once.
@@ -46,12 +47,20 @@ pub enum Behaviour {
 }
 
 /// How the server receives.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub limits: Limits,
     pub behaviour: Behaviour,
+    /// A connection that says nothing, or takes nothing, for this long is closed.
+    pub idle: Duration,
     /// Bytes of each publication that are kept as an FLV file in memory; 0 keeps none.
     pub record: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { limits: Limits::default(), behaviour: Behaviour::default(), idle: IDLE, record: 0 }
+    }
 }
 
 /// A listening sink.
@@ -212,7 +221,7 @@ impl Connection {
             input.reserve(READ);
             let read = tokio::select! {
                 read = stream.read_buf(&mut input) => read?,
-                () = self.clock.sleep(IDLE) => return Err(io::ErrorKind::TimedOut.into()),
+                () = self.clock.sleep(self.settings.idle) => return Err(io::ErrorKind::TimedOut.into()),
             };
             if read == 0 {
                 break;
@@ -231,7 +240,7 @@ impl Connection {
             while self.session.output().has_remaining() {
                 tokio::select! {
                     written = stream.write_buf(self.session.output()) => if written? == 0 { return Ok(()) },
-                    () = self.clock.sleep(IDLE) => return Err(io::ErrorKind::TimedOut.into()),
+                    () = self.clock.sleep(self.settings.idle) => return Err(io::ErrorKind::TimedOut.into()),
                 }
             }
         }

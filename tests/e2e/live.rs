@@ -1,6 +1,9 @@
 //! `overdub run` on a live source, with each of three processors, into nginx-rtmp.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
 
 use super::nginx::Nginx;
 use super::overdub::{Echo, Run, RunSettings};
@@ -8,7 +11,7 @@ use super::packets::Media;
 use super::processors::{Kind, Processor};
 use super::recorder::{Recorder, Recording};
 use super::source::{Clip, LiveSource};
-use super::tools::{Workdir, long_form, say, until};
+use super::tools::{Workdir, free_port, long_form, say, until};
 use super::{flv, judge, smooth};
 
 /// How long a scene plays and in what pieces.
@@ -79,14 +82,26 @@ pub async fn whole_ending(name: &str, clip: &Clip, form: Form, nginx: &mut Nginx
 
 /// Source, `run`, nginx, viewer; everything judged.
 async fn live(name: &str, form: Form, dir: &Workdir, processor: &str) {
+    live_beside(name, form, dir, processor, async |_| Vec::new()).await;
+}
+
+/// The same with other outputs, of which nothing is expected.
+async fn live_beside(
+    name: &str,
+    form: Form,
+    dir: &Workdir,
+    processor: &str,
+    others: impl AsyncFnOnce(&Nginx) -> Vec<String>,
+) {
     let clip = Clip::of(form.clip).await;
     let mut nginx = Nginx::start(dir).await;
     let recorder = Recorder::start(&nginx.url(name), &dir.join("pulled.flv")).await;
     let source = LiveSource::start(dir, name, &clip, form.segment, 0).await;
     source.has_segments(3).await;
+    let targets = [others(&nginx).await, vec![nginx.url(name)]].concat().join(" ");
     let settings = RunSettings {
         source: &source.url(),
-        target: &nginx.url(name),
+        target: &targets,
         processor,
         stream_id: name,
         batch_seconds: form.batch,
@@ -117,6 +132,30 @@ async fn a_live_stream_comes_through_untouched_with_python_socketio() {
     let dir = Workdir::new("live-python");
     let python = Processor::start(Kind::Python, 0, Duration::from_millis(100)).await;
     live("python", SHORT, &dir, &python.url()).await;
+}
+
+/// Of the same stream: nobody listens, nobody answers, and a connection that falls silent in mid-stream.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_stream_comes_through_untouched_beside_outputs_that_are_dead() {
+    let dir = Workdir::new("live-beside");
+    let echo = Echo::start(&dir).await;
+    let mute = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let failing = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = |listener: &TcpListener| format!("rtmp://{}/live/other", listener.local_addr().unwrap());
+    let addresses = vec![format!("rtmp://127.0.0.1:{}/live/other", free_port()), url(&mute), url(&failing)];
+    live_beside("beside", SHORT, &dir, &echo.url, async |nginx| {
+        let server = nginx.port();
+        tokio::spawn(async move {
+            let (mut client, _) = failing.accept().await.unwrap();
+            let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await.unwrap();
+            let relay = tokio::io::copy_bidirectional(&mut client, &mut server);
+            // Ten seconds into the output; then both ends are held and nothing is passed on, for good.
+            let _ = tokio::time::timeout(Duration::from_secs(30), relay).await;
+            std::future::pending::<()>().await;
+        });
+        addresses
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

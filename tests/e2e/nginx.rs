@@ -55,6 +55,10 @@ rtmp {{
     }
 
     /// Where `stream` is published and pulled.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn url(&self, stream: &str) -> String {
         format!("rtmp://127.0.0.1:{}/live/{stream}", self.port)
     }

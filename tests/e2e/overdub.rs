@@ -35,6 +35,7 @@ pub struct Run {
 /// What `overdub run` is told.
 pub struct RunSettings<'a> {
     pub source: &'a str,
+    /// Where to publish: one address, or several with blanks between them.
     pub target: &'a str,
     pub processor: &'a str,
     pub stream_id: &'a str,
@@ -45,7 +46,8 @@ pub struct RunSettings<'a> {
 impl Run {
     pub fn start(dir: &Workdir, settings: &RunSettings<'_>) -> Self {
         let mut command = command();
-        command.args(["run", settings.source, settings.target, "--processor", settings.processor]);
+        command.args(["run", settings.source]).args(settings.target.split(' '));
+        command.args(["--processor", settings.processor]);
         command.args(["--stream-id", settings.stream_id]);
         command.args(["--buffer-duration", &settings.batch_seconds.to_string()]);
         command.args(["--processing-budget", &settings.budget_seconds.to_string()]);

@@ -1,6 +1,6 @@
 //! A clip made by FFmpeg, as packets on the output axis.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 use overdub::media::{AudioCodec, AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams};
@@ -14,12 +14,37 @@ pub(crate) const GOP: i64 = 25;
 
 /// `seconds` of moving picture (B-frames) and tone, as an FLV file.
 pub(crate) fn flv(seconds: u32) -> Vec<u8> {
+    encode(seconds, &[])
+}
+
+fn encode(seconds: u32, options: &[&str]) -> Vec<u8> {
     let mut ffmpeg = tool("ffmpeg");
     ffmpeg.args(["-v", "error", "-f", "lavfi", "-i"]).arg(format!("testsrc2=s=320x180:r={RATE}"));
     ffmpeg.args(["-f", "lavfi", "-i", "sine=440:r=48000", "-t", &seconds.to_string()]);
     ffmpeg.args(["-c:v", "libx264", "-preset", "veryfast", "-g", &GOP.to_string(), "-bf", "2"]);
+    ffmpeg.args(options);
     ffmpeg.args(["-c:a", "aac", "-ac", "2", "-f", "flv", "-"]);
     run(&mut ffmpeg).stdout
+}
+
+/// Bits per second of the pictures of [`long`].
+pub(crate) const LONG_RATE: u32 = 2_000_000;
+
+/// `seconds` of a live stream's rate: ten seconds again and again.
+pub(crate) fn long(seconds: u32) -> Vec<Packet> {
+    static TEN: OnceLock<Vec<Packet>> = OnceLock::new();
+    let ten = TEN.get_or_init(|| {
+        let rate = LONG_RATE.to_string();
+        packets(&encode(
+            10,
+            &["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-x264-params", "nal-hrd=cbr"],
+        ))
+    });
+    let again = |round| {
+        let shift = Flicks::from_millis(i64::from(round) * 10_000);
+        ten.iter().map(move |p| Packet { dts: p.dts + shift, pts: p.pts + shift, ..p.clone() })
+    };
+    (0..seconds.div_ceil(10)).flat_map(again).collect()
 }
 
 /// The media of an FLV file in its order, shifted so that the first DTS is zero.

@@ -2,7 +2,9 @@
 //! starts itself. Clips are made and streams are judged by FFmpeg. A tool that is missing is a failure.
 
 mod clip;
+mod faults;
 mod nginx;
+mod relay;
 mod run;
 mod sink;
 mod srs;

@@ -1,6 +1,6 @@
 //! Into nginx with libnginx-mod-rtmp, read back by FFmpeg.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::tools::{run, tool};
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_rtmp_module.so";
 
 /// An nginx in the foreground, in a folder of its own.
-struct Nginx {
+pub(crate) struct Nginx {
     folder: TempDir,
     port: u16,
     process: Child,
 }
 
 impl Nginx {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         assert!(Path::new(MODULE).exists(), "{MODULE} is missing: apt-get install libnginx-mod-rtmp");
         let config = format!(
             "load_module {MODULE};\ndaemon off;\nmaster_process off;\npid nginx.pid;\nerror_log error.log info;\n\
              events {{}}\nrtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; \
-             record all; record_path {path}; }} }} }}\n",
+             drop_idle_publisher 5s; record all; record_path {path}; }} }} }}\n",
             path = folder.path().display(),
         );
         std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
@@ -42,6 +42,19 @@ impl Nginx {
         let mut nginx = tool("nginx");
         nginx.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf")).args(["-e", "error.log"]);
         nginx.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.process = Self::spawn(self.folder.path());
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     fn url(&self) -> String {
@@ -56,8 +69,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }
 
@@ -128,14 +140,13 @@ async fn a_server_that_is_killed_and_started_again_gets_the_stream_from_a_keyfra
     let mut publishing = Publishing::start(Settings::new(nginx.url()), clip::packets(&file));
     publishing.play().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    nginx.process.kill().unwrap();
-    nginx.process.wait().unwrap();
+    nginx.kill();
     let mut status = publishing.status.clone();
     let lost = status.wait_for(|status| !status.is_connected());
     tokio::time::timeout(Duration::from_secs(5), lost).await.expect("the loss is noticed").unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
     std::fs::remove_file(nginx.folder.path().join("key.flv")).unwrap();
-    nginx.process = Nginx::spawn(nginx.folder.path());
+    nginx.start_again();
     let back = status.wait_for(overdub::publish::Status::is_connected);
     tokio::time::timeout(Duration::from_secs(6), back).await.expect("it is back within seconds").unwrap();
 

@@ -25,6 +25,10 @@ pub(crate) struct Sink {
 impl Sink {
     pub(crate) async fn start(address: SocketAddr, behaviour: Behaviour) -> Self {
         let settings = sink::Settings { behaviour, record: 64 << 20, ..sink::Settings::default() };
+        Self::with(address, settings).await
+    }
+
+    pub(crate) async fn with(address: SocketAddr, settings: sink::Settings) -> Self {
         let server = Server::bind(address, settings, Clock::start()).await.unwrap();
         let (address, reports, stop) =
             (server.local_addr().unwrap(), server.reports(), CancellationToken::new());

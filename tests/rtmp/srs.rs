@@ -2,7 +2,7 @@
 //! so when it does not: there is no package of SRS that a test could ask for.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::run::{ALONE, Publishing};
 use crate::tools::{run, tool};
 
 /// An SRS in the foreground, in a folder of its own.
-struct Srs {
+pub(crate) struct Srs {
     folder: TempDir,
     binary: String,
     rtmp: u16,
@@ -24,13 +24,22 @@ struct Srs {
 }
 
 impl Srs {
-    /// `None`, said aloud, when `SRS` names no binary.
-    async fn start() -> Option<Self> {
-        let Ok(binary) = std::env::var("SRS") else {
+    /// Whether `SRS` names a binary; says so when it does not.
+    pub(crate) fn is_there() -> bool {
+        let there = std::env::var_os("SRS").is_some();
+        if !there {
             // Past the test harness, which would swallow it.
             let _ = writeln!(std::io::stderr(), "not run: set SRS=/path/to/srs to test against a real SRS");
+        }
+        there
+    }
+
+    /// `None`, said aloud, when `SRS` names no binary.
+    pub(crate) async fn start() -> Option<Self> {
+        if !Self::is_there() {
             return None;
-        };
+        }
+        let binary = std::env::var("SRS").ok()?;
         let folder = tempfile::tempdir().unwrap();
         let [rtmp, http] = free_ports();
         let path = folder.path().display();
@@ -39,6 +48,7 @@ impl Srs {
              srs_log_file {path}/srs.log;\nhttp_server {{ enabled on; listen {http}; dir {path}; }}\n\
              vhost __defaultVhost__ {{ tcp_nodelay on; min_latency on;\n\
              play {{ gop_cache on; }}\n\
+             publish {{ firstpkt_timeout 5000; normal_timeout 5000; }}\n\
              http_remux {{ enabled on; mount [vhost]/[app]/[stream].flv; guess_has_av off; }}\n\
              hls {{ enabled on; hls_path {path}; hls_fragment 2; hls_window 30; hls_cleanup off; \
              hls_dispose 0; }} }}\n"
@@ -70,12 +80,15 @@ impl Srs {
         std::fs::read_to_string(self.folder.path().join("srs.log")).unwrap_or_default()
     }
 
-    fn restart(&mut self) {
-        self.kill();
+    pub(crate) fn start_again(&mut self) {
         self.process = Self::spawn(&self.binary, &self.folder);
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.rtmp).into()
+    }
+
+    pub(crate) fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -189,7 +202,8 @@ async fn srs_killed_and_started_again_has_the_stream_within_seconds() {
     let mut publishing = Publishing::start(Settings::new(srs.rtmp_url()), packets(20));
     publishing.play().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    srs.restart();
+    srs.kill();
+    srs.start_again();
     let mut status = publishing.status.clone();
     status.wait_for(|status| !status.is_connected()).await.unwrap();
     let back = status.wait_for(Status::is_connected);
