@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use overdub_rtmp::chunk::Output;
 use overdub_rtmp::{Client, ClientState, Server, ServerEvent, ServerState, Target, Timestamp};
 
 use super::output::to_fit;
@@ -62,6 +64,9 @@ struct Path {
     rtmp: Client,
     fallbacks: u64,
     latest: Duration,
+    /// What samples are made of, by address: the demuxer's payloads, and the processor's answers.
+    media: BTreeMap<usize, Bytes>,
+    packets: u64,
 }
 
 impl Path {
@@ -87,6 +92,8 @@ impl Path {
             rtmp: Client::new(target, "test").unwrap(),
             fallbacks: 0,
             latest: Duration::ZERO,
+            media: BTreeMap::new(),
+            packets: 0,
         };
         path.window.handle_connected(None);
         path.pacer.connected(Moment::ZERO);
@@ -116,6 +123,9 @@ impl Path {
             let origin = Origin { segment: number, captured_at: now, program_date_time: None };
             let input = Input::main(clip::segment(number), listed.discontinuity);
             for piece in self.demuxer.handle_segment(&input, &origin) {
+                let video = piece.video.iter().flat_map(|(_, all)| all).map(|sample| &sample.data);
+                let audio = piece.audio.iter().flat_map(|(_, all)| all).map(|frame| &frame.data);
+                self.media.extend(video.chain(audio).map(by_address));
                 for batch in self.batcher.handle_piece(piece) {
                     self.send(batch, now);
                 }
@@ -154,6 +164,7 @@ impl Path {
             }
         }
         while let Some((_, number, data)) = self.processor.pop_front_if(|(at, ..)| *at <= now) {
+            self.media.extend([by_address(&data)]);
             self.window.handle_answer(now, Some(number), None, |request| {
                 answer::read(
                     &data,
@@ -198,6 +209,7 @@ impl Path {
                         self.rtmp.send(at, &header);
                     }
                     self.rtmp.send(at, &self.announced.tag(&packet, stamp).unwrap());
+                    self.packets += 1;
                 }
                 Verdict::Drop => panic!("nothing is dropped: {packet:?}"),
             }
@@ -274,6 +286,48 @@ fn ten_minutes_of_stream_come_through_untouched_and_in_time() {
         assert!((*at as f64 - exact).abs() <= 1.0, "frame {k} at {at} ms instead of {exact}");
     }
     assert!(received.audio.len() as u128 >= played.as_millis() * 48 / 1024 - 2);
+}
+
+fn by_address(data: &Bytes) -> (usize, Bytes) {
+    (data.as_ptr() as usize, data.clone())
+}
+
+/// Bytes on their way to a socket that are those of a sample, by address, and bytes that are not.
+fn shared_and_own(output: &Output, media: &BTreeMap<usize, Bytes>) -> (usize, usize) {
+    let mut slices = vec![IoSlice::new(&[]); 100_000];
+    let count = output.chunks_vectored(&mut slices);
+    let (mut shared, mut own) = (0, 0);
+    for slice in &slices[..count] {
+        let at = slice.as_ptr() as usize;
+        let nearest = media.range(..=at).next_back();
+        let within = nearest.is_some_and(|(start, data)| at + slice.len() <= start + data.len());
+        *(if within { &mut shared } else { &mut own }) += slice.len();
+    }
+    assert_eq!(shared + own, output.remaining(), "all slices were looked at");
+    (shared, own)
+}
+
+/// Copies per byte of media behind the sample: none. Each slice that waits for the socket lies in the memory of a
+/// sample that the demuxer gave, or of an answer of the processor; besides there are headers.
+#[test]
+fn no_byte_of_media_is_copied_between_the_sample_and_the_socket() {
+    let mut path = Path::new();
+    let (mut server, mut received) = (Server::new(), Received::default());
+    exchange(&mut path.rtmp, &mut server, &mut received);
+    let (mut shared, mut own) = (0, 0);
+    let mut now = Moment::ZERO;
+    while now.since_start() < Duration::from_secs(120) {
+        path.step(now);
+        let (more_shared, more_own) = shared_and_own(path.rtmp.output(), &path.media);
+        (shared, own) = (shared + more_shared, own + more_own);
+        exchange(&mut path.rtmp, &mut server, &mut received);
+        now = now + STEP;
+    }
+    let sound: usize = received.audio.iter().map(|(_, frame)| frame.len()).sum();
+    assert!(shared > sound && sound > 50_000, "{shared} bytes, of which {sound} of sound");
+    // A chunk header has 12 bytes, the tag in front of a picture 5; metadata and sequence headers come once.
+    let headers = path.packets as usize * (12 + 5) + 2_000;
+    assert!(own <= headers, "{own} bytes for {} packets are not those of samples", path.packets);
 }
 
 /// The first `count` frames of the clip from the segment at which the stream began, straight from the demuxer.

@@ -14,6 +14,8 @@ mod feed;
 mod liveness;
 pub(crate) mod pacer;
 mod publisher;
+#[cfg(test)]
+mod sixty_days;
 mod status;
 pub(crate) mod tags;
 #[cfg(test)]

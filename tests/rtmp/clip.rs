@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 use overdub::media::{AudioCodec, AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams};
-use overdub_rtmp::flv::{AudioTag, FILE_HEADER, VideoKind, VideoTag};
+use overdub_rtmp::Timestamp;
+use overdub_rtmp::flv::{AudioTag, FILE_HEADER, TagKind, VideoKind, VideoTag, write_tag};
 
 use crate::tools::{run, tool};
 
@@ -30,21 +31,35 @@ fn encode(seconds: u32, options: &[&str]) -> Vec<u8> {
 /// Bits per second of the pictures of [`long`].
 pub(crate) const LONG_RATE: u32 = 2_000_000;
 
-/// `seconds` of a live stream's rate: ten seconds again and again.
-pub(crate) fn long(seconds: u32) -> Vec<Packet> {
-    static TEN: OnceLock<Vec<Packet>> = OnceLock::new();
+/// `seconds` of a live stream's rate, as an FLV file: ten seconds again and again.
+pub(crate) fn long_flv(seconds: u32) -> Vec<u8> {
+    static TEN: OnceLock<Vec<(u8, i64, Bytes)>> = OnceLock::new();
     let ten = TEN.get_or_init(|| {
         let rate = LONG_RATE.to_string();
-        packets(&encode(
-            10,
-            &["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-x264-params", "nal-hrd=cbr"],
-        ))
+        let options = ["-b:v", &rate, "-maxrate", &rate, "-bufsize", &rate, "-x264-params", "nal-hrd=cbr"];
+        tags(&encode(10, &options))
     });
-    let again = |round| {
-        let shift = Flicks::from_millis(i64::from(round) * 10_000);
-        ten.iter().map(move |p| Packet { dts: p.dts + shift, pts: p.pts + shift, ..p.clone() })
-    };
-    (0..seconds.div_ceil(10)).flat_map(again).collect()
+    let mut file = FILE_HEADER.to_vec();
+    for round in 0..i64::from(seconds.div_ceil(10)) {
+        for (kind, ms, body) in ten {
+            // What is at time zero and no frame stands at the file's beginning alone.
+            let kind = match (*kind, body[1]) {
+                (8, 1) => TagKind::Audio,
+                (9, 1) => TagKind::Video,
+                (8, _) if round == 0 => TagKind::Audio,
+                (9, _) if round == 0 => TagKind::Video,
+                (18, _) if round == 0 => TagKind::Script,
+                _ => continue,
+            };
+            write_tag(kind, Timestamp::from_millis(ms + round * 10_000), body, &mut file);
+        }
+    }
+    file
+}
+
+/// The same as packets.
+pub(crate) fn long(seconds: u32) -> Vec<Packet> {
+    packets(&long_flv(seconds))
 }
 
 /// The media of an FLV file in its order, shifted so that the first DTS is zero.
@@ -93,8 +108,16 @@ pub(crate) fn packets(file: &[u8]) -> Vec<Packet> {
     packets
 }
 
-/// `seconds` of HEVC alone, from an MP4 file whose packets ffprobe lists.
-pub(crate) fn hevc_packets(seconds: u32) -> Vec<Packet> {
+/// `seconds` of HEVC, from an MP4 file whose packets ffprobe lists, with AAC.
+pub(crate) fn hevc_and_aac(seconds: u32) -> Vec<Packet> {
+    let mut packets: Vec<_> =
+        packets(&flv(seconds)).into_iter().filter(|packet| !packet.is_video()).collect();
+    packets.extend(hevc_packets(seconds));
+    packets.sort_by_key(|packet| packet.dts);
+    packets
+}
+
+fn hevc_packets(seconds: u32) -> Vec<Packet> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clip.mp4");
     let mut ffmpeg = tool("ffmpeg");
@@ -133,15 +156,18 @@ fn child_box(file: &Bytes, name: &[u8; 4]) -> Bytes {
     file.slice(at + 4..at - 4 + size)
 }
 
-/// Type, time in ms and body of each tag (Adobe FLV 10.1, E.4.1).
+/// Type, time in ms and body of each whole tag (Adobe FLV 10.1, E.4.1).
 pub(crate) fn tags(file: &[u8]) -> Vec<(u8, i64, Bytes)> {
     let mut rest = Bytes::copy_from_slice(&file[FILE_HEADER.len()..]);
     let mut tags = Vec::new();
-    while rest.has_remaining() {
+    while rest.remaining() >= 11 {
         let kind = rest.get_u8();
         let len = rest.get_uint(3) as usize;
         let ms = rest.get_uint(3) as i64 | i64::from(rest.get_u8()) << 24;
         rest.advance(3);
+        if rest.remaining() < len + 4 {
+            break;
+        }
         tags.push((kind, ms, rest.split_to(len)));
         rest.advance(4);
     }

@@ -19,6 +19,7 @@ use crate::relay::{Arrival, Line, Relay, What};
 use crate::run::{ALONE, Publishing};
 use crate::sink::{Sink, anywhere};
 use crate::srs::Srs;
+use crate::tools::now;
 
 /// How long a server of these tests keeps a publisher that says nothing.
 const IDLE: Duration = Duration::from_secs(5);
@@ -170,11 +171,11 @@ async fn scene(kind: Kind, fault: Fault, packets: Vec<Packet>) -> Outcome {
     beside.play().await;
     sleep(BEFORE).await;
 
-    let began = Instant::now();
+    let began = now();
     let mut seen = output.status.clone();
     let noticed = tokio::spawn(async move {
         let lost = seen.wait_for(|status| !status.is_connected()).await;
-        lost.map(|status| (began.elapsed(), status.last_error.clone().unwrap_or_default())).ok()
+        lost.map(|status| (now() - began, status.last_error.clone().unwrap_or_default())).ok()
     });
     match fault {
         Fault::Cut | Fault::HalfOpen => {
@@ -202,10 +203,10 @@ async fn scene(kind: Kind, fault: Fault, packets: Vec<Packet>) -> Outcome {
         }
     }
     relay.set(Line::Open);
-    let available = Instant::now();
+    let available = now();
     let back = loop {
         assert!(
-            available.elapsed() < Duration::from_secs(30),
+            now() - available < Duration::from_secs(30),
             "{fault:?}: not back: {:?}",
             *output.status.borrow()
         );

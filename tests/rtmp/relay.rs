@@ -16,6 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 use crate::sink::anywhere;
+use crate::tools::now;
 
 /// What the client says before its first message: C0, C1, C2 (Adobe RTMP 1.0, 5.2).
 const HANDSHAKE: usize = 1 + 2 * 1536;
@@ -81,7 +82,7 @@ impl Relay {
                 all.lock().unwrap().push(Call::new());
                 let (line, all) = (seen.clone(), Arc::clone(&all));
                 let keep = move |bytes: &[u8]| {
-                    all.lock().unwrap()[number].push((Instant::now(), Bytes::copy_from_slice(bytes)));
+                    all.lock().unwrap()[number].push((now(), Bytes::copy_from_slice(bytes)));
                 };
                 tokio::spawn(pass(client, server, line, keep));
             }

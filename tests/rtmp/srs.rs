@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use overdub::media::Packet;
 use overdub::publish::{Settings, Status};
+use overdub_rtmp::flv::{AudioTag, VideoCodec, VideoKind, VideoTag};
 use tempfile::TempDir;
 
 use crate::clip;
@@ -139,6 +140,16 @@ async fn pull_later(url: String, seconds: u32) -> Vec<String> {
     tokio::task::spawn_blocking(move || pull(&url, seconds)).await.unwrap()
 }
 
+/// What came of a file without end within `seconds`.
+async fn curl(url: String, seconds: u32) -> Vec<u8> {
+    let get = move || {
+        let mut curl = Command::new("curl");
+        let curl = curl.args(["--silent", "--max-time", &seconds.to_string(), &url]);
+        curl.output().expect("curl is missing: apt-get install curl").stdout
+    };
+    tokio::task::spawn_blocking(get).await.unwrap()
+}
+
 fn packets(seconds: u32) -> Vec<Packet> {
     clip::packets(&clip::flv(seconds))
 }
@@ -165,17 +176,29 @@ async fn srs_plays_the_stream_by_rtmp_flv_and_hls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn srs_takes_hevc_by_enhanced_rtmp() {
+async fn srs_hands_on_hevc_and_aac_that_came_by_enhanced_rtmp() {
     let Some(srs) = Srs::start().await else { return };
     let _alone = ALONE.lock().await;
-    let mut publishing = Publishing::start(Settings::new(srs.rtmp_url()), clip::hevc_packets(14));
+    let mut publishing = Publishing::start(Settings::new(srs.rtmp_url()), clip::hevc_and_aac(14));
     publishing.play().await;
     tokio::time::sleep(Duration::from_secs(7)).await;
-    // FFmpeg before 6.1 reads HEVC from HLS only, not from FLV.
-    let hls = pull_later(srs.http_url("key.m3u8"), 3).await;
-    let pictures = hls.iter().find_map(|line| line.strip_prefix("hevc,")?.parse::<u32>().ok());
-    assert!(pictures.is_some_and(|count| count >= 50), "{hls:?}");
-    println!("hevc by hls: {hls:?}");
+    // FFmpeg before 6.1 reads HEVC from HLS only; the FLV is read by our own parser.
+    let (hls, flv) = tokio::join!(pull_later(srs.http_url("key.m3u8"), 3), curl(srs.http_url("key.flv"), 3));
+    assert_plays("hevc by hls", &hls, "hevc", 50);
+    let (mut pictures, mut frames) = (0, 0);
+    for (kind, _, body) in clip::tags(&flv) {
+        match kind {
+            9 => {
+                let tag = VideoTag::parse(&body).expect("a tag of Enhanced RTMP");
+                assert_eq!(tag.codec, VideoCodec::Hevc);
+                pictures += u32::from(matches!(tag.kind, VideoKind::Frame { .. }));
+            }
+            8 => frames += u32::from(matches!(AudioTag::parse(&body), Ok(AudioTag::AacFrame(_)))),
+            _ => {}
+        }
+    }
+    println!("hevc by http-flv: {pictures} pictures, {frames} frames of sound");
+    assert!(pictures >= 50 && frames >= 100);
     let (result, status) = publishing.end().await;
     result.unwrap();
     println!("{status:?}");
