@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 const give = async (token: string): Promise<void> => {
-  await page.getByLabel("Token").fill(token);
+  await page.getByRole("textbox", { name: "Token" }).fill(token);
   await page.getByRole("button", { name: "Go on" }).click();
 };
 
@@ -53,7 +53,7 @@ describe("with a token", () => {
     expect(await page.getByRole("dialog").count()).toBe(0);
     await page.getByText("Live", { exact: true }).first().waitFor();
     await page.goto(`${running.url}/#/log`);
-    await page.locator("main").getByText(/demo/).first().waitFor();
+    await page.getByRole("log", { name: "Log lines" }).getByText("demo").first().waitFor();
   });
 
   it("the preview plays, and no address has the token in it", async () => {
