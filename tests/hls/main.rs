@@ -3,6 +3,7 @@
 //! - [`runs`]: the course of a stream, with every failure that an origin can have.
 //! - [`renditions`]: master playlists: sound apart, initialization sections, variants that fail.
 //! - [`http`]: whom it asks and what it tells him; keys, caches, proxies.
+//! - [`packed`]: packed audio of every codec, against FFmpeg.
 //! - [`secure`]: TLS with an authority of its own, and HTTP/2.
 //! - [`side_by_side`]: real media with real faults, FFmpeg beside it.
 
@@ -11,6 +12,7 @@ mod faults;
 mod film;
 mod http;
 mod origin;
+mod packed;
 mod renditions;
 mod run;
 mod runs;
