@@ -29,7 +29,8 @@ pub struct StreamStatus {
     pub resumed: Option<Resumed>,
     /// How often the stream died and was started again.
     pub restarts: u64,
-    /// The last thing that went wrong, as a person should read it; kept after it is over.
+    /// What is wrong now, with what is done about it; otherwise the last thing that went wrong, kept after it is
+    /// over.
     pub last_error: Option<String>,
     pub stats: Stats,
     pub modules: Modules,
@@ -98,7 +99,8 @@ pub struct Stats {
     pub batches_processed: u64,
     /// Published with the fallback.
     pub batches_fallback: u64,
-    /// The same by reason, for example `late`, `error`, `disconnected`, `breaker`.
+    /// The same by reason: `noAnswer`, `notSent`, `disconnected`, `processorError`, `tooLarge`, `breakerOpen`,
+    /// `badAnswer`, `stopped`.
     pub fallback_reasons: BTreeMap<String, u64>,
     /// Output time that has been played.
     pub published_seconds: f64,
@@ -289,8 +291,9 @@ pub struct BatchStatus {
     pub number: u64,
     pub state: BatchState,
     pub outcome: Option<Outcome>,
-    /// Why the outcome is a fallback.
+    /// Why the outcome is a fallback: a sentence, and the name by which [`Stats::fallback_reasons`] counts it.
     pub reason: Option<String>,
+    pub failure: Option<&'static str>,
     /// How long the batch plays.
     pub duration_ms: i64,
     /// How long the processor took.
@@ -374,6 +377,11 @@ impl RecentBatches {
         let mut entry = BatchStatus { number, ..BatchStatus::default() };
         change(&mut entry);
         self.0.push_back(entry);
+    }
+
+    /// What plays at the moment.
+    pub fn on_air(&self) -> Option<&BatchStatus> {
+        self.0.iter().rev().find(|batch| batch.state == BatchState::Publishing)
     }
 
     /// Oldest first.

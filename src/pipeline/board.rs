@@ -7,19 +7,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 use super::resume::Plan;
+use super::{modules, trouble};
 use crate::batch::GridStats;
 use crate::clock::{Clock, wall_clock};
-use crate::config::StreamSettings;
+use crate::config::{Fallback, StreamSettings};
 use crate::demux::Damage;
 use crate::histogram::Histogram;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
 use crate::playout::Playout;
 use crate::remux::{FitReport, Used};
-use crate::roundtrip::Outcome as RoundtripOutcome;
-use crate::status::{
-    BatchState, BatchStatus, Fetcher, Fit, Outcome, Output, Phase, Processor, Publisher, Resumed,
-    StreamStatus,
-};
+use crate::roundtrip::{Failure, Outcome as RoundtripOutcome};
+use crate::status::{BatchState, BatchStatus, Fit, Outcome, Output, Phase, Publisher, Resumed, StreamStatus};
 use crate::storage::Writer;
 use crate::{hls, publish, roundtrip, srs};
 
@@ -33,6 +31,7 @@ pub(super) struct Board {
     outputs: Vec<watch::Receiver<publish::Status>>,
     srs: Vec<watch::Receiver<Option<srs::Status>>>,
     writer: Writer,
+    fallback: Fallback,
     kept: Mutex<Kept>,
 }
 
@@ -89,7 +88,17 @@ impl Board {
             fit_padded: 0,
             grid: GridStats::default(),
         };
-        Self { clock, started: clock.now(), hls, roundtrip, outputs, srs, writer, kept: Mutex::new(kept) }
+        Self {
+            clock,
+            started: clock.now(),
+            hls,
+            roundtrip,
+            outputs,
+            srs,
+            writer,
+            fallback: settings.fallback,
+            kept: Mutex::new(kept),
+        }
     }
 
     /// Something went wrong that a person should know.
@@ -244,6 +253,7 @@ impl Board {
         kept.status.batches.update(number, |entry| {
             entry.outcome = Some(result);
             entry.reason = reason;
+            entry.failure = outcome.result.as_ref().err().map(Failure::reason);
             entry.latency_ms = latency_ms;
             (entry.sent_at, entry.answered_at) = (sent_at, answered_at);
         });
@@ -331,7 +341,8 @@ impl Board {
         status.stats.bytes_captured = source.bytes;
         status.stats.gaps = source.gaps;
         let age = kept.last_capture.map(|at| now.saturating_since(at).as_secs_f64());
-        status.modules.stream_fetcher = fetcher(&source, age, kept.ended.is_some(), kept.source_failed);
+        status.modules.stream_fetcher =
+            modules::fetcher(&source, age, kept.ended.is_some(), kept.source_failed);
         let roundtrip = self.roundtrip.borrow().clone();
         for fragment in &roundtrip.fragments {
             status.batches.update(fragment.number, |entry| {
@@ -339,11 +350,16 @@ impl Board {
                 entry.answered_at = fragment.answered_at.map(|at| self.epoch(at));
             });
         }
-        status.modules.audio_processor = processor(&roundtrip);
+        let heard = trouble::Heard {
+            fallback: self.fallback,
+            now: status.batches.on_air().and_then(|batch| batch.sound),
+        };
+        let away = roundtrip.away.as_ref().map(|away| trouble::processor(away, now, heard));
+        status.modules.audio_processor = modules::processor(&roundtrip, away.clone());
         status.modules.remuxer.silent_frames = kept.grid.inserted + kept.fit_padded;
         let each = self.outputs.iter().zip(&self.srs);
         let outputs: Vec<Output> =
-            each.map(|(output, srs)| output_status(&output.borrow(), srs.borrow().clone())).collect();
+            each.map(|(output, srs)| modules::output(&output.borrow(), srs.borrow().clone(), now)).collect();
         status.stats.bytes_published = outputs.iter().map(|output| output.bytes).sum();
         status.stats.published_seconds = kept.position.max(Flicks::ZERO).to_secs_f64();
         status.stats.lag_seconds = kept.in_play.front().and_then(|playing| {
@@ -370,107 +386,23 @@ impl Board {
             outputs,
         };
         status.stats.storage = self.writer.stats();
-        if status.last_error.is_none() {
-            let modules = &status.modules;
-            let theirs = [
-                &modules.stream_publisher.last_error,
-                &modules.stream_fetcher.last_error,
-                &modules.audio_processor.last_error,
-            ];
-            status.last_error = theirs.into_iter().flatten().next().cloned();
-        }
+        let modules = &status.modules;
+        let source = kept.source_failed.then(|| source.last_error.clone()).flatten();
+        let output = modules.stream_publisher.outputs.iter().find_map(trouble::output);
+        let stages = [
+            &modules.stream_publisher.last_error,
+            &modules.stream_fetcher.last_error,
+            &modules.audio_processor.last_error,
+        ];
+        let past = stages.into_iter().flatten().next().cloned();
+        // What is wrong now goes before what was wrong last.
+        let present = [source, away, output].into_iter().flatten().next().filter(|_| status.is_running);
+        status.last_error = present.or(status.last_error).or(past);
         status
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // Only plain assignments happen under the lock: a poisoned one is still whole.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn fetcher(source: &hls::Status, age: Option<f64>, ended: bool, failed: bool) -> Fetcher {
-    let state = match source.kind {
-        _ if ended => "ended",
-        _ if failed => "failed",
-        None => "connecting",
-        Some(_) if source.stalled_since.is_some() => "stalled",
-        Some(hls::SourceKind::Live) => "live",
-        Some(hls::SourceKind::Vod) => "vod",
-    };
-    Fetcher {
-        state: state.to_owned(),
-        media_sequence: source.last_media_sequence,
-        target_duration: source.target_duration.map(|target| target.as_secs_f64()),
-        variant: source.variant.clone(),
-        audio_rendition: source.audio_rendition.clone(),
-        variant_changes: source.variant_changes,
-        behind_edge: source.lag.as_secs_f64(),
-        audio_behind_edge: source.audio_lag.map(|lag| lag.as_secs_f64()),
-        fetch_ratio: source.fetch_ratio,
-        segments: source.segments,
-        bytes: source.bytes,
-        retries: source.retries,
-        gaps: source.gaps,
-        gaps_marked: source.gaps_marked,
-        gap_seconds: source.gap_duration.as_secs_f64(),
-        discontinuities: source.discontinuities,
-        cues: source.cues,
-        date_ranges: source.date_ranges,
-        restarts: source.restarts,
-        lagging_reloads: source.lagging_reloads,
-        windows_missed: source.windows_missed,
-        dates_astray: source.dates_astray,
-        discontinuities_inferred: source.discontinuities_inferred,
-        last_segment_age: age,
-        last_error: source.last_error.clone(),
-    }
-}
-
-fn processor(status: &roundtrip::Status) -> Processor {
-    let millis = |seconds: f64| seconds * 1e3;
-    Processor {
-        url: status.url.clone(),
-        connected: status.connected,
-        in_flight: status.in_flight as u64,
-        queued: status.queued as u64,
-        sent: status.sent,
-        answered: status.processed,
-        errors: status.fallbacks_total(),
-        late: status.late_answers,
-        resent: status.resent,
-        retried: status.retried,
-        duplicates: status.duplicates,
-        unknown_ids: status.unknown_ids,
-        bad_messages: status.bad_messages,
-        max_payload: status.max_payload.map(|bytes| bytes as u64),
-        processor_status: status.processor_status.clone(),
-        reconnects: status.connections.saturating_sub(1),
-        breaker_open: status.breaker != roundtrip::BreakerState::Closed,
-        last_latency_ms: status.latency.last.map(millis),
-        avg_latency_ms: status.latency.p50.map(millis),
-        max_latency_ms: status.latency.max.map(millis),
-        budget_needed: status.budget_needed,
-        last_error: status.last_error.clone(),
-    }
-}
-
-fn output_status(status: &publish::Status, srs: Option<srs::Status>) -> Output {
-    let state = match status.state {
-        publish::State::Connecting => "connecting",
-        publish::State::Publishing => "publishing",
-        publish::State::Waiting => "waiting",
-        publish::State::Ended => "ended",
-    };
-    Output {
-        url: status.url.clone(),
-        state: state.to_owned(),
-        connected: status.is_connected(),
-        bytes: status.bytes_sent,
-        published_seconds: status.position.unwrap_or_default().to_secs_f64(),
-        reconnects: status.reconnects,
-        dropped: status.packets_dropped,
-        lateness_ms: status.lateness.last.as_secs_f64() * 1e3,
-        srs,
-        last_error: status.last_error.clone(),
     }
 }

@@ -18,6 +18,7 @@ mod ingest;
 #[cfg(test)]
 mod joins;
 mod keeper;
+mod modules;
 #[cfg(test)]
 mod month;
 mod offset;
@@ -33,6 +34,7 @@ mod source;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;

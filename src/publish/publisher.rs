@@ -122,7 +122,7 @@ impl Output {
         let began = self.clock.now();
         let mut pause = FIRST_PAUSE;
         loop {
-            self.report.change(|status| status.state = State::Connecting);
+            self.report.change(|status| (status.state, status.retry_at) = (State::Connecting, None));
             let connection = tokio::select! {
                 result = Connection::open(&self.target, &self.settings, self.clock) => result,
                 Next::End = self.feed.next(Outlet::Closed) => return self.ended_unconnected(None),
@@ -143,17 +143,19 @@ impl Output {
                 pause = FIRST_PAUSE;
             }
             tracing::warn!(url = self.url, %error, ?pause, "not publishing");
+            let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
+            let retry_at = self.clock.now() + jittered;
             self.report.change(|status| {
                 status.state = State::Waiting;
                 status.last_error = Some(error.to_string());
+                status.retry_at = Some(retry_at);
             });
             let over = |limit| self.clock.now().saturating_since(began) >= limit;
             if !self.settled && self.settings.give_up.is_some_and(over) {
                 return Err(error);
             }
-            let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
             tokio::select! {
-                () = self.clock.sleep(jittered) => {}
+                () = self.clock.sleep_until(retry_at) => {}
                 Next::End = self.feed.next(Outlet::Closed) => return self.ended_unconnected(Some(error)),
                 () = self.stop.cancelled() => return Ok(()),
             }

@@ -43,6 +43,8 @@ pub struct Status {
     pub reconnects: u64,
     /// Why the last connection or attempt failed; `None` before the first failure.
     pub last_error: Option<String>,
+    /// When the next attempt is made, while waiting for it.
+    pub retry_at: Option<Moment>,
     /// Output DTS of the packet sent last.
     pub position: Option<Flicks>,
 }

@@ -154,9 +154,9 @@ impl<'a> Client<'a> {
                 self.outgoing = Some(outgoing);
                 self.window.handle_connected(max_payload);
             }
-            LinkEvent::Disconnected { error } => {
+            LinkEvent::Disconnected { error, retry_at } => {
                 self.outgoing = None;
-                self.window.handle_disconnected(self.clock.now(), error);
+                self.window.handle_disconnected(self.clock.now(), error, retry_at);
             }
             LinkEvent::Event(event) => self.handle_event(event),
             LinkEvent::TooLarge { event, bytes } => self.handle_too_large(event, bytes),

@@ -22,6 +22,7 @@ use super::backoff::Backoff;
 use super::wire::{self, Decoder, Endpoint, Event, Open, Packet, WireError};
 use super::{BadProcessorUrl, Settings};
 use crate::clock::Clock;
+use crate::media::Moment;
 use crate::{redact, tls};
 
 /// A connection that lived this long was a good one: the next attempt after its loss is not held back.
@@ -44,9 +45,11 @@ pub(super) enum LinkEvent {
         max_payload: Option<usize>,
         outgoing: mpsc::Sender<Outgoing>,
     },
-    /// The connection that was last reported is gone, or an attempt at one failed.
+    /// The connection that was last reported is gone, or an attempt at one failed: why, as a sentence, and when
+    /// the next attempt is made.
     Disconnected {
         error: String,
+        retry_at: Moment,
     },
     Event(Event),
     BadMessage(WireError),
@@ -65,32 +68,36 @@ pub(super) struct Outgoing {
     pub(super) attachment: Option<Bytes>,
 }
 
-/// Why there is no connection.
+/// Why there is no connection: what is to be read after "processor at http://...".
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
-    #[error(transparent)]
+    #[error("cannot be asked: {0}")]
     Url(#[from] BadProcessorUrl),
-    #[error("header {0:?} cannot be sent")]
+    #[error("cannot be asked: header {0:?} cannot be sent")]
     Header(String),
-    #[error("cannot connect: {0}")]
-    Connect(io::Error),
-    #[error("no connection within {} s", .0.as_secs_f64())]
+    /// Nothing listens there.
+    #[error("refused the connection")]
+    Refused,
+    #[error("is unreachable: {0}")]
+    Unreachable(io::Error),
+    #[error("took no connection within {} s", .0.as_secs_f64())]
     ConnectTimeout(Duration),
-    #[error("websocket: {0}")]
+    #[error("failed: {0}")]
     WebSocket(String),
-    #[error("processor refused the connection: {0}")]
-    Refused(String),
-    #[error("processor closed the connection")]
+    /// Socket.IO's CONNECT_ERROR, in the server's words.
+    #[error("does not let the service in: {0}")]
+    Forbidden(String),
+    #[error("closed the connection")]
     Closed,
-    #[error("no sign of life for {} s", .0.as_secs_f64())]
+    #[error("gave no sign of life for {} s", .0.as_secs_f64())]
     HeartbeatTimeout(Duration),
-    #[error("could not write {bytes} bytes within {} s", .timeout.as_secs_f64())]
+    #[error("did not take {bytes} bytes within {} s", .timeout.as_secs_f64())]
     WriteTimeout { bytes: usize, timeout: Duration },
-    #[error("the processor sent a message of {0} bytes, more than {max} are not read", max = wire::MAX_ANSWER_BYTES)]
+    #[error("sent a message of {0} bytes, more than {max} are not read", max = wire::MAX_ANSWER_BYTES)]
     TooLarge(usize),
-    #[error(transparent)]
+    #[error("cannot be trusted: {0}")]
     Tls(#[from] tls::Error),
-    #[error("not an Engine.IO 4 server: {0}")]
+    #[error("is no Engine.IO 4 server: {0}")]
     Handshake(String),
 }
 
@@ -137,12 +144,14 @@ pub(super) async fn run(
             warn!(%stream, processor = url, error, retry_in_ms, "no connection to the processor");
             last_error.clone_from(&error);
         }
-        if events.send(LinkEvent::Disconnected { error }).await.is_err() {
+        let error = format!("processor at {} {error}", url.trim_end_matches('/'));
+        let retry_at = clock.now() + wait;
+        if events.send(LinkEvent::Disconnected { error, retry_at }).await.is_err() {
             return;
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = clock.sleep(wait) => {}
+            () = clock.sleep_until(retry_at) => {}
         }
     }
 }
@@ -194,9 +203,9 @@ async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Session, Li
         request.headers_mut().insert(HeaderName::try_from(name).map_err(|_| unusable())?, value);
     }
     let (host, port) = endpoint.host_port();
-    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(LinkError::Connect)?;
+    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(unreachable)?;
     // A fragment ends with a short segment that should not wait for an acknowledgement.
-    tcp.set_nodelay(true).map_err(LinkError::Connect)?;
+    tcp.set_nodelay(true).map_err(unreachable)?;
     // tungstenite reserves what a frame header announces once it is within these limits.
     let limits = WebSocketConfig::default()
         .max_message_size(Some(wire::MAX_ANSWER_BYTES))
@@ -219,7 +228,7 @@ async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Session, Li
     loop {
         match next_packet(&mut socket, &mut decoder).await? {
             Packet::Connected => return Ok(Session { socket, decoder, open }),
-            Packet::Refused(reason) => return Err(LinkError::Refused(reason)),
+            Packet::Refused(reason) => return Err(LinkError::Forbidden(reason)),
             Packet::Close | Packet::Disconnected => return Err(LinkError::Closed),
             Packet::Ping => socket.send(Message::text(wire::PONG)).await.map_err(web_socket)?,
             Packet::Open(_) | Packet::Event(_) | Packet::Ignored => {}
@@ -286,7 +295,7 @@ impl Reader<'_> {
                     continue;
                 }
                 Ok(Some(Packet::Close | Packet::Disconnected)) => return Err(LinkError::Closed),
-                Ok(Some(Packet::Refused(reason))) => return Err(LinkError::Refused(reason)),
+                Ok(Some(Packet::Refused(reason))) => return Err(LinkError::Forbidden(reason)),
                 Ok(Some(Packet::Open(_) | Packet::Connected | Packet::Ignored) | None) => continue,
                 Err(error) => LinkEvent::BadMessage(error),
             };
@@ -332,13 +341,22 @@ async fn write(
     }
 }
 
+fn unreachable(error: io::Error) -> LinkError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => LinkError::Refused,
+        _ => LinkError::Unreachable(error),
+    }
+}
+
 /// tungstenite's errors without the URL, whose query may hold a token.
 fn web_socket(error: tungstenite::Error) -> LinkError {
     match error {
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => LinkError::Closed,
-        tungstenite::Error::Http(response) => {
-            LinkError::Handshake(format!("HTTP status {} instead of a WebSocket", response.status()))
-        }
+        tungstenite::Error::Http(response) => LinkError::Handshake(format!(
+            "it answers HTTP {} instead of a WebSocket",
+            response.status().as_u16()
+        )),
+        tungstenite::Error::Io(error) => LinkError::WebSocket(error.to_string()),
         tungstenite::Error::Url(_) => LinkError::WebSocket("address cannot be used".to_owned()),
         other => LinkError::WebSocket(other.to_string()),
     }

@@ -28,7 +28,7 @@ use serde_json::Value;
 pub use answer::{AnswerError, Processed};
 pub use client::run;
 pub use failure::{Failure, ProcessorError, SizeLimit};
-pub use status::{BreakerState, FragmentTimes, Status};
+pub use status::{Away, BreakerState, FragmentTimes, Status};
 pub use wire::{BadProcessorUrl, Endpoint, MAX_ANSWER_BYTES};
 
 use crate::media::{AudioParams, Flicks, Moment, StreamId};

@@ -85,7 +85,14 @@ impl Processor {
                     return;
                 }
             }
-            if events.send(LinkEvent::Disconnected { error: "told to".to_owned() }).await.is_err() {
+            if events
+                .send(LinkEvent::Disconnected {
+                    error: "told to".to_owned(),
+                    retry_at: self.clock.now() + AWAY,
+                })
+                .await
+                .is_err()
+            {
                 return;
             }
             self.clock.sleep(AWAY).await;

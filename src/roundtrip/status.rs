@@ -52,11 +52,23 @@ pub struct Status {
     /// Failures since the last success.
     pub consecutive_failures: u32,
     pub last_error: Option<String>,
+    /// Why there is no connection; none while there is one, and before the first attempt has failed.
+    #[serde(skip)]
+    pub away: Option<Away>,
     /// What the processor last said in a `fragment:status`.
     pub processor_status: Option<String>,
     /// The fragments that were sent and whose outcome was not taken yet, oldest first.
     #[serde(skip)]
     pub fragments: Vec<FragmentTimes>,
+}
+
+/// The processor cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// A sentence without secrets, which names the processor.
+    pub error: String,
+    /// When the next attempt is made.
+    pub retry_at: Moment,
 }
 
 /// What is known of a fragment before its outcome.

@@ -20,12 +20,14 @@ export function batches(now: number, count: number, fallbackEvery: number): Batc
     if (newest) return { ...base, state: "processing", outcome: null, reason: null, latencyMs: null, answeredAt: null, fit: null };
     const state = over ? "published" : playsAt < now ? "publishing" : "ready";
     return fallback
-      ? { ...base, state, outcome: "fallback", reason: "noAnswer", latencyMs: null, answeredAt: null, fit: null }
+      ? { ...base, state, outcome: "fallback", reason: "no answer before the deadline, 11.5 s after sending", failure: "noAnswer", sound: "original", latencyMs: null, answeredAt: null, fit: null }
       : {
           ...base,
           state,
           outcome: "processed",
           reason: null,
+          failure: null,
+          sound: "processed",
           latencyMs,
           answeredAt: sentAt + latencyMs,
           fit: { priming: 1, trimmed: number % 3, padded: number % 4 === 1 ? 1 : 0, errorMs: ((number % 7) - 3) * 1.5 },
@@ -144,7 +146,7 @@ export function inTrouble(now: number, streamId = "sports-de"): StreamStatus {
   const { modules } = status;
   return {
     ...status,
-    lastError: "processor at http://dub.internal:5001 refused the connection; retrying in 4 s",
+    lastError: "processor at http://dub.internal:5001 refused the connection; retrying in 4 s; output runs on original audio",
     stats: { ...status.stats, batchesFallback: 44 },
     modules: {
       ...modules,
@@ -154,11 +156,11 @@ export function inTrouble(now: number, streamId = "sports-de"): StreamStatus {
         connected: false,
         inFlight: 0,
         reconnects: 4,
-        lastError: "processor at http://dub.internal:5001 refused the connection; retrying in 4 s",
+        lastError: "processor at http://dub.internal:5001 refused the connection; retrying in 4 s; output runs on original audio",
       },
       streamPublisher: {
         connected: true,
-        lastError: "connection lost: server closed the connection",
+        lastError: "server closed the connection; retrying in 8 s",
         outputs: [
           ...modules.streamPublisher.outputs,
           {
@@ -170,14 +172,14 @@ export function inTrouble(now: number, streamId = "sports-de"): StreamStatus {
             reconnects: 7,
             dropped: 5_210,
             latenessMs: 0,
-            lastError: "server closed the connection",
+            lastError: "server closed the connection; retrying in 8 s",
           },
         ],
       },
     },
     batches: batches(now, 20, 9).map((batch, index, all) =>
       index >= all.length - 6 && batch.outcome !== null
-        ? { ...batch, outcome: "fallback", reason: "disconnected", answeredAt: null, sentAt: null, latencyMs: null, fit: null }
+        ? { ...batch, outcome: "fallback", reason: "no connection to the processor at the deadline", failure: "disconnected", sound: "original", answeredAt: null, sentAt: null, latencyMs: null, fit: null }
         : batch,
     ),
   };
@@ -223,7 +225,7 @@ export function sourceAway(now: number, streamId = "parliament"): StreamStatus {
   const silentSince = startTime + 15_040_000;
   return {
     ...status,
-    lastError: "https://cdn.example.com/live/parliament/720p.m3u8: HTTP 503",
+    lastError: "https://cdn.example.com/live/parliament/720p.m3u8 answered HTTP 503",
     stats: { ...status.stats, bitrate: 96_000, hold: { active: true, count: 1, seconds: 31.5, withoutPicture: false } },
     modules: {
       ...modules,
@@ -232,7 +234,7 @@ export function sourceAway(now: number, streamId = "parliament"): StreamStatus {
         state: "stalled",
         retries: 38,
         lastSegmentAge: Math.max(0, (now - silentSince) / 1_000),
-        lastError: "https://cdn.example.com/live/parliament/720p.m3u8: HTTP 503",
+        lastError: "https://cdn.example.com/live/parliament/720p.m3u8 answered HTTP 503",
       },
       audioProcessor: { ...modules.audioProcessor, inFlight: 0 },
     },
@@ -253,7 +255,7 @@ export function slowProcessor(now: number, streamId = "talk-fr"): StreamStatus {
       storage: { ...stats.storage, alarm: true, dropped: 214, lastError: "storage/original_stream/talk-fr/segment-2521.ts: No space left on device (os error 28)" },
     },
     modules: { ...modules, audioProcessor: { ...modules.audioProcessor, late: 51, lastLatencyMs: 14_200, avgLatencyMs: 10_400, maxLatencyMs: 14_900 } },
-    batches: batches(now, 20, 3).map((batch) => (batch.outcome === "fallback" ? { ...batch, reason: "late" } : batch)),
+    batches: batches(now, 20, 3),
   };
 }
 

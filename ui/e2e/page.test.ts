@@ -27,6 +27,12 @@ afterAll(async () => {
 
 const stream = (): string => `${it_.demo.url}/#/streams/dub`;
 
+/** What the API says is wrong with the stream. */
+async function lastError(): Promise<string> {
+  const answer = await fetch(`${it_.demo.url}/api/pipeline/status?streamId=dub`);
+  return ((await answer.json()) as { lastError: string | null }).lastError ?? "";
+}
+
 /** The instant that a player shows, in seconds. */
 const shown = (side: string): Promise<number> =>
   page.getByLabel(`${side} of dub`).evaluate((video: HTMLVideoElement) => video.currentTime);
@@ -161,15 +167,34 @@ describe("the page", () => {
   it("says that the processor is away, what viewers hear, and that it is back", async () => {
     await processor.end();
     await page.getByText(`No connection to the processor at ${new URL(processor.url).host}`).first().waitFor();
-    await page.getByText("the output runs on the fallback sound", { exact: false }).first().waitFor();
     await page.locator('[data-stage="processor"]', { hasText: "Not connected" }).waitFor();
     await page.locator(".timeline .batch.fallback").first().waitFor();
     await page.locator(".lane.bypass.active", { hasText: "on air" }).waitFor();
+    // In one sentence: who, what, until when, and what viewers hear; the API says the same.
+    const told = new RegExp(`rocessor at ${processor.url} refused the connection; retrying (in \\d+ s|now); output runs on original audio`);
+    await page.locator(".issue.bad", { hasText: told }).waitFor();
+    await expect.poll(lastError).toMatch(told);
     // And aloud.
     await expect.poll(() => watched.spoken()).toContainEqual(expect.stringMatching(/^dub: No connection to the processor/));
     processor = await echo(processor.port);
     await page.locator('[data-stage="processor"]', { hasText: "Ready" }).waitFor();
     await page.locator(".lane.bypass.active").waitFor({ state: "detached" });
+  });
+
+  it("says what is wrong with a source that is not there", async () => {
+    const second = await page.context().newPage();
+    await second.goto(`${it_.demo.url}/#/start`);
+    await second.getByLabel("Source", { exact: false }).first().fill("http://127.0.0.1:1/live.m3u8");
+    await second.getByLabel("Name of the stream").fill("lost");
+    await second.getByRole("button", { name: "Start the stream" }).click();
+    await second.getByRole("heading", { level: 1, name: "lost" }).waitFor();
+    const issue = second.locator(".issue.bad", { hasText: "The source at 127.0.0.1:1" });
+    await issue.getByText("http://127.0.0.1:1/live.m3u8 is unreachable", { exact: false }).waitFor();
+    await second.locator('[data-stage="fetch"].bad').waitFor();
+    await second.getByRole("button", { name: "Stop", exact: true }).click();
+    await second.getByRole("dialog").getByRole("button", { name: "Stop the stream" }).click();
+    await second.locator(".title .state", { hasText: /Stopped|Failed/ }).waitFor();
+    await second.close();
   });
 
   it("shows the batches and the measurements as tables too", async () => {

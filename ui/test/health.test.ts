@@ -31,8 +31,7 @@ describe("the health of a stream", () => {
   it("names a processor that is away, why, and what viewers hear", () => {
     const [processor, output] = issues(inTrouble(NOW));
     expect(processor?.title).toBe("No connection to the processor at dub.internal:5001");
-    expect(processor?.detail).toContain("refused the connection; retrying in 4 s. Overdub keeps trying");
-    expect(processor?.detail).toContain("the output runs on the fallback sound");
+    expect(processor?.detail).toMatch(/^Processor at http:\/\/dub.internal:5001 refused the connection; retrying in 4 s; output runs on original audio\. Check that it runs/);
     expect(output?.title).toContain("rtmps://backup.example.net/app/spo…");
     expect(state(inTrouble(NOW))).toEqual({ tone: "bad", label: "In trouble" });
   });
@@ -46,19 +45,21 @@ describe("the health of a stream", () => {
   it("says which budget would have been enough when answers are late", () => {
     const status = changed((it) => {
       const last = it.batches.findLast((batch) => batch.outcome !== null);
-      if (last !== undefined) Object.assign(last, { outcome: "fallback", reason: "noAnswer" });
+      if (last !== undefined) Object.assign(last, { outcome: "fallback", reason: "no answer before the deadline, 11.5 s after sending", failure: "noAnswer", sound: "original" });
     });
     const [issue] = issues(status);
     expect(issue?.tone).toBe("warn");
     expect(issue?.title).toMatch(/^Batch 430 got no usable answer from the processor \(no answer in time\)$/);
-    expect(issue?.detail).toContain("with a processing budget of 16 s every answer so far would have been in time");
+    expect(issue?.detail).toBe(
+      "No answer before the deadline, 11.5 s after sending. Viewers get the original sound for it. With a processing budget of 16 s every answer so far would have been in time.",
+    );
     expect(state(status)).toEqual({ tone: "warn", label: "On air, degraded" });
   });
 
   it("forgets a fallback once a later batch was processed", () => {
     const status = changed((it) => {
       const first = it.batches[0];
-      if (first !== undefined) Object.assign(first, { outcome: "fallback", reason: "noAnswer" });
+      if (first !== undefined) Object.assign(first, { outcome: "fallback", reason: "late", failure: "noAnswer" });
     });
     expect(issues(status)).toEqual([]);
   });
@@ -79,7 +80,7 @@ describe("the health of a stream", () => {
       "The source at cdn.example.com is slower than real time",
     ]);
     expect(titles(changed((it) => (it.stats.hold = { active: true, count: 1, seconds: 3 })))).toEqual([
-      "The output holds the last picture",
+      "Viewers see a stand-in: the source has nothing for them",
     ]);
     expect(titles(changed((it) => (it.stats.storage = { alarm: true, lastError: "no space left" })))).toEqual([
       "Files are being lost: the disk does not take them",
@@ -106,5 +107,6 @@ describe("the health of a stream", () => {
   it("words the service's errors as sentences without spoiling addresses", () => {
     expect(sentence("server closed the connection.")).toBe("Server closed the connection");
     expect(sentence("http://h/a.m3u8 answered HTTP 404")).toBe("http://h/a.m3u8 answered HTTP 404");
+    expect(sentence("storage/logs: no space left")).toBe("storage/logs: no space left");
   });
 });

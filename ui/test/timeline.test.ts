@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { batches } from "../e2e/fixtures";
-import { axis, describe as words, layout, reason } from "../src/core/timeline";
+import { axis, describe as words, layout, outcome, reason } from "../src/core/timeline";
 import type { BatchStatus } from "../src/core/types";
 
 const NOW = Date.parse("2026-11-25T12:00:00Z");
@@ -49,10 +49,12 @@ describe("the batch timeline", () => {
   });
 
   it("marks a fallback in words, whatever its colour", () => {
-    const line = layout([batch({ outcome: "fallback", reason: "disconnected", capturedAt: NOW - 20_000, deadlineAt: NOW - 8_500, playsAt: NOW - 8_000 })], view);
+    const line = layout([batch({ outcome: "fallback", reason: "no connection to the processor at the deadline", failure: "disconnected", sound: "original", capturedAt: NOW - 20_000, deadlineAt: NOW - 8_500, playsAt: NOW - 8_000 })], view);
     expect(line.rows[0]).toMatchObject({ fate: "fallback", note: "fallback: disconnected" });
     expect(line.rows[0]?.bars.map((bar) => bar.part)).toEqual(["capture", "queue", "wait", "play"]);
-    expect(reason("something new")).toBe("something new");
+    // A name that this page does not know yet is told in the service's words.
+    expect(reason(batch({ outcome: "fallback", reason: "something new happened", failure: "somethingNew" }))).toBe("something new happened");
+    expect(outcome(batch({ outcome: "fallback", reason: "never sent", failure: "notSent", sound: "silence" }))).toBe("silence: never sent");
   });
 
   it("draws no bar where the service tells no instants, and takes none as epoch", () => {

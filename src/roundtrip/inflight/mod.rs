@@ -22,7 +22,7 @@ use self::breaker::Breaker;
 use self::entry::{Entry, Margin, Phase, State, Waiting};
 use self::history::{History, Stray};
 use super::failure::{Failure, ProcessorError, SizeLimit};
-use super::status::{Latencies, Status};
+use super::status::{Away, Latencies, Status};
 use super::{AnswerError, Outcome, Processed, Request};
 use crate::media::Moment;
 use crate::playout::Playout;
@@ -107,13 +107,15 @@ impl Window {
     /// A connection is there; `max_payload` is what its server says it takes.
     pub(crate) fn handle_connected(&mut self, max_payload: Option<usize>) {
         self.connection = Some(max_payload);
+        self.counts.away = None;
         self.counts.connections += 1;
     }
 
     /// The connection is gone, and with it what it carried: unanswered fragments are sent again on the
-    /// next one.
-    pub(crate) fn handle_disconnected(&mut self, now: Moment, error: String) {
+    /// next one, which is tried for at `retry_at`.
+    pub(crate) fn handle_disconnected(&mut self, now: Moment, error: String, retry_at: Moment) {
         self.connection = None;
+        self.counts.away = Some(Away { error: error.clone(), retry_at });
         self.counts.last_error = Some(error);
         for entry in &mut self.entries {
             if let State::Waiting(waiting) = &mut entry.state

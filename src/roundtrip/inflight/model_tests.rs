@@ -138,7 +138,7 @@ fn play(steps: Vec<Step>) {
             Step::Connect(_) => {}
             Step::Disconnect => {
                 observer.connected = false;
-                window.handle_disconnected(now, "told to".to_owned());
+                window.handle_disconnected(now, "told to".to_owned(), now);
             }
         }
         observer.forget_settled(&window);

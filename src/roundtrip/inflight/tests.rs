@@ -156,7 +156,7 @@ fn unanswered_fragments_are_sent_again_after_reconnecting_oldest_first() {
     let mut window = window(4, 10.0);
     sent(&mut window, 0.0);
     window.handle_answer(at(1.0), Some(0), None, processed);
-    window.handle_disconnected(at(1.0), "gone".to_owned());
+    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
     assert_eq!(sent(&mut window, 1.0), Vec::<u64>::new());
     window.handle_connected(None);
     assert_eq!(sent(&mut window, 2.0), [1, 2, 3]);
@@ -168,7 +168,7 @@ fn unanswered_fragments_are_sent_again_after_reconnecting_oldest_first() {
 fn an_answer_that_survived_the_reconnect_counts_before_it_is_sent_again() {
     let mut window = window(1, 10.0);
     sent(&mut window, 0.0);
-    window.handle_disconnected(at(1.0), "gone".to_owned());
+    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
     window.handle_connected(None);
     window.handle_answer(at(2.0), Some(0), None, processed);
     assert_eq!(outcomes(&mut window), [(0, "ok")]);
@@ -179,7 +179,7 @@ fn an_answer_that_survived_the_reconnect_counts_before_it_is_sent_again() {
 fn without_a_connection_the_deadline_says_so() {
     let mut window = window(1, 10.0);
     sent(&mut window, 0.0);
-    window.handle_disconnected(at(1.0), "gone".to_owned());
+    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
     window.handle_request(at(1.0), request(1, at(10.0), 100)).unwrap();
     window.handle_timeout(at(10.0));
     let failures: Vec<_> =
@@ -366,7 +366,7 @@ fn while_the_breaker_is_open_nothing_is_sent_again() {
         window.handle_error(at(1.0), Some(number), error("NO"));
     }
     window.handle_error(at(1.0), Some(5), error("BUSY"));
-    window.handle_disconnected(at(1.0), "gone".to_owned());
+    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
     window.handle_connected(None);
     assert_eq!(sent(&mut window, 1.0), Vec::<u64>::new());
     assert_eq!(outcomes(&mut window)[5..], [(5, "breakerOpen"), (6, "breakerOpen")]);

@@ -41,8 +41,8 @@ export interface Table {
 /** A deviation of one frame of AAC at 48 kHz: what the output may differ from the source at most. */
 const FRAME_MS = 21.3;
 
-/** 1, 2 and 5 times powers of ten. */
-const DECIMAL = [-2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+/** 1, 2, 2.5 and 5 times powers of ten. */
+const DECIMAL = [-2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8].flatMap((power) => [1, 2, 2.5, 5].map((digit) => digit * 10 ** power));
 /** Seconds, minutes and hours. */
 const TIMES = [0.01, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
 
@@ -131,7 +131,7 @@ export function charts(history: History, since: number): Chart[] {
       ],
       band: null,
       range: [-2, 2],
-      steps: DECIMAL.filter((step) => step >= 1),
+      steps: DECIMAL.filter((step) => Number.isInteger(step)),
       format: (value) => format.plural(Math.abs(value), "frame"),
       ...fitWords(padded, trimmed),
     },

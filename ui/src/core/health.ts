@@ -1,8 +1,8 @@
 /** What is the matter with a stream, in sentences a person can act on, and its state at a glance. */
 
 import { count, duration, host, plural } from "./format";
-import { reason } from "./timeline";
-import type { StreamStatus } from "./types";
+import { reason, sound } from "./timeline";
+import type { BatchStatus, Processor, StreamStatus } from "./types";
 
 /** How a thing looks: each has a colour and a sign of its own. */
 export type Tone = "good" | "busy" | "warn" | "bad" | "off";
@@ -104,11 +104,11 @@ function source(status: StreamStatus): Issue[] {
     found.push({
       key: "hold",
       tone: "warn",
-      title: "The output holds the last picture",
+      title: "Viewers see a stand-in: the source has nothing for them",
       detail:
         hold.withoutPicture === true
-          ? "What is due was never captured, and there is no picture to hold: viewers get silence only."
-          : "What is due was never captured. Picture and connection stay up until the source is back.",
+          ? "There is no picture that can be repeated: they get silence only. The connection stays up until the source is back."
+          : "The last picture, or the slate, fills the hole. Connection and delay stay as they are until the source is back.",
     });
   }
   return found;
@@ -127,7 +127,8 @@ function processor(status: StreamStatus): Issue[] {
         key: "processor",
         tone: "bad",
         title: `No connection to the processor at ${at}`,
-        detail: because(processor.lastError, "Overdub keeps trying. Until it is back, the output runs on the fallback sound."),
+        // The service says why, when it tries again, and what viewers hear.
+        detail: because(processor.lastError, "Check that it runs and that this machine reaches it; Overdub goes on trying."),
       },
     ];
   }
@@ -146,19 +147,39 @@ function processor(status: StreamStatus): Issue[] {
   }
   const last = status.batches.findLast((batch) => batch.outcome !== null);
   if (last?.outcome !== "fallback") return [];
-  const needed = processor.budgetNeeded;
-  const advice =
-    (last.reason === "late" || last.reason === "noAnswer") && needed !== null
-      ? `It is too slow for the budget: with a processing budget of ${duration(Math.ceil(needed))} every answer so far would have been in time.`
-      : "That batch goes out with the fallback sound.";
+  const why = reason(last);
   return [
     {
       key: "fallback",
       tone: "warn",
-      title: `Batch ${count(last.number)} got no usable answer from the processor${last.reason === null ? "" : ` (${reason(last.reason)})`}`,
-      detail: because(processor.lastError, advice),
+      title: `Batch ${count(last.number)} got no usable answer from the processor${why === null ? "" : ` (${why})`}`,
+      detail: because(last.reason, `Viewers get ${HEARD[sound(last.sound)] ?? "the fallback sound"} for it. ${advice(last, processor)}`),
     },
   ];
+}
+
+const HEARD: Record<string, string> = { "original sound": "the original sound", silence: "silence", "no sound": "no sound" };
+
+/** What can be done about an answer that was missing. */
+function advice(batch: BatchStatus, processor: Processor): string {
+  const needed = processor.budgetNeeded;
+  switch (batch.failure) {
+    case "noAnswer":
+      return needed === null
+        ? "It has not answered any batch yet: see what it says itself."
+        : `With a processing budget of ${duration(Math.ceil(needed))} every answer so far would have been in time.`;
+    case "notSent":
+      return "The processor is slower than the stream: it needs more power, or more batches at once.";
+    case "tooLarge":
+      return "Raise the limit, or make batches shorter.";
+    case "disconnected":
+      return "The connection is back; the next batches go to the processor again.";
+    case "processorError":
+    case "badAnswer":
+      return "See what the processor says itself.";
+    default:
+      return "";
+  }
 }
 
 function outputs(status: StreamStatus): Issue[] {
@@ -194,13 +215,13 @@ function disk(status: StreamStatus): Issue[] {
 
 /** A fault as the service words it, and then what follows from it. */
 function because(error: string | null, then: string): string {
-  return error === null || error === "" ? then : `${sentence(error)}. ${then}`;
+  return (error === null || error === "" ? then : `${sentence(error)}. ${then}`).trim();
 }
 
-/** Begins with a capital letter unless it begins with an address, and ends without a full stop. */
+/** Begins with a capital letter unless it begins with an address or a path, and ends without a full stop. */
 export function sentence(text: string): string {
   const trimmed = text.trim().replace(/\.$/, "");
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed)) return trimmed;
+  if (/^\S*\//.test(trimmed)) return trimmed;
   return trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
 }
 

@@ -81,6 +81,7 @@ export function draw(status: StreamStatus): Drawing {
 const FETCHER: Record<string, [Tone, string]> = {
   connecting: ["busy", "Connecting"],
   live: ["good", "Live"],
+  vod: ["good", "On demand"],
   stalled: ["bad", "Stalled"],
   ended: ["off", "Ended"],
   failed: ["bad", "Failed"],

@@ -128,13 +128,14 @@ function stretches(batch: BatchStatus, now: number): Span[] {
 }
 
 function note(batch: BatchStatus): string {
+  const because = reason(batch);
   switch (fate(batch)) {
     case "processed":
       return format.milliseconds(batch.latencyMs);
     case "fallback":
-      return `fallback${batch.reason === null ? "" : `: ${reason(batch.reason)}`}`;
+      return `fallback${because === null ? "" : `: ${because}`}`;
     case "dropped":
-      return `dropped${batch.reason === null ? "" : `: ${reason(batch.reason)}`}`;
+      return `dropped${because === null ? "" : `: ${because}`}`;
     case "open":
       return batch.state === "processing" ? "at the processor" : "captured";
   }
@@ -180,40 +181,43 @@ export function describe(batch: BatchStatus, zone: number): { name: string; valu
   return lines;
 }
 
+/** With which sound a batch goes out, and why where it is not the processor's. */
 export function outcome(batch: BatchStatus): string {
+  const because = batch.reason === null ? "" : `: ${batch.reason}`;
   switch (fate(batch)) {
     case "processed":
       return "processed";
     case "fallback":
-      return batch.reason === null ? "fallback" : `fallback, since ${REASONS[batch.reason] ?? batch.reason}`;
+      return `${sound(batch.sound)}${because}`;
     case "dropped":
-      return batch.reason === null ? "dropped" : `dropped: ${reason(batch.reason)}`;
+      return `dropped${because}`;
     case "open":
       return "not decided yet";
   }
 }
 
-/** The service's reasons as the end of "fallback, since ...". */
-const REASONS: Record<string, string> = {
-  noAnswer: "no answer was there at the deadline",
-  late: "the answer was not there at the deadline",
-  notSent: "earlier batches were unanswered until its deadline",
-  disconnected: "there was no connection to the processor",
-  processorError: "the processor reported an error",
-  tooLarge: "the batch was larger than the processor takes",
-  breakerOpen: "the processor had failed too often",
-  badAnswer: "the answer could not be used",
-  stopped: "the stream was stopped",
-};
+/** What viewers hear in place of the processor's sound. */
+export function sound(name: string | null | undefined): string {
+  switch (name) {
+    case "original":
+      return "original sound";
+    case "silence":
+      return "silence";
+    case "none":
+      return "no sound";
+    default:
+      return "fallback";
+  }
+}
 
-/** Two or three words for a row or a list. */
-export function reason(code: string): string {
-  return SHORT[code] ?? code;
+/** Why a batch has no processed sound, in two or three words for a row or a list. */
+export function reason(batch: BatchStatus): string | null {
+  const { failure } = batch;
+  return failure === null || failure === undefined ? batch.reason : (SHORT[failure] ?? batch.reason ?? failure);
 }
 
 const SHORT: Record<string, string> = {
   noAnswer: "no answer in time",
-  late: "late",
   notSent: "never sent",
   disconnected: "disconnected",
   processorError: "processor error",

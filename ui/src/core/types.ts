@@ -28,11 +28,21 @@ export interface StreamStatus {
   startTime: string | null;
   /** Seconds. */
   uptime: number;
+  /** How the stream went on after its process was gone. */
+  resumed?: Resumed | null;
+  /** How often the stream died and was started again. */
+  restarts?: number;
   lastError: string | null;
   stats: Stats;
   modules: Modules;
   /** Oldest first. */
   batches: BatchStatus[];
+}
+
+export interface Resumed {
+  awaySeconds: number;
+  segments: number;
+  lost: string | null;
 }
 
 export interface Stats {
@@ -80,7 +90,7 @@ export interface Modules {
 }
 
 export interface Fetcher {
-  /** `connecting`, `live`, `stalled`, `ended` or `failed`. */
+  /** `connecting`, `live`, `vod`, `stalled`, `ended` or `failed`. */
   state: string;
   mediaSequence: number | null;
   targetDuration: number | null;
@@ -149,7 +159,15 @@ export interface Output {
   reconnects: number;
   dropped: number;
   latenessMs: number;
+  /** What the SRS behind it says, where it is asked. */
+  srs?: Srs | null;
   lastError: string | null;
+}
+
+export interface Srs {
+  reachable: boolean;
+  lastError: string | null;
+  stream: { active: boolean; viewers: number } | null;
 }
 
 export type BatchState = "captured" | "processing" | "ready" | "publishing" | "published" | "dropped";
@@ -159,7 +177,11 @@ export interface BatchStatus {
   number: number;
   state: BatchState;
   outcome: "processed" | "fallback" | null;
+  /** Why the outcome is a fallback: a sentence, and the name by which it is counted. */
   reason: string | null;
+  failure?: string | null;
+  /** What is heard: `processed`, `original`, `silence` or `none`. */
+  sound?: string | null;
   durationMs: number;
   latencyMs: number | null;
   capturedAt?: number | null;

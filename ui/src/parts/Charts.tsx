@@ -31,12 +31,17 @@ export function Charts({ stream }: { stream: Stream }) {
     >
       <div class="charts">
         {all.map((chart) => (
-          <Figure key={chart.key} chart={chart} from={from} to={to} />
+          <Figure key={chart.key} chart={chart} from={begin(chart, from, to)} to={to} />
         ))}
       </div>
       <p class="quiet small">Kept in this page since it was opened, a quarter of an hour at most.</p>
     </Panel>
   );
+}
+
+/** A chart is never emptier than it must be: it begins with its first value, and shows a minute at least. */
+function begin(chart: Chart, from: number, to: number): number {
+  return Math.max(from, Math.min(chart.at[0] ?? to, to - 60));
 }
 
 interface FigureProps {

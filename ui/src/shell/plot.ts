@@ -33,7 +33,8 @@ export function plot(element: HTMLElement, first: Chart, from: number, to: numbe
       legend: { show: false },
       padding: [6, 4, 0, 0],
       cursor: {
-        sync: { key: "overdub" },
+        // Charts may begin at different times: what is under the pointer is the same instant in all.
+        sync: { key: "overdub", scales: ["x", null] },
         drag: { x: false, y: false, setScale: false },
         points: { size: 6 },
         y: false,
@@ -46,9 +47,10 @@ export function plot(element: HTMLElement, first: Chart, from: number, to: numbe
         axis(() => colours, {
           size: 22,
           space: 56,
+          incrs: [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800],
           values: (_, values) => values.map((value) => clock(value * 1_000, setting.zone).slice(0, most - least > 240 ? 5 : 8)),
         }),
-        axis(() => colours, { size: room, space: 34, incrs: chart.steps, values: (_, values) => values.map((value) => short(chart, value)) }),
+        axis(() => colours, { size: room, space: 28, incrs: chart.steps, values: (_, values) => values.map((value) => short(chart, value)) }),
       ],
       series: [{}, ...chart.series.map((series) => look(series, () => colours))],
       hooks: {

@@ -4,7 +4,7 @@ import * as format from "../core/format";
 import { issues, state } from "../core/health";
 import { href } from "../core/route";
 import type { Stream } from "../core/streams";
-import type { StreamStatus } from "../core/types";
+import type { Resumed, Srs, StreamStatus } from "../core/types";
 import { Charts } from "../parts/Charts";
 import { Confirm } from "../parts/Dialog";
 import { useTask } from "../parts/hooks";
@@ -144,6 +144,19 @@ function Actions({ status }: { status: StreamStatus }) {
   );
 }
 
+function resumed(it: Resumed | null): string {
+  if (it === null) return "no";
+  const lost = it.lost === null ? "" : `; lost: ${it.lost}`;
+  return `after ${format.duration(it.awaySeconds)}, ${format.plural(it.segments, "segment")} read back${lost}`;
+}
+
+/** What the SRS behind an output says. */
+function viewers(srs: Srs | null): string {
+  if (srs === null) return format.UNKNOWN;
+  if (!srs.reachable) return srs.lastError ?? "not reachable";
+  return srs.stream === null ? "unknown there" : format.plural(srs.stream.viewers, "viewer");
+}
+
 const QUESTIONS: Record<Asked, (id: string) => { title: string; text: string; action: string }> = {
   stop: (id) => ({
     title: `Stop ${id}?`,
@@ -178,8 +191,11 @@ function Details({ stream: { status } }: { stream: Stream }) {
     ["clock against ours", typeof stats.playoutRatePpm === "number" ? `${stats.playoutRatePpm.toFixed(0)} ppm` : format.UNKNOWN],
     ["slack", format.duration(stats.slackSeconds)],
     ["last cue", remuxer.lastCue ?? "none"],
+    ["resumed", resumed(status.resumed ?? null)],
+    ["started again", format.plural(status.restarts ?? 0, "time")],
     ["last error", status.lastError ?? "none"],
   ];
+  const asked = streamPublisher.outputs.some((output) => output.srs !== null && output.srs !== undefined);
   return (
     <Panel title="Details">
       <dl class="facts small">
@@ -209,6 +225,7 @@ function Details({ stream: { status } }: { stream: Stream }) {
                 <th scope="col" class="num">
                   late by
                 </th>
+                {asked && <th scope="col">SRS</th>}
               </tr>
             </thead>
             <tbody>
@@ -225,6 +242,7 @@ function Details({ stream: { status } }: { stream: Stream }) {
                   <td class="num">{format.count(output.reconnects)}</td>
                   <td class="num">{format.count(output.dropped)}</td>
                   <td class="num">{format.milliseconds(output.latenessMs)}</td>
+                  {asked && <td>{viewers(output.srs ?? null)}</td>}
                 </tr>
               ))}
             </tbody>
