@@ -118,3 +118,48 @@ describe("the start form", () => {
     expect(form.filled({ sourceAuth: "bearer x", sourceProxy: " " }, "access")).toBe(1);
   });
 });
+
+describe("the fields", () => {
+  const valid: Record<string, string> = { sourceUrl: "http://h/a.m3u8", streamId: "a" };
+  const check = (more: Record<string, string>) => form.validate({ ...valid, ...more });
+
+  it("of the processor's access, of SRS and of what is kept take what the service takes", () => {
+    const values = {
+      ...valid,
+      audioProcessorHeaders: "x-key: k",
+      audioProcessorAuth: '{"token":"t"}',
+      contextFrames: "3",
+      srsHttpApi: "http://127.0.0.1:1985",
+      srsHlsUrl: "http://127.0.0.1:8080/{app}/{stream}.m3u8\nnone",
+      srsKickGhost: "dead",
+      retainBatches: "10",
+      retainAge: "24h",
+      retainBytes: "10GB",
+    };
+    expect(form.validate(values)).toEqual({});
+    expect(form.request(values)).toEqual({
+      ...valid,
+      audioProcessorHeaders: { "x-key": "k" },
+      audioProcessorAuth: '{"token":"t"}',
+      contextFrames: 3,
+      srsHttpApi: "http://127.0.0.1:1985",
+      srsHlsUrl: ["http://127.0.0.1:8080/{app}/{stream}.m3u8", "none"],
+      srsKickGhost: "dead",
+      retainBatches: 10,
+      retainAge: 86_400,
+      retainBytes: "10GB",
+    });
+    // Secrets are not kept by the browser.
+    expect(Object.keys(form.memorable(values))).not.toContain("audioProcessorAuth");
+    expect(Object.keys(form.memorable(values))).not.toContain("audioProcessorHeaders");
+  });
+
+  it("say what they want where it is something else", () => {
+    expect(Object.keys(check({ contextFrames: "48", srsHttpApi: "127.0.0.1:1985", retainAge: "a day", retainBytes: "much" }))).toEqual([
+      "contextFrames",
+      "srsHttpApi",
+      "retainAge",
+      "retainBytes",
+    ]);
+  });
+});
