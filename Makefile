@@ -7,7 +7,7 @@ TEST_THREADS ?= 8
 TEST_LIMIT ?= 30m
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: check-monitoring ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
+.PHONY: static check-deploy load load-smoke faults coverage check-monitoring ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
 
 UI_SOURCES := $(wildcard ui/src/* ui/src/*/* ui/public/* ui/*.json ui/*.ts) ui/index.html
 
@@ -35,7 +35,7 @@ demo: $(if $(shell command -v npm),ui)
 	$(CARGO) run --bin overdub -- demo
 
 ## Everything that CI checks; installs what it needs first.
-test: setup ui fmt-check ui-check lint purity tests check-monitoring ui-test fuzz-crates doc deny
+test: setup ui fmt-check ui-check lint purity tests check-monitoring check-deploy load-smoke ui-test fuzz-crates doc deny
 
 ## The Debian packages that the tests use, when they are missing.
 setup:
@@ -94,3 +94,35 @@ fuzz-crates: setup
 compare:
 	$(CARGO) build --release --bin overdub
 	./scripts/compare-ffmpeg.py $(COMPARE)
+
+## The static binary, checked to be one, and run in an empty root folder: target/*/release/overdub
+static: setup
+	./scripts/build-static.sh
+
+# What is deployed is what is measured: the static binary.
+LOAD = ./scripts/static-cargo.sh bench --bench load -- run
+
+## N live streams at once for T seconds: CPU, memory, lateness, losses. WAY=ffmpeg does the same work by FFmpeg;
+## FAULTS=benches/load/faults.txt adds faults; LOAD_ARGS passes more (see `--help`).
+N ?= 10
+T ?= 60
+WAY ?= overdub
+load: setup
+	$(LOAD) --streams $(N) --seconds $(T) --way $(WAY) $(if $(FAULTS),--faults $(FAULTS)) $(LOAD_ARGS)
+
+## Two streams for 20 seconds, in a debug build: whether they are clean.
+load-smoke: setup
+	timeout --kill-after=10s 5m $(CARGO) test --locked --bench load -- run --streams 2 --seconds 20 --batch 4 --budget 4
+
+## Each part killed and hung in turn, and a full disk: what the viewers saw.
+faults: setup
+	$(LOAD) --streams 3 --seconds 295 --batch 4 --budget 4 --artifacts segments --faults benches/load/faults.txt
+	$(LOAD) --streams 3 --seconds 50 --batch 4 --budget 4 --disk 24 --faults benches/load/disk.txt
+
+## The systemd unit, as systemd reads it.
+check-deploy:
+	./scripts/check-deploy.sh
+
+## Line coverage of the workspace by its tests, printed; the report is in target/coverage.
+coverage: setup ui
+	./scripts/coverage.sh

@@ -8,7 +8,11 @@ use overdub_rtmp::{Timestamp, Unwrapper};
 
 use super::report::{Report, TrackKind, Violation};
 use super::units;
+use crate::histogram::Histogram;
 use crate::media::{Flicks, Moment};
+
+/// Upper bounds of [`Report::late`] in milliseconds.
+static LATE: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 500, 1_000];
 
 /// How strict the checks are.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +57,7 @@ impl Checker {
     pub(super) fn new(limits: Limits, app: String, key: String) -> Self {
         Self {
             limits,
-            report: Report { app, key, ..Report::default() },
+            report: Report { app, key, late: Histogram::new(&LATE), ..Report::default() },
             unwrapper: Unwrapper::default(),
             length_size: None,
             audio_configured: false,
@@ -181,6 +185,7 @@ impl Checker {
         let (late, early) = (now.saturating_since(expected), expected.saturating_since(now));
         self.report.latest = self.report.latest.max(late);
         self.report.earliest = self.report.earliest.max(early);
+        self.report.late.record(late);
         if late > self.limits.pace {
             self.report.violate(Violation::Late { track, at, by: late });
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::histogram::Histogram;
+
 /// Violations that are kept; the rest are only counted. A stream that breaks a rule breaks it often.
 pub const MAX_VIOLATIONS: usize = 100;
 
@@ -30,6 +32,9 @@ pub struct Report {
     /// the clock of the arrivals.
     pub earliest: Duration,
     pub latest: Duration,
+    /// How long after its time media came, on the same clock; what came before it counts as 0.
+    #[serde(skip)]
+    pub late: Histogram,
     /// The connection is gone.
     pub closed: bool,
     /// The publisher ended the stream properly.

@@ -1,0 +1,382 @@
+//! Overdub under load.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use overdub::clock::{Clock, wall_clock};
+use overdub::media::Moment;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::faults::{self, Fault, How, Made, What};
+use super::numbers::{max, mean, quantile_of, slope, sum_of};
+use super::process::{Process, Taken};
+use super::receiver::Received;
+use super::viewers::Viewers;
+use super::{Load, media};
+
+/// Between two looks at what viewers see.
+const LOOK: Duration = Duration::from_millis(200);
+/// Nothing takes longer to begin than this beyond the latency.
+const PATIENCE: u64 = 90;
+
+/// Source, RTMP server and their ports.
+pub struct Around {
+    pub source: Process,
+    pub server: Process,
+    pub source_port: u16,
+    pub server_port: u16,
+    reports_port: u16,
+    /// Publications of servers that were killed.
+    publications: usize,
+    newest: usize,
+    pub viewers: Viewers,
+    pub media: PathBuf,
+}
+
+impl Around {
+    pub async fn start(seconds: u64) -> Self {
+        let media = media::segments(seconds);
+        let [source_port, server_port, reports_port] = [(); 3].map(|()| free_port());
+        let began = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let this_binary = std::env::current_exe().expect("this binary");
+        let role = move |role: &str, args: Vec<String>| {
+            let mut command = Command::new(&this_binary);
+            command.arg(role).args(args);
+            command
+        };
+        let folder = media.display().to_string();
+        let source = {
+            let role = role.clone();
+            let args = ["--port".to_owned(), source_port.to_string(), "--media".to_owned(), folder];
+            let args = [&args[..], &["--began".to_owned(), began.to_string()]].concat();
+            Process::start("source", move || role("source", args.clone()))
+        };
+        let args =
+            ["--port", &server_port.to_string(), "--reports", &reports_port.to_string()].map(str::to_owned);
+        let server = Process::start("server", move || role("sink", args.to_vec()));
+        answers(&format!("http://127.0.0.1:{source_port}/any/live.m3u8")).await;
+        answers(&format!("http://127.0.0.1:{reports_port}/")).await;
+        Self {
+            source,
+            server,
+            source_port,
+            server_port,
+            reports_port,
+            publications: 0,
+            newest: 0,
+            viewers: Viewers::default(),
+            media,
+        }
+    }
+
+    /// Looks at what viewers see; a server that hangs or is gone shows nothing.
+    pub async fn look(&mut self, now: Moment) {
+        let Some(text) = get(&format!("http://127.0.0.1:{}/", self.reports_port)).await else { return };
+        let Ok(all) = serde_json::from_str::<Vec<Received>>(&text) else { return };
+        self.newest = all.len();
+        self.viewers.see(now, self.publications, &all);
+    }
+
+    async fn kill_server(&mut self) {
+        self.server.kill().await;
+        self.publications += self.newest.max(1);
+        self.newest = 0;
+    }
+}
+
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+async fn get(url: &str) -> Option<String> {
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().ok()?;
+    client.get(url).send().await.ok()?.text().await.ok()
+}
+
+pub async fn answers(url: &str) {
+    for _ in 0..150 {
+        if get(url).await.is_some() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{url} does not answer");
+}
+
+struct Service {
+    overdub: Process,
+    processor: Process,
+    url: String,
+    storage: PathBuf,
+    clock: Clock,
+}
+
+/// Whether all was clean.
+pub async fn run(load: &Load) -> bool {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let clock = Clock::start();
+    let latency = load.batch + media::SEGMENT_SECONDS + load.budget;
+    let mut around = Around::start(latency + PATIENCE + load.seconds + 2 * load.batch).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = Service::start(load, &around, folder.path(), clock).await;
+    let empty = service.overdub.taken();
+    service.start_streams(load, &around).await;
+    service.all_publish(load, &mut around, latency).await;
+    // What came before the first look is no fault.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    measure(load, around, service, empty).await
+}
+
+impl Service {
+    async fn start(load: &Load, around: &Around, folder: &Path, clock: Clock) -> Self {
+        let binary = load.overdub.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_overdub").into());
+        let [port, processor_port] = [(); 2].map(|()| free_port());
+        let storage = folder.join("storage");
+        fs::create_dir_all(&storage).expect("a folder");
+        let log = folder.join("log");
+        let (size, echo) = (load.disk, binary.clone());
+        let output = format!("rtmp://127.0.0.1:{}/live/{{streamId}}", around.server_port);
+        let (batch, budget, artifacts) = (load.batch, load.budget, load.artifacts.clone());
+        let serving = storage.clone();
+        let overdub = Process::start("overdub", move || {
+            let mut command = match size {
+                None => Command::new(&binary),
+                Some(megabytes) => {
+                    let mut small = Command::new("unshare");
+                    small.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+                    small.arg(format!("mount -t tmpfs -o size={megabytes}m none \"$0\" && exec \"$@\""));
+                    small.arg(&serving).arg(&binary);
+                    small.env("OVERDUB_STORAGE_MIN_FREE", "0");
+                    small.env("OVERDUB_RETAIN_BYTES", "2MB");
+                    small
+                }
+            };
+            let log = fs::File::options().create(true).append(true).open(&log).expect("a log file");
+            command.args(["serve", "--port", &port.to_string(), "--storage"]).arg(&serving);
+            command.env("OVERDUB_SRS_RTMP_URL", &output);
+            command.env("OVERDUB_AUDIO_PROCESSOR_URL", format!("http://127.0.0.1:{processor_port}"));
+            command.env("OVERDUB_BUFFER_DURATION", batch.to_string());
+            command.env("OVERDUB_PROCESSING_BUDGET", budget.to_string());
+            command.env("OVERDUB_ARTIFACTS", &artifacts).env("OVERDUB_MAX_STREAMS", "1000");
+            command.stdout(std::process::Stdio::null()).stderr(log);
+            command
+        });
+        let processor = Process::start("processor", move || {
+            let mut command = Command::new(&echo);
+            command.args(["echo", "--log-level", "error", "--port", &processor_port.to_string()]);
+            command.stdout(std::process::Stdio::null());
+            command
+        });
+        let url = format!("http://127.0.0.1:{port}");
+        answers(&format!("{url}/api/health")).await;
+        Self { overdub, processor, url, storage, clock }
+    }
+
+    /// One after the other over the length of a batch: streams of life do not close their batches together.
+    async fn start_streams(&self, load: &Load, around: &Around) {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let pause = Duration::from_secs(load.batch) / load.streams as u32;
+        for number in 0..load.streams {
+            let id = format!("load-{number}");
+            let source = format!("http://127.0.0.1:{}/{id}/live.m3u8", around.source_port);
+            let body = json!({ "streamId": id, "sourceUrl": source }).to_string();
+            let request = client.post(format!("{}/api/pipeline/start", self.url)).body(body);
+            let answer = request.header("content-type", "application/json").send().await.expect("an answer");
+            assert!(answer.status().is_success(), "{id}: {}", answer.text().await.unwrap_or_default());
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn all_publish(&self, load: &Load, around: &mut Around, latency: u64) {
+        let started = self.clock.now();
+        loop {
+            around.look(self.clock.now()).await;
+            if around.viewers.all().count() == load.streams {
+                return;
+            }
+            let waited = self.clock.now().saturating_since(started).as_secs();
+            assert!(waited < latency + PATIENCE, "after {waited} s: {:?}", self.statuses().await);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn statuses(&self) -> Option<Value> {
+        serde_json::from_str(&get(&format!("{}/api/pipelines", self.url)).await?).ok()
+    }
+
+    async fn metrics(&self) -> String {
+        get(&format!("{}/metrics", self.url)).await.unwrap_or_default()
+    }
+
+    fn filler(&self) -> PathBuf {
+        let storage = self.storage.strip_prefix("/").unwrap_or(&self.storage);
+        self.overdub.root().join(storage).join("filler")
+    }
+
+    async fn begin(&mut self, fault: &Fault, around: &mut Around, disk: Option<u64>) {
+        let process = match fault.what {
+            What::Processor => &mut self.processor,
+            What::Source => &mut around.source,
+            What::Overdub => &mut self.overdub,
+            What::Server if fault.how == How::Kill => return around.kill_server().await,
+            What::Server => &mut around.server,
+            What::Disk => {
+                // As much as there is room for: the write ends with the disk.
+                let size = disk.expect("--disk: the size of a disk that can be filled") << 20;
+                let _ = fs::write(self.filler(), vec![0; size as usize]);
+                return;
+            }
+        };
+        match fault.how {
+            How::Kill => process.kill().await,
+            How::Hang | How::Full => process.hang(),
+        }
+    }
+
+    fn end(&mut self, fault: &Fault, around: &mut Around) {
+        match fault.what {
+            What::Processor => self.processor.restore(),
+            What::Source => around.source.restore(),
+            What::Server => around.server.restore(),
+            What::Overdub => self.overdub.restore(),
+            What::Disk => drop(fs::remove_file(self.filler())),
+        }
+    }
+}
+
+async fn measure(load: &Load, mut around: Around, mut service: Service, empty: Taken) -> bool {
+    let clock = service.clock;
+    let script = load.faults.as_deref().map(faults::read).unwrap_or_default();
+    let (mut coming, mut going) = (script.clone(), Vec::<Fault>::new());
+    let mut made: Vec<Made> = Vec::new();
+    let mut samples: Vec<Taken> = Vec::new();
+    let mut fallbacks = 0.0;
+    let taken = |service: &Service, around: &Around| {
+        [&service.overdub, &around.source, &service.processor, &around.server]
+            .map(|one| one.taken().cpu_seconds)
+    };
+    let (started, before) = (clock.now(), taken(&service, &around));
+    let elapsed = || clock.now().saturating_since(started);
+    around.look(clock.now()).await;
+    let lost_before: f64 = around.viewers.lost().iter().sum();
+    while elapsed() < Duration::from_secs(load.seconds) {
+        let second = elapsed().as_secs();
+        let (now, later): (Vec<_>, Vec<_>) =
+            going.drain(..).partition(|fault| fault.at + fault.lasts <= second);
+        going = later;
+        now.iter().for_each(|fault| service.end(fault, &mut around));
+        let (now, later): (Vec<_>, Vec<_>) = coming.drain(..).partition(|fault| fault.at <= second);
+        coming = later;
+        for fault in now {
+            made.iter_mut().for_each(|one| one.over(&around.viewers, fallbacks));
+            made.push(Made::new(fault.clone(), clock.now(), &around.viewers, fallbacks));
+            service.begin(&fault, &mut around, load.disk).await;
+            going.push(fault);
+        }
+        around.look(clock.now()).await;
+        if samples.len() as u64 <= second {
+            samples.push(service.overdub.taken());
+            if !script.is_empty() {
+                let text = service.metrics().await;
+                if !text.is_empty() {
+                    fallbacks = sum_of(&text, "overdub_fallbacks_total");
+                }
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    let lasted = elapsed().as_secs_f64();
+    let after = taken(&service, &around);
+    let metrics = service.metrics().await;
+    made.iter_mut().for_each(|one| one.over(&around.viewers, fallbacks));
+    let lost = around.viewers.lost().iter().sum::<f64>() - lost_before;
+    let clean = report(
+        load,
+        &Seen { lasted, empty, before, after, samples, metrics, lost, viewers: &around.viewers },
+    );
+    if script.is_empty() {
+        return clean;
+    }
+    Made::print_all(&made);
+    true
+}
+
+/// All that was seen.
+struct Seen<'a> {
+    lasted: f64,
+    empty: Taken,
+    before: [f64; 4],
+    after: [f64; 4],
+    samples: Vec<Taken>,
+    metrics: String,
+    lost: f64,
+    viewers: &'a Viewers,
+}
+
+fn report(load: &Load, seen: &Seen<'_>) -> bool {
+    let streams = load.streams as f64;
+    let sum = |name| sum_of(&seen.metrics, name);
+    let cpu = |who: usize| (seen.after[who] - seen.before[who]) / seen.lasted * 100.0;
+    let of = |what: fn(&Taken) -> f64| seen.samples.iter().map(what).collect::<Vec<f64>>();
+    let resident = of(|taken| taken.resident_bytes / 1e6);
+    let files = of(|taken| taken.open_files);
+    let held = sum("overdub_stream_memory_bytes") / 1e6;
+    let worst = |which: usize| seen.viewers.all().map(|viewer| viewer.late()[which]).max().unwrap_or(0);
+    let violations: u64 = seen.viewers.all().map(|viewer| viewer.violations).sum();
+    let (gaps, fallbacks) = (sum("overdub_source_gaps_total"), sum("overdub_fallbacks_total"));
+    let seconds = |part| quantile_of(&seen.metrics, "overdub_publish_lateness_seconds", part) * 1e3;
+    println!(
+        "{} streams of 3 Mbit/s, 720p, {:.0} s, batches of {} s, budget {} s, artifacts {}",
+        load.streams, seen.lasted, load.batch, load.budget, load.artifacts
+    );
+    let one = |what: &str, value: String| println!("  {what:<42}{value}");
+    one("CPU, Overdub", format!("{:.1} % of a core, {:.2} % a stream", cpu(0), cpu(0) / streams));
+    one("CPU, source, processor, RTMP server", format!("{:.1} %, {:.1} %, {:.1} %", cpu(1), cpu(2), cpu(3)));
+    one(
+        "memory, Overdub",
+        format!(
+            "{:.1} MB mean, {:.1} MB peak; {:.1} MB without streams",
+            mean(&resident),
+            max(resident.iter().copied()),
+            seen.empty.resident_bytes / 1e6
+        ),
+    );
+    let each = (mean(&resident) - seen.empty.resident_bytes / 1e6) / streams;
+    let latency = load.batch + media::SEGMENT_SECONDS + load.budget;
+    let bound = media::BITS_PER_SECOND / 8e6 * latency as f64;
+    one(
+        "  a stream",
+        format!("{each:.1} MB; bitrate x latency {bound:.1} MB; admission counts {:.1} MB", held / streams),
+    );
+    one("  slope", format!("{:+.0} kB a minute", slope(&resident) * 60e3));
+    one(
+        "open files",
+        format!(
+            "{:.0} at first, {:.0} at the end",
+            files.first().unwrap_or(&0.0),
+            files.last().unwrap_or(&0.0)
+        ),
+    );
+    one("artifacts on the disk", format!("{:.0} MB", sum("overdub_storage_bytes") / 1e6));
+    one("lateness as sent: median, 99 %", format!("up to {:.0} ms, {:.0} ms", seconds(0.5), seconds(0.99)));
+    one(
+        "lateness as received: median, 99 %, worst",
+        format!("{} ms, {} ms, {} ms (of the worst stream)", worst(0), worst(1), worst(2)),
+    );
+    one("batches: processed, fallback", format!("{}, {fallbacks}", sum("overdub_batches_processed_total")));
+    one(
+        "source: segments, lost, retries",
+        format!("{}, {gaps}, {}", sum("overdub_source_segments_total"), sum("overdub_source_retries_total")),
+    );
+    one("output: pictures lost, violations", format!("{:.2} s, {violations}", seen.lost));
+    for viewer in seen.viewers.all().filter(|viewer| viewer.violation.is_some()).take(3) {
+        one("", viewer.violation.clone().unwrap_or_default());
+    }
+    let clean = gaps + fallbacks + seen.lost == 0.0 && violations == 0;
+    println!("load: {}", if clean { "clean" } else { "NOT clean" });
+    clean
+}
