@@ -232,6 +232,7 @@ impl Ingest {
         piece
     }
 
+    #[tracing::instrument(name = "batch", skip_all, fields(number = batch.number))]
     async fn send(&mut self, batch: Batch) {
         let now = self.clock.now();
         let playout = self.playout_for(&batch, now);

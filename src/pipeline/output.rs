@@ -170,6 +170,7 @@ impl Output {
         }
     }
 
+    #[tracing::instrument(name = "batch", skip_all, fields(number = captured.batch.number))]
     fn decide(&mut self, captured: &Captured, outcome: Option<&Outcome>) {
         let batch = &captured.batch;
         let answer = match outcome {
