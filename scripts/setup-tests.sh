@@ -3,7 +3,8 @@
 #
 #   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium and
 #                     firefox-esr (the browsers), prometheus (promtool, the judge of /metrics), curl (for
-#                     the examples of the API), Python with venv, build-essential (libFuzzer is C++)
+#                     the examples of the API), systemd (systemd-analyze, the judge of the unit), Python with
+#                     venv, build-essential (libFuzzer is C++)
 #
 # npm and Python packages (socket.io, python-socketio, schemathesis, openapi-spec-validator) are installed by the tests
 # that use them, pinned, below tests/processors/node and target/tmp.
@@ -21,6 +22,7 @@ PATH="$PATH:/usr/sbin" command -v nginx >/dev/null || packages+=(nginx)
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
 command -v chromium >/dev/null || packages+=(chromium)
 command -v firefox-esr >/dev/null || packages+=(firefox-esr)
+command -v systemd-analyze >/dev/null || packages+=(systemd)
 command -v promtool >/dev/null || packages+=(prometheus)
 command -v curl >/dev/null || packages+=(curl)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
