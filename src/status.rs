@@ -245,6 +245,12 @@ pub struct Remuxer {
     pub silent_frames: u64,
     /// Frames cut from answers that were too long.
     pub trimmed_frames: u64,
+    /// Silent frames put in behind answers that were too short; they are among `silent_frames`.
+    pub padded_frames: u64,
+    /// Frames taken off the front of answers: encoder priming, and the context that was sent along.
+    pub priming_frames: u64,
+    /// By how much the last answer's sound is later than the original's at the start of its batch; negative: earlier.
+    pub fit_error_ms: Option<f64>,
     /// Damaged access units and packets that were dropped.
     pub dropped: u64,
     pub configuration_changes: u64,

@@ -80,10 +80,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What goes wrong with the fragment that is the `nth` since the start, counted from 1 over all
+    /// The rule of the fragment that is the `nth` since the start, counted from 1 over all
     /// connections, so that what is sent again after a disconnect has another number. `random` lies in
     /// `0.0..1.0`.
-    pub fn fault(&self, nth: u64, random: f64) -> Option<&Fault> {
+    pub fn rule(&self, nth: u64, random: f64) -> Option<&Rule> {
         let mut drawn = random * 100.0;
         let applies = |rule: &&Rule| match rule.when {
             When::Every(every) => nth.is_multiple_of(every.get()),
@@ -93,7 +93,7 @@ impl Options {
                 hit
             }
         };
-        self.rules.iter().find(applies).map(|rule| &rule.fault)
+        self.rules.iter().find(applies)
     }
 
     /// These options with what `control` says.
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn the_first_rule_whose_turn_it_is_applies() {
         let options = rules(&["drop:3", "disconnect:2"]);
-        let faults: Vec<_> = (1..=6).map(|nth| options.fault(nth, 0.5)).collect();
+        let faults: Vec<_> = (1..=6).map(|nth| options.rule(nth, 0.5).map(|rule| &rule.fault)).collect();
         let (drop, cut) = (Some(&Fault::Drop), Some(&Fault::Disconnect));
         assert_eq!(faults, [None, cut, drop, cut, None, drop]);
     }
@@ -274,8 +274,9 @@ mod tests {
     #[test]
     fn shares_exclude_one_another_and_add_up() {
         let options = rules(&["drop:30%", "empty:20%"]);
-        let faults: Vec<_> =
-            [0.0, 0.29, 0.31, 0.49, 0.51, 0.99].map(|random| options.fault(1, random)).into();
+        let faults: Vec<_> = [0.0, 0.29, 0.31, 0.49, 0.51, 0.99]
+            .map(|random| options.rule(1, random).map(|rule| &rule.fault))
+            .into();
         let (drop, empty) = (Some(&Fault::Drop), Some(&Fault::Empty));
         assert_eq!(faults, [drop, drop, empty, empty, None, None]);
     }

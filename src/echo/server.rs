@@ -128,13 +128,14 @@ impl Echo {
         let nth = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let id = fragment.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         let options = Arc::clone(&lock(&self.options));
-        let fault = options.fault(nth, rand::random());
+        let rule = options.rule(nth, rand::random());
+        let (told, fault) = (rule.map(tracing::field::display), rule.map(|rule| &rule.fault));
         let mut delay = options.delay.at(rand::random());
         if let Some(Fault::Late(by)) = fault {
             delay += *by;
         }
         let delay_ms = delay.as_millis() as u64;
-        info!(id, nth, bytes = data.len(), delay_ms, ?fault, "fragment received");
+        info!(id, nth, bytes = data.len(), delay_ms, fault = told, "fragment received");
         emit(socket, "fragment:ack", &json!({"fragment": {"id": id}, "status": "queued"}));
         let release = if options.reorder { self.take_turn().await } else { None };
         tokio::time::sleep(delay).await;
@@ -164,7 +165,7 @@ impl Echo {
         for _ in 0..answers {
             emit(socket, "fragment:processed", &answer);
         }
-        info!(id, bytes = answer.data.len(), answers, "answered");
+        info!(id, bytes = answer.data.len(), answers, fault = told, "answered");
         if let Some(release) = release {
             // An error says that the other one did not wait that long.
             let _ = release.send(());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Families, Process};
 use crate::journal;
 use crate::media::StreamId;
-use crate::status::{Output, Phase, StreamStatus};
+use crate::status::{Output, Phase, Remuxer, StreamStatus};
 use crate::storage::Usage;
 
 /// One stream that runs.
@@ -132,6 +132,7 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
         let help = "Batches without the processor's sound, by reason.";
         to.counter("overdub_fallbacks_total", help, &labels, *count as f64);
     }
+    of_the_fit(to, id, &modules.remuxer);
     let connected = flag(processor.connected);
     to.gauge("overdub_processor_connected", "1 while the processor is connected.", &stream, connected);
     let in_flight = processor.in_flight as f64;
@@ -163,6 +164,37 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
         let labels = [("stream", id), ("why", why)];
         to.counter("overdub_storage_lost_files_total", "Files not written.", &labels, count as f64);
     }
+}
+
+/// What putting answers into their places took.
+fn of_the_fit(to: &mut Families, stream: &str, fit: &Remuxer) {
+    let stream = [("stream", stream)];
+    for (name, help, frames) in [
+        (
+            "overdub_fit_priming_frames_total",
+            "Frames of priming and context cut off answers.",
+            fit.priming_frames,
+        ),
+        (
+            "overdub_fit_trimmed_frames_total",
+            "Frames cut off answers that were too long.",
+            fit.trimmed_frames,
+        ),
+        (
+            "overdub_fit_padded_frames_total",
+            "Silent frames behind answers that were too short.",
+            fit.padded_frames,
+        ),
+    ] {
+        to.counter(name, help, &stream, frames as f64);
+    }
+    if let Some(error) = fit.fit_error_ms {
+        let help = "By how much the last answer's sound is later than the original's.";
+        to.gauge("overdub_fit_error_seconds", help, &stream, error / 1e3);
+    }
+    let changes = fit.configuration_changes as f64;
+    let help = "Changes of the sound's configuration in the output.";
+    to.counter("overdub_configuration_changes_total", help, &stream, changes);
 }
 
 /// Outputs are told apart by their place in the settings: an address may hold a key.
@@ -240,6 +272,7 @@ mod tests {
         status.stats.fallback_reasons.insert("late".to_owned(), 2);
         status.stats.histograms.processor_latency = Histogram::new(&[100, 1_000]);
         status.stats.histograms.processor_latency.record(Duration::from_millis(250));
+        (status.modules.remuxer.padded_frames, status.modules.remuxer.fit_error_ms) = (3, Some(-5.5));
         status.modules.stream_publisher.outputs = vec![Output::default(), Output::default()];
         status.modules.stream_fetcher.variant = Some("1280x720".to_owned());
         status.modules.stream_fetcher.fetch_ratio = Some(0.25);
@@ -259,6 +292,8 @@ mod tests {
             "overdub_output_connected{output=\"1\",stream=\"b\"} 0",
             "overdub_source_variant_info{variant=\"1280x720\",stream=\"a\"} 1",
             "overdub_source_fetch_ratio{stream=\"a\"} 0.25",
+            "overdub_fit_padded_frames_total{stream=\"a\"} 3",
+            "overdub_fit_error_seconds{stream=\"a\"} -0.0055",
             "overdub_stream_memory_bytes{stream=\"a\"} 40000000",
         ] {
             let sorted = |line: &str| {

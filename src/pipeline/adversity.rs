@@ -257,6 +257,18 @@ async fn answers_that_are_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn answers_that_are_too_short_too_long_and_primed() {
+    let faults = &["length:2:-3", "length:3:3", "priming:5:1600"];
+    let run = run(Case { name: "other lengths", faults, ..CASE }).await;
+    run.assert_whole();
+    run.assert_reasons(&[]);
+    let fit = &run.status.modules.remuxer;
+    let frames = (fit.padded_frames, fit.trimmed_frames, fit.priming_frames);
+    println!("{}: frames put in, cut off the end, cut off the front: {frames:?}", run.name);
+    assert!(frames.0 > 300 && frames.1 > 100 && frames.2 > 15, "{frames:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn answers_that_are_out_of_order() {
     let case = Case { name: "out of order", faults: &["silence:1"], reorder: true, ..CASE };
     let run = ten_minutes(case).await;

@@ -43,7 +43,6 @@ struct Kept {
     last_capture: Option<Moment>,
     in_play: VecDeque<InPlay>,
     position: Flicks,
-    fit_padded: u64,
     grid: GridStats,
 }
 
@@ -85,7 +84,6 @@ impl Board {
             last_capture: None,
             in_play: VecDeque::new(),
             position: Flicks::ZERO,
-            fit_padded: 0,
             grid: GridStats::default(),
         };
         Self {
@@ -275,9 +273,12 @@ impl Board {
         });
         let mut kept = self.kept();
         kept.status.batches.update(number, |entry| (entry.sound, entry.fit) = (Some(sound), fit));
-        let Some(report) = report else { return };
-        kept.fit_padded += report.padded as u64;
-        kept.status.modules.remuxer.trimmed_frames += report.trimmed as u64;
+        let Some(fit) = fit else { return };
+        let remuxer = &mut kept.status.modules.remuxer;
+        remuxer.priming_frames += fit.priming;
+        remuxer.trimmed_frames += fit.trimmed;
+        remuxer.padded_frames += fit.padded;
+        remuxer.fit_error_ms = Some(fit.error_ms);
     }
 
     /// A batch was decided this long before its playout.
@@ -356,7 +357,7 @@ impl Board {
         };
         let away = roundtrip.away.as_ref().map(|away| trouble::processor(away, now, heard));
         status.modules.audio_processor = modules::processor(&roundtrip, away.clone());
-        status.modules.remuxer.silent_frames = kept.grid.inserted + kept.fit_padded;
+        status.modules.remuxer.silent_frames = kept.grid.inserted + status.modules.remuxer.padded_frames;
         let each = self.outputs.iter().zip(&self.srs);
         let outputs: Vec<Output> =
             each.map(|(output, srs)| modules::output(&output.borrow(), srs.borrow().clone(), now)).collect();

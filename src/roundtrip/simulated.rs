@@ -111,7 +111,7 @@ impl Processor {
         let (random, place) = (self.random(), self.random());
         let options = &self.script.options;
         let mut delay = options.delay.at(place);
-        let fault = options.fault(self.fragments, random).cloned();
+        let fault = options.rule(self.fragments, random).map(|rule| rule.fault.clone());
         if let Some(Fault::Late(by)) = &fault {
             delay += *by;
         }
