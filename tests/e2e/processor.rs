@@ -70,9 +70,9 @@ async fn a_processor_killed_in_mid_batch_leaves_no_gap_and_its_successor_goes_on
 const RATE: u32 = 6;
 /// What the process holds without a stream, and allocators' overhead, in a debug build.
 const BASE_KIB: u64 = 64 << 10;
-/// What was captured is held once on its way to the output, once more on its way to the disk, and what was published
-/// for as long again in the preview's window.
-const COPIES: u64 = 3;
+/// What was captured is held once on its way to the output, and for as long again (54 s) in the preview's window; what
+/// is being received, demultiplexed and written, and what the allocator keeps of freed pieces, is as much as both.
+const COPIES: u64 = 4;
 
 /// Resident memory stays below bitrate times latency times [`COPIES`], whoever does not answer.
 async fn stays_bounded(dir: &Workdir, form: Form) {
