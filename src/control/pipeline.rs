@@ -130,13 +130,17 @@ pub(super) struct StatusQuery {
 #[serde(untagged)]
 pub(super) enum StatusAnswer {
     Stream(Box<StreamStatus>),
-    #[serde(rename_all = "camelCase")]
-    Nothing {
-        /// Always false.
-        is_running: bool,
-        /// Always `idle`.
-        phase: Phase,
-    },
+    Nothing(NoStream),
+}
+
+/// There is no stream. Nothing else stands here, so that no stream's status is taken for it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct NoStream {
+    /// Always false.
+    is_running: bool,
+    /// Always `idle`.
+    phase: Phase,
 }
 
 /// The status of a stream.
@@ -163,7 +167,10 @@ pub(super) async fn status(
         Some(id) => named(&control, &id)?,
         None => match control.registry.only() {
             Only::One(stream) => stream,
-            Only::None => return Ok(Json(StatusAnswer::Nothing { is_running: false, phase: Phase::Idle })),
+            Only::None => {
+                let nothing = NoStream { is_running: false, phase: Phase::Idle };
+                return Ok(Json(StatusAnswer::Nothing(nothing)));
+            }
             Only::Several(ids) => return Err(ApiError::ambiguous(ids)),
         },
     };

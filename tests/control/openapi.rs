@@ -144,6 +144,15 @@ async fn the_page_shows_every_call_and_asks_for_nothing_from_elsewhere() {
     assert!(headers["content-type"].to_str().unwrap().starts_with("text/css"));
 }
 
+#[tokio::test]
+async fn a_status_is_either_a_stream_or_none() {
+    let schemas = &document().await["components"]["schemas"];
+    // Otherwise each status of a stream were both, which `oneOf` forbids.
+    assert_eq!(schemas["NoStream"]["additionalProperties"], false);
+    assert_eq!(schemas["NoStream"]["required"], json!(["isRunning", "phase"]));
+    assert_eq!(schemas["StatusAnswer"]["oneOf"].as_array().map(Vec::len), Some(2));
+}
+
 /// Invented requests per call; the long form has more.
 const EXAMPLES: &str = "15";
 const LONG_EXAMPLES: &str = "300";
