@@ -25,9 +25,18 @@ type Events = WebSocketStream<MaybeTlsStream<TcpStream>>;
 async fn join(port: u16) -> Events {
     let url = format!("ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket");
     let (mut events, _) = connect_async(url).await.expect("the channel is open");
-    for packet in ["40", r#"421["filter",{"level":"trace"}]"#] {
-        events.send(Message::text(packet)).await.expect("taken");
-    }
+    events.send(Message::text("40")).await.expect("taken");
+    // What is said before the answer is said too early, and ends the connection.
+    let joined = async {
+        while let Some(Ok(frame)) = events.next().await {
+            if frame.to_text().is_ok_and(|text| text.starts_with("40")) {
+                return;
+            }
+        }
+        panic!("the channel closed before it was joined");
+    };
+    within(Duration::from_secs(10), "joining the event channel", joined).await;
+    events.send(Message::text(r#"421["filter",{"level":"trace"}]"#)).await.expect("taken");
     events
 }
 
@@ -173,6 +182,7 @@ async fn a_crowd_of_event_clients_and_hostile_requests_disturb_no_stream() {
     let status = service.reaches("good", "over with its source", form.limit(), over).await;
     assert!(status["lastError"].is_null(), "{status}");
     service.assert_healthy().await;
+    assert_eq!(listeners.try_join_next().map(drop), None, "no client was sent away");
     recorder.settled().await;
     nginx.stop().await;
     let verdict = assert_clean("crowd", &clip, &recorder.finish().await).await;
