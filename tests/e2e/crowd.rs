@@ -26,11 +26,13 @@ async fn join(port: u16) -> Events {
     let url = format!("ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket");
     let (mut events, _) = connect_async(url).await.expect("the channel is open");
     events.send(Message::text("40")).await.expect("taken");
-    // What is said before the answer is said too early, and ends the connection.
+    // What is said before the answer is said too early, and ends the connection; heartbeats begin before it.
     let joined = async {
         while let Some(Ok(frame)) = events.next().await {
-            if frame.to_text().is_ok_and(|text| text.starts_with("40")) {
-                return;
+            match frame.to_text() {
+                Ok("2") => events.send(Message::text("3")).await.expect("taken"),
+                Ok(text) if text.starts_with("40") => return,
+                _ => {}
             }
         }
         panic!("the channel closed before it was joined");
