@@ -15,9 +15,10 @@ use super::lines::{Filter, Line, REPLAY};
 use super::statuses::{News, PERIOD, Told};
 use crate::control::Control;
 
-/// Lines that are looked at in one go; the client's own queue takes fewer.
-const AT_ONCE: usize = 32;
-/// Pause after which a client that took no more is tried again.
+/// Lines that a client is given in one go: a quarter of its queue. A heartbeat that finds the queue full ends the
+/// connection (engineioxide), so that the queue of a client that reads must not fill up.
+const AT_ONCE: usize = 16;
+/// Pause after which a client is given more: time for its connection to take what it has. 640 lines a second.
 const AGAIN: Duration = Duration::from_millis(25);
 
 /// Why the client gets nothing now.
@@ -41,7 +42,7 @@ pub(super) async fn run(
     let mut written = control.setup.logs.changes();
     let mut second = tokio::time::interval(PERIOD);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut blocked = false;
+    let mut waiting = false;
     loop {
         tokio::select! {
             biased;
@@ -61,14 +62,14 @@ pub(super) async fn run(
                 }
                 client.replay = true;
             }
-            () = tokio::time::sleep(AGAIN), if blocked => {}
-            changed = written.changed(), if !blocked => if changed.is_err() {
+            () = tokio::time::sleep(AGAIN), if waiting => {}
+            changed = written.changed(), if !waiting => if changed.is_err() {
                 break;
             },
         }
         let wanted = filter.borrow_and_update().clone();
-        blocked = match client.lines(&control, &wanted) {
-            Ok(()) => false,
+        waiting = match client.lines(&control, &wanted) {
+            Ok(more) => more,
             Err(Blocked::Full) => true,
             Err(Blocked::Gone) => break,
         };
@@ -104,7 +105,8 @@ impl Client {
         result
     }
 
-    fn lines(&mut self, control: &Control, filter: &Filter) -> Result<(), Blocked> {
+    /// The next lines, [`AT_ONCE`] at most, whatever the filter leaves out on the way; whether there may be more.
+    fn lines(&mut self, control: &Control, filter: &Filter) -> Result<bool, Blocked> {
         let logs = &control.setup.logs;
         if self.replay {
             let newest = logs.newest(filter, REPLAY);
@@ -112,8 +114,9 @@ impl Client {
             self.emit("logs", &lines)?;
             (self.next, self.missed, self.replay) = (newest.next, 0, false);
         }
-        loop {
-            let read = logs.after(self.next, filter, AT_ONCE);
+        let mut given = 0;
+        while given < AT_ONCE {
+            let read = logs.after(self.next, filter, AT_ONCE - given);
             if read.missed > 0 {
                 self.missed += read.missed;
                 self.next += read.missed;
@@ -123,14 +126,16 @@ impl Client {
                 self.missed = 0;
             }
             if read.next == self.next {
-                return Ok(());
+                return Ok(false);
             }
             for (number, line) in &read.lines {
                 self.emit("log", &**line)?;
                 self.next = number + 1;
             }
+            given += read.lines.len();
             self.next = read.next;
         }
+        Ok(true)
     }
 
     fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Blocked> {
