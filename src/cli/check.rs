@@ -51,16 +51,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     findings.add("storage", storage(&settings));
     findings.add("machine", machine(&settings));
     let (stream, configured) = stream(&settings)?;
-    match configured {
-        true => findings.add("source", reach::source(&stream, clock, limit).await),
-        false => print::line("skip  source: no sourceUrl is set; streams name theirs when they are started"),
+    if configured {
+        findings.add("source", reach::source(&stream, clock, limit).await);
+    } else {
+        print::line("skip  source: no sourceUrl is set; streams name theirs when they are started");
     }
     findings.add(
         &format!("processor {}", stream.audio_processor_url),
         reach::processor(&stream, clock, limit).await,
     );
     for url in &stream.srs_rtmp_urls {
-        findings.add(&format!("output {url}"), reach::output(url, limit).await);
+        findings.add(&format!("output {url}"), reach::output(&stream, url, clock, limit).await);
     }
     match findings.failures {
         0 => Ok(()),

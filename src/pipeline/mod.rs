@@ -356,8 +356,7 @@ impl Stream {
             let (packets, queue) = mpsc::channel(Port::CAPACITY);
             let settings = publish::Settings {
                 give_up: (!self.shared.persistent).then_some(PUBLISH_GIVE_UP),
-                ca_file: self.settings.ca_file.clone(),
-                ..publish::Settings::new(url.as_str())
+                ..publish_settings(&self.settings, url)
             };
             let (clock, playout, close) = (self.shared.clock, playout.clone(), close.clone());
             let run = publish::run(settings, clock, playout, queue, status.clone(), close);
@@ -417,6 +416,10 @@ impl Stream {
             }
         }
     }
+}
+
+fn publish_settings(settings: &StreamSettings, url: &RtmpUrl) -> publish::Settings {
+    publish::Settings { ca_file: settings.ca_file.clone(), ..publish::Settings::new(url.as_str()) }
 }
 
 fn roundtrip_settings(settings: &StreamSettings) -> roundtrip::Settings {

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{roundtrip_settings, source};
+use super::{publish_settings, roundtrip_settings, source};
 use crate::clock::Clock;
 use crate::config::{RtmpUrl, StreamSettings};
-use crate::{hls, roundtrip};
+use crate::{hls, publish, roundtrip};
 
 /// Reads the playlist and the first segment.
 ///
@@ -71,47 +68,30 @@ pub async fn processor(settings: &StreamSettings, clock: Clock, limit: Duration)
     };
     stop.cancel();
     let status = seen.borrow();
-    match found {
-        true => Ok(match status.max_payload {
-            Some(bytes) => format!("connected; it takes messages up to {bytes} bytes"),
-            None => "connected".to_owned(),
-        }),
-        false => {
-            let reason = status.last_error.clone().unwrap_or_else(|| format!("no answer within {limit:?}"));
-            Err(format!("{reason}; start it, or set audioProcessorUrl (until then the fallback plays)"))
-        }
+    if !found {
+        let reason = status.last_error.clone().unwrap_or_else(|| format!("no answer within {limit:?}"));
+        return Err(format!("{reason}; start it, or set audioProcessorUrl (until then the fallback plays)"));
     }
+    Ok(match status.max_payload {
+        Some(bytes) => format!("connected; it takes messages up to {bytes} bytes"),
+        None => "connected".to_owned(),
+    })
 }
 
-/// Whether an RTMP server answers. Nothing is published: the stream may be on air.
+/// Connects to an RTMP server as a stream does, TLS included. Nothing is published: the stream may be on air.
 ///
 /// # Errors
 ///
 /// What is wrong and what to do, in one line.
-pub async fn output(url: &RtmpUrl, limit: Duration) -> Result<String, String> {
-    let target = url.target();
-    let connect = TcpStream::connect((target.host.as_str(), target.port));
-    let hint = "start the server, or set srsRtmpUrl";
-    let mut stream = match timeout(limit, connect).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(format!("{error}; {hint}")),
-        Err(_) => return Err(format!("no connection within {limit:?}; {hint}")),
-    };
-    if url.as_str().starts_with("rtmps") {
-        return Ok("the port is open".to_owned());
-    }
-    // The first packets of a handshake: version 3, a time, zeros, bytes that mean nothing (RTMP 5.2.2, 5.2.3).
-    let mut hello = vec![0x5a; 1 + 1_536];
-    hello[0] = 3;
-    hello[1..9].fill(0);
-    let handshake = async {
-        stream.write_all(&hello).await?;
-        stream.read_u8().await
-    };
-    match timeout(limit, handshake).await {
-        Ok(Ok(3)) => Ok("an RTMP server answers".to_owned()),
-        Ok(Ok(_)) => Err(format!("what answers is no RTMP server; {hint}")),
-        Ok(Err(error)) => Err(format!("the handshake failed: {error}; {hint}")),
-        Err(_) => Err(format!("no handshake within {limit:?}; {hint}")),
+pub async fn output(
+    settings: &StreamSettings,
+    url: &RtmpUrl,
+    clock: Clock,
+    limit: Duration,
+) -> Result<String, String> {
+    let settings = publish::Settings { connect_timeout: limit, ..publish_settings(settings, url) };
+    match publish::greet(&settings, clock).await {
+        Ok(()) => Ok("an RTMP server answers".to_owned()),
+        Err(error) => Err(format!("{error}; start the server, or set srsRtmpUrl")),
     }
 }

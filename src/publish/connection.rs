@@ -49,16 +49,37 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects and negotiates until media may be sent, within the connect timeout.
     pub(super) async fn open(target: &Target, settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        let publishing = |state| state == ClientState::Publishing;
+        Self::connect(target, settings, clock, publishing).await
+    }
+
+    /// Connects up to the end of the handshake, within the connect timeout: that RTMP is spoken there, with nothing
+    /// asked of the server.
+    pub(super) async fn greet(target: &Target, settings: &Settings, clock: Clock) -> Result<(), Error> {
+        let greeted = |state| state != ClientState::Handshaking;
+        Self::connect(target, settings, clock, greeted).await.map(drop)
+    }
+
+    async fn connect(
+        target: &Target,
+        settings: &Settings,
+        clock: Clock,
+        there: impl Fn(ClientState) -> bool,
+    ) -> Result<Self, Error> {
         let after = settings.connect_timeout;
         tokio::select! {
-            result = Self::negotiate(target, settings) => result,
+            result = Self::negotiate(target, settings, there) => result,
             () = clock.sleep(after) => {
                 Err(Error::ConnectTimeout { host: target.host.clone(), port: target.port, after })
             }
         }
     }
 
-    async fn negotiate(target: &Target, settings: &Settings) -> Result<Self, Error> {
+    async fn negotiate(
+        target: &Target,
+        settings: &Settings,
+        there: impl Fn(ClientState) -> bool,
+    ) -> Result<Self, Error> {
         let tcp = connect_tcp(target, settings.write_timeout).await.map_err(|source| Error::Connect {
             host: target.host.clone(),
             port: target.port,
@@ -72,7 +93,7 @@ impl Connection {
         let client = Client::new(target.clone(), FLASH_VER)?;
         let input = BytesMut::with_capacity(READ);
         let mut connection = Self { reader, writer, client, input, unflushed: false };
-        while connection.client.state() != ClientState::Publishing {
+        while !there(connection.client.state()) {
             match connection.exchange().await {
                 Err(Error::Closed) => return Err(Error::ClosedEarly),
                 result => result?,

@@ -23,5 +23,5 @@ mod tests;
 
 pub use error::Error;
 pub use pacer::{LEAD, MAX_LATE};
-pub use publisher::{Settings, run};
+pub use publisher::{Settings, greet, run};
 pub use status::{Lateness, State, Status};

@@ -62,6 +62,17 @@ impl Settings {
     }
 }
 
+/// Whether an RTMP server answers at the address, within the connect timeout. Nothing is published: the stream may be on
+/// air.
+///
+/// # Errors
+///
+/// A bad address, or what kept the connection or the handshake from being made.
+pub async fn greet(settings: &Settings, clock: Clock) -> Result<(), Error> {
+    let target = Target::parse(&settings.url)?;
+    Connection::greet(&target, settings, clock).await
+}
+
 /// Publishes `packets` (in DTS order) to one RTMP address, each at the moment that `playout` says.
 ///
 /// Connects at once, before anything is due, and keeps the connection alive until then. While there is no

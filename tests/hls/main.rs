@@ -7,6 +7,8 @@
 //! - [`secure`]: TLS with an authority of its own, and HTTP/2.
 //! - [`side_by_side`]: real media with real faults, FFmpeg beside it.
 
+#[path = "../support/authority.rs"]
+mod authority;
 mod clips;
 mod faults;
 mod film;

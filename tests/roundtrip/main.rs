@@ -1,5 +1,7 @@
 //! The round trip over real sockets: against our own echo, processors of other makes, and a hostile one.
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/install.rs"]
 mod install;
 #[path = "../support/processors.rs"]

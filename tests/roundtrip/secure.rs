@@ -1,60 +1,23 @@
 //! Processors behind TLS: our echo behind a proxy that speaks it, with a certificate that nobody knows.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use overdub::echo::Options;
 use overdub::roundtrip::Settings;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Authority;
 use crate::harness::{Client, Echo, adts, settings};
 
-/// An authority of our own, and a certificate for "localhost" from it.
-struct Authority {
-    pem: String,
-    config: Arc<ServerConfig>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = || KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, key()).expect("an authority");
-        let own = key();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
-        let certificate = params.signed_by(&own, &authority).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivatePkcs8KeyDer::from(own.serialize_der()).into(),
-            )
-            .expect("a certificate with its key");
-        Self { pem: authority.pem(), config: Arc::new(config) }
-    }
-
-    fn file(&self, folder: &Path) -> PathBuf {
-        let path = folder.join("ca.pem");
-        std::fs::write(&path, &self.pem).expect("a file");
-        path
-    }
-}
-
 /// TLS in front of `plain` (`http://127.0.0.1:PORT`): the port.
-async fn tls_in_front_of(plain: &str, config: Arc<ServerConfig>) -> u16 {
+async fn tls_in_front_of(plain: &str, config: ServerConfig) -> u16 {
     let behind = plain.trim_start_matches("http://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    let acceptor = TlsAcceptor::from(config);
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             let (acceptor, behind) = (acceptor.clone(), behind.clone());
@@ -73,7 +36,7 @@ async fn tls_in_front_of(plain: &str, config: Arc<ServerConfig>) -> u16 {
 async fn fragments_go_over_tls_where_the_authority_is_configured() {
     let (authority, folder) = (Authority::new(), tempfile::tempdir().expect("a folder"));
     let echo = Echo::start(Options::default()).await;
-    let port = tls_in_front_of(&echo.url, Arc::clone(&authority.config)).await;
+    let port = tls_in_front_of(&echo.url, authority.server.clone()).await;
     for scheme in ["wss", "https"] {
         let url = format!("{scheme}://localhost:{port}");
         let mut client =
@@ -90,7 +53,7 @@ async fn fragments_go_over_tls_where_the_authority_is_configured() {
 async fn a_certificate_that_nobody_vouches_for_is_refused_by_name() {
     let authority = Authority::new();
     let echo = Echo::start(Options::default()).await;
-    let port = tls_in_front_of(&echo.url, authority.config).await;
+    let port = tls_in_front_of(&echo.url, authority.server).await;
     let mut client = Client::start(&format!("wss://localhost:{port}"));
     let status = client.until("an error", |status| status.last_error.is_some()).await;
     let error = status.last_error.expect("an error");

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use overdub::clock::Clock;
 use overdub::publish::{self, Settings, State};
 use overdub::sink::Behaviour;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Authority;
 use crate::clip;
 use crate::run::{ALONE, Publishing};
 use crate::sink::{KEY, Sink, anywhere};
@@ -30,26 +29,11 @@ impl TlsSink {
     async fn start() -> Self {
         let sink = Sink::start(anywhere(), Behaviour::Accept).await;
         let folder = tempfile::tempdir().unwrap();
-        let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let root = authority.self_signed(&key).unwrap();
-        std::fs::write(folder.path().join("ca.pem"), root.pem()).unwrap();
-        let authority = Issuer::new(authority, key);
-
-        let key = KeyPair::generate().unwrap();
-        let own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let own = own.signed_by(&key, &authority).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-            .unwrap();
+        let authority = Authority::new();
+        authority.file(folder.path());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(relay(listener, TlsAcceptor::from(Arc::new(config)), sink.address));
+        tokio::spawn(relay(listener, TlsAcceptor::from(Arc::new(authority.server)), sink.address));
         Self { sink, address, folder }
     }
 
@@ -119,4 +103,15 @@ async fn a_server_that_nobody_trusts_or_of_another_name_gets_nothing() {
         assert!(error.to_string().contains(words), "{error}");
     }
     assert!(server.sink.stop().await.all().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_finds_the_server_behind_tls_and_publishes_nothing() {
+    let server = TlsSink::start().await;
+    let trusting = server.settings("localhost", Some(server.ca_file()));
+    publish::greet(&trusting, Clock::start()).await.unwrap();
+    let doubting = server.settings("localhost", None);
+    let error = publish::greet(&doubting, Clock::start()).await.unwrap_err().to_string();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    assert!(server.sink.stop().await.latest(KEY).is_none(), "something was published");
 }
