@@ -136,8 +136,6 @@ pub struct Histograms {
     pub processor_latency: Histogram,
     /// How long before its playout each batch was decided.
     pub batch_spare: Histogram,
-    /// How long after it was to leave each packet left; of the output that is latest.
-    pub publish_lateness: Histogram,
 }
 
 /// Each stage in its own words.
@@ -288,6 +286,9 @@ pub struct Output {
     /// What the SRS behind it says, where `srsHttpApi` names one.
     pub srs: Option<srs::Status>,
     pub last_error: Option<String>,
+    /// How long after it was to leave each packet left. For monitoring only.
+    #[serde(skip)]
+    pub lateness: Histogram,
 }
 
 /// What became of one batch.

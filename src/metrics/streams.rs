@@ -153,8 +153,6 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
     for (index, output) in modules.stream_publisher.outputs.iter().enumerate() {
         of_an_output(to, id, &index.to_string(), output);
     }
-    let help = "How long after it was to leave each packet left, of the latest output.";
-    to.histogram("overdub_publish_lateness_seconds", help, &stream, &stats.histograms.publish_lateness);
 
     let storage = &stats.storage;
     to.gauge("overdub_storage_alarm", "1 while artifacts are lost.", &stream, flag(storage.alarm));
@@ -206,6 +204,8 @@ fn of_an_output(to: &mut Families, stream: &str, index: &str, output: &Output) {
     to.counter("overdub_output_reconnects_total", "Connections after the first.", &labels, reconnects);
     let dropped = output.dropped as f64;
     to.counter("overdub_output_dropped_packets_total", "Packets that never left.", &labels, dropped);
+    let help = "How long after it was to leave each packet left.";
+    to.histogram("overdub_publish_lateness_seconds", help, &labels, &output.lateness);
 }
 
 fn of_the_source(to: &mut Families, status: &StreamStatus) {

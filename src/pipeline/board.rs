@@ -369,10 +369,6 @@ impl Board {
                 .then(|| now.saturating_since(playing.captured_at).as_secs_f64() - played.to_secs_f64())
         });
         status.stats.histograms.processor_latency.clone_from(&self.roundtrip.borrow().latencies);
-        let busiest = self.outputs.iter().max_by_key(|output| output.borrow().late.sum());
-        if let Some(output) = busiest {
-            status.stats.histograms.publish_lateness.clone_from(&output.borrow().late);
-        }
         for output in &self.outputs {
             let output = output.borrow();
             let lateness = output.lateness.last.as_secs_f64() * 1e3;

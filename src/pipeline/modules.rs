@@ -94,5 +94,6 @@ pub(super) fn output(status: &publish::Status, srs: Option<srs::Status>, now: Mo
         lateness_ms: status.lateness.last.as_secs_f64() * 1e3,
         srs,
         last_error,
+        lateness: status.late.clone(),
     }
 }
