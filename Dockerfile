@@ -17,11 +17,10 @@ COPY . .
 COPY --from=page /page/dist ui/dist
 RUN scripts/static-cargo.sh build --release --bin overdub \
  && cp target/*-linux-gnu/release/overdub /overdub.static \
- && mkdir -p /empty/data /empty/tmp \
- && chown 65532:65532 /empty/data /empty/tmp
+ && mkdir -p /empty/data /empty/tmp
 
 FROM scratch
-COPY --from=binary /empty /
+COPY --from=binary --chown=65532:65532 /empty /
 COPY --from=binary /overdub.static /overdub
 USER 65532:65532
 WORKDIR /data
