@@ -26,19 +26,44 @@ const BREAK: std::ops::Range<u64> = 8..12;
 /// Where numbering begins anew in [`Fault::SequenceReset`], and the key's address changes.
 const RESET: u64 = 10;
 
+/// How long the struck segment is not to be had, from its first request on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasts {
+    Once,
+    /// [`PASSES_AFTER`]
+    AWhile,
+    Ever,
+}
+
+impl Lasts {
+    fn holds(self, ask: &Ask) -> bool {
+        match self {
+            Self::Once => ask.before == 0,
+            Self::AWhile => ask.since_first < PASSES_AFTER,
+            Self::Ever => true,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::AWhile => "for 1.5 s",
+            Self::Ever => "for ever",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    NotYet404,
-    Refused403,
-    Error500,
-    NeverThere,
+    /// The segment is answered with this status.
+    Status(u16, Lasts),
     HangBeforeBody,
     HangInBody,
     CutWithLength,
     CutWithoutLength,
     SlowDrip,
-    Reset,
+    Reset(Lasts),
     RedirectExpires,
     SessionExpires,
     PlaylistFrozen,
@@ -51,18 +76,22 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::None,
-        Self::NotYet404,
-        Self::Refused403,
-        Self::Error500,
-        Self::NeverThere,
+        Self::Status(404, Lasts::Once),
+        Self::Status(404, Lasts::AWhile),
+        Self::Status(404, Lasts::Ever),
+        Self::Status(403, Lasts::Once),
+        Self::Status(403, Lasts::AWhile),
+        Self::Status(500, Lasts::Once),
+        Self::Status(500, Lasts::AWhile),
         Self::HangBeforeBody,
         Self::HangInBody,
         Self::CutWithLength,
         Self::CutWithoutLength,
         Self::SlowDrip,
-        Self::Reset,
+        Self::Reset(Lasts::Once),
+        Self::Reset(Lasts::AWhile),
         Self::RedirectExpires,
         Self::SessionExpires,
         Self::PlaylistFrozen,
@@ -74,19 +103,16 @@ impl Fault {
         Self::LaggingServers,
     ];
 
-    pub(crate) fn title(self) -> &'static str {
-        match self {
+    pub(crate) fn title(self) -> String {
+        let title = match self {
             Self::None => "none",
-            Self::NotYet404 => "404 on a segment for 1.5 s",
-            Self::Refused403 => "403 on a segment for 1.5 s",
-            Self::Error500 => "500 on a segment for 1.5 s",
-            Self::NeverThere => "404 for ever on a segment",
+            Self::Status(status, lasts) => return format!("{status} on a segment, {}", lasts.title()),
             Self::HangBeforeBody => "no answer, once",
             Self::HangInBody => "hang in the body, once",
             Self::CutWithLength => "body cut short of its Content-Length, once",
             Self::CutWithoutLength => "chunked body cut within a packet, once",
             Self::SlowDrip => "slow drip, once",
-            Self::Reset => "connection reset, for 1.5 s",
+            Self::Reset(lasts) => return format!("connection reset, {}", lasts.title()),
             Self::RedirectExpires => "the redirect's target dies",
             Self::SessionExpires => "the media playlist's session expires",
             Self::PlaylistFrozen => "playlist frozen",
@@ -96,15 +122,17 @@ impl Fault {
             Self::AdBreak => "ad break: other resolution and audio rate",
             Self::ClockWrap => "33-bit clock wraps",
             Self::LaggingServers => "every second server lags by two",
-        }
+        };
+        title.to_owned()
     }
 
     /// Those that are told apart from their like in transport streams: of sound that is apart, they strike the sound
     /// and nothing else; in fragmented MP4, whatever they strike.
-    pub(crate) const OF_OTHER_FORMS: [(Form, Self); 18] = [
+    pub(crate) const OF_OTHER_FORMS: [(Form, Self); 20] = [
         (Form::Apart, Self::None),
-        (Form::Apart, Self::NotYet404),
-        (Form::Apart, Self::NeverThere),
+        (Form::Apart, Self::Status(404, Lasts::Once)),
+        (Form::Apart, Self::Status(404, Lasts::AWhile)),
+        (Form::Apart, Self::Status(404, Lasts::Ever)),
         (Form::Apart, Self::HangInBody),
         (Form::Apart, Self::CutWithoutLength),
         (Form::Apart, Self::PlaylistFrozen),
@@ -112,7 +140,8 @@ impl Fault {
         (Form::Apart, Self::WindowJump),
         (Form::Apart, Self::LaggingServers),
         (Form::Fragmented, Self::None),
-        (Form::Fragmented, Self::NotYet404),
+        (Form::Fragmented, Self::Status(404, Lasts::Once)),
+        (Form::Fragmented, Self::Status(404, Lasts::AWhile)),
         (Form::Fragmented, Self::HangInBody),
         (Form::Fragmented, Self::CutWithLength),
         (Form::Fragmented, Self::CutWithoutLength),
@@ -125,7 +154,7 @@ impl Fault {
     /// Segments that no client could have had.
     pub(crate) fn unavailable(self) -> &'static [u64] {
         match self {
-            Self::NeverThere => &[STRUCK],
+            Self::Status(_, Lasts::Ever) => &[STRUCK],
             Self::WindowJump => &[8],
             _ => &[],
         }
@@ -194,20 +223,17 @@ fn segment(show: &Show, fault: Fault, number: u64, ask: &Ask) -> Answer {
     if show.form == Form::Apart && !is_sound {
         return Answer::Body(body);
     }
-    let first = |times: u32| number == STRUCK && ask.before < times;
-    let passing = number == STRUCK && ask.since_first < PASSES_AFTER;
+    let struck = |lasts: Lasts| number == STRUCK && lasts.holds(ask);
+    let first = struck(Lasts::Once);
     let half = body.len() / 2 / 188 * 188 + 100;
     match fault {
-        Fault::NotYet404 if passing => Answer::Status(404),
-        Fault::Refused403 if passing => Answer::Status(403),
-        Fault::Error500 if passing => Answer::Status(500),
-        Fault::NeverThere if number == STRUCK => Answer::Status(404),
-        Fault::HangBeforeBody if first(1) => Answer::Hang,
-        Fault::HangInBody if first(1) => Answer::HangInBody(body.slice(..half)),
-        Fault::CutWithLength if first(1) => Answer::Truncated(body),
-        Fault::CutWithoutLength if first(1) => Answer::Unmeasured(body.slice(..half)),
-        Fault::SlowDrip if first(1) => Answer::Drip,
-        Fault::Reset if passing => Answer::Reset,
+        Fault::Status(status, lasts) if struck(lasts) => Answer::Status(status),
+        Fault::HangBeforeBody if first => Answer::Hang,
+        Fault::HangInBody if first => Answer::HangInBody(body.slice(..half)),
+        Fault::CutWithLength if first => Answer::Truncated(body),
+        Fault::CutWithoutLength if first => Answer::Unmeasured(body.slice(..half)),
+        Fault::SlowDrip if first => Answer::Drip,
+        Fault::Reset(lasts) if struck(lasts) => Answer::Reset,
         Fault::RedirectExpires if ask.path.starts_with("/edge-0/") && ask.at.as_secs() >= 4 => {
             Answer::Status(502)
         }
