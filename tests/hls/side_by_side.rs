@@ -189,8 +189,9 @@ async fn compare(shows: &[Arc<Show>], rows: &[(Form, Fault)]) {
             Form::Apart => "sound apart, on the sound: ",
             Form::Fragmented => "fragmented MP4: ",
         };
+        let late = if theirs.first > ours.first { ", began later: not compared" } else { "" };
         let (title, ours, theirs) = (fault.title(), ours.cells(), theirs.cells());
-        println!("| {form}{title} | {ours} | {retries} | {discontinuities} | {theirs} |");
+        println!("| {form}{title} | {ours} | {retries} | {discontinuities} | {theirs}{late} |");
     }
     for (show, fault, (ours, status), theirs) in &rows {
         let row = format!("{:?} {fault:?}: {ours:?} {status:?}, FFmpeg {theirs:?}", show.form);
