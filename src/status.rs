@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::config::StreamSettings;
 use crate::histogram::Histogram;
 use crate::media::StreamId;
+use crate::remux::HoldStatus;
 use crate::{srs, storage};
 
 /// One stream at one moment.
@@ -102,6 +103,8 @@ pub struct Stats {
     /// The same by reason: `noAnswer`, `notSent`, `disconnected`, `processorError`, `tooLarge`, `breakerOpen`,
     /// `badAnswer`, `stopped`.
     pub fallback_reasons: BTreeMap<String, u64>,
+    /// Of the source that were there when their time was over: stored, not published.
+    pub batches_late: u64,
     /// Output time that has been played.
     pub published_seconds: f64,
     pub bytes_published: u64,
@@ -109,6 +112,12 @@ pub struct Stats {
     pub bitrate: f64,
     /// From the capture of what plays now until it played: how far the output is behind the source.
     pub lag_seconds: Option<f64>,
+    /// What stood for the source where it had nothing.
+    pub hold: Hold,
+    /// How often the source came so late, and stayed so, that what followed had to be played later...
+    pub playout_moves: u64,
+    /// ... and by how much in all.
+    pub playout_moved_seconds: f64,
     /// By how many parts per million the output plays faster than real time, following the source's clock.
     pub playout_rate_ppm: f64,
     /// How long before its playout a batch of full length is whole, where its segments come promptly: at the
@@ -136,6 +145,40 @@ pub struct Histograms {
     pub processor_latency: Histogram,
     /// How long before its playout each batch was decided.
     pub batch_spare: Histogram,
+}
+
+/// What stands for the source where it has nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// Something stands for it now.
+    pub active: bool,
+    /// How often, the present time included.
+    pub count: u64,
+    /// For how long altogether.
+    pub seconds: f64,
+    /// There is no picture that can be repeated: only the sound goes on.
+    pub without_picture: bool,
+    /// Silence cannot be made in the sound's configuration: only the picture goes on.
+    pub without_sound: bool,
+    /// Pictures and frames of the source that came when their time was over.
+    pub dropped: u64,
+    /// The slate has other codecs than the stream, so that the picture is held.
+    pub slate_unfit: bool,
+}
+
+impl From<HoldStatus> for Hold {
+    fn from(status: HoldStatus) -> Self {
+        Self {
+            active: status.active,
+            count: status.count,
+            seconds: status.seconds.to_secs_f64(),
+            without_picture: status.without_picture,
+            without_sound: status.without_sound,
+            dropped: status.dropped,
+            slate_unfit: status.slate_unfit,
+        }
+    }
 }
 
 /// Each stage in its own words.

@@ -4,13 +4,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::borders::{Borders, Held};
+use super::hole::{self, Edge, Limits};
+use super::late::{Arrival, Lateness};
+use super::open::{Open, piece_duration, samples_end};
 use super::output_axis::{Anchor, OutputAxis, Span};
 use super::{Grid, GridStats};
 use crate::media::{
-    AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoParams, VideoSample,
-    VideoTrack, silent_frame,
+    AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, VideoTrack,
+    silent_frame_like,
 };
-use crate::playout::Playout;
+use crate::playout::{ANSWER_MARGIN, Playout};
 
 /// When a batch closes (DESIGN section 3).
 #[derive(Clone, Copy, Debug)]
@@ -42,19 +45,26 @@ pub struct Batcher {
     /// Segments of this source have begun without a random-access picture: batches wait for one that does.
     unaligned: bool,
     grid_stats: GridStats,
+    holes: Holes,
+    /// The source is offered whole: it has no holes, and what is late will not be made up for.
+    complete: bool,
+    playout: Option<Playout>,
+    /// The last piece.
+    edge: Option<Edge>,
+    /// What was lost since.
+    lost: Flicks,
+    lateness: Lateness,
+    moved: Flicks,
 }
 
-#[derive(Debug)]
-struct Open {
-    period: u64,
-    first_segment: u64,
-    last_segment: u64,
-    first_captured: Moment,
-    captured_at: Moment,
-    program_date_time: Option<String>,
-    video: Option<(Arc<VideoParams>, Vec<VideoSample>)>,
-    audio: Option<AudioTrack>,
-    mid_gop: bool,
+/// What becomes of holes in the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Holes {
+    /// Output time is continuous over them, and the playout clock waits as long as they last.
+    #[default]
+    Closed,
+    /// They keep their length on the output axis, and the playout clock goes on.
+    Kept,
 }
 
 impl Batcher {
@@ -70,6 +80,13 @@ impl Batcher {
             borders: Borders::default(),
             unaligned: false,
             grid_stats: GridStats::default(),
+            holes: Holes::default(),
+            complete: false,
+            playout: None,
+            edge: None,
+            lost: Flicks::ZERO,
+            lateness: Lateness::default(),
+            moved: Flicks::ZERO,
         }
     }
 
@@ -89,6 +106,35 @@ impl Batcher {
     /// The source's clock is another than before.
     pub fn forget_anchor(&mut self) {
         self.axis.forget_anchor();
+    }
+
+    /// What becomes of holes.
+    #[must_use]
+    pub fn with_holes(self, holes: Holes) -> Self {
+        Self { holes, ..self }
+    }
+
+    /// The source is offered whole, or is live.
+    pub fn set_complete(&mut self, complete: bool) {
+        self.complete = complete;
+    }
+
+    /// The clock that holes are measured against, whenever it is another one.
+    pub fn set_playout(&mut self, playout: Playout) {
+        self.playout = Some(playout);
+    }
+
+    /// Media of this length was announced and will not come.
+    pub fn handle_lost(&mut self, duration: Duration) {
+        self.lost += Flicks::from_duration(duration);
+    }
+
+    /// By how much later than the playout clock says media is to play since the last call, because the source stays
+    /// late, or with [`Holes::Closed`] because it had a hole. With [`Holes::Kept`] its output time says so
+    /// already; with [`Holes::Closed`] the clock has to be moved by this.
+    pub fn take_move(&mut self) -> Option<Duration> {
+        let moved = std::mem::take(&mut self.moved);
+        (moved > Flicks::ZERO).then(|| moved.to_duration())
     }
 
     /// The playlist's target duration: bounds the longest batch.
@@ -119,6 +165,17 @@ impl Batcher {
             Ends::Batch => closed.extend(self.close(false)),
             Ends::Stretch => closed.extend(self.close(true)),
         }
+        if self.closes_hole(&piece) {
+            closed.extend(self.close(true));
+            self.end_grid();
+            self.axis.rejoin();
+        } else if let Some(by) = self.stays_late(&piece) {
+            if self.holes == Holes::Kept {
+                closed.extend(self.close(true));
+                self.axis.delay(by);
+            }
+            self.move_by(by);
+        }
         let whole = self.add(piece, &mut closed);
         if whole && !self.unaligned {
             closed.extend(self.close(false));
@@ -143,7 +200,7 @@ impl Batcher {
             // Nothing that was captured waits for a source that stalls.
             let held = self.borders.held()?;
             let span = Span { start: held.track.start, end: held.track.end() };
-            let shift = self.axis.peek(held.period, None, Some(span));
+            let shift = self.axis.peek(held.period, Flicks::ZERO, None, Some(span));
             return Some(playout?.due(span.start + shift) - self.settings.processing_budget);
         };
         Some(match playout {
@@ -190,13 +247,61 @@ impl Batcher {
         if enough && (begins_at_random_access || too_long) { Ends::Batch } else { Ends::No }
     }
 
+    /// The stamps of `piece` go on behind a hole that is not to be seen.
+    fn closes_hole(&self, piece: &Piece) -> bool {
+        let jump = self.edge.as_ref().and_then(|edge| edge.jump_to(piece));
+        self.holes == Holes::Closed && jump.is_some_and(|jump| jump >= HOLE)
+    }
+
+    /// By how much `piece` has to be moved to have its time, where that is not going to be made up for.
+    fn stays_late(&mut self, piece: &Piece) -> Option<Flicks> {
+        let playout = self.playout?;
+        let (start, end) = piece.span()?;
+        // A new period is placed by its own hole.
+        let shift = self.axis.shift_of(piece.period)?;
+        let ahead = playout.due(start + shift).since(piece.origin.captured_at);
+        self.lateness.handle(Arrival {
+            ahead: ahead - Flicks::from_duration(ANSWER_MARGIN),
+            length: end - start,
+            budget: Flicks::from_duration(self.settings.processing_budget.saturating_sub(ANSWER_MARGIN)),
+            // Nobody makes up for what is late: the source waits for us, or we for the source.
+            hopeless: self.complete || self.holes == Holes::Closed,
+        })
+    }
+
+    /// The hole before `piece`, which does not go on where the one before it ended.
+    fn hole(&self, piece: &Piece) -> Flicks {
+        let Some(playout) = self.playout.filter(|_| !self.complete) else { return Flicks::ZERO };
+        let (Some(before), Some(after), Some(end)) = (&self.edge, Edge::of(piece), self.axis.end()) else {
+            return Flicks::ZERO;
+        };
+        // When it would be due had the stream begun with it.
+        let length = piece.span().map(|(start, end)| end - start).unwrap_or_default();
+        let first = Playout::anchored(
+            piece.origin.captured_at,
+            length,
+            self.longest_batch(),
+            self.settings.processing_budget,
+        );
+        let limits = Limits {
+            target_duration: Flicks::from_duration(self.target_duration),
+            lost: self.lost,
+            most: first.due(Flicks::ZERO).since(playout.due(end)),
+        };
+        hole::length(before, &after, limits)
+    }
+
     /// Adds `piece` to the open batch; true when that has its full length. Frames that were held for it and do not
     /// join it are `closed`.
     fn add(&mut self, piece: Piece, closed: &mut Vec<Batch>) -> bool {
+        let begins_period = self.begins_period(&piece);
+        let mut hole = if begins_period { self.hole(&piece) } else { Flicks::ZERO };
+        if self.holes == Holes::Closed {
+            self.move_by(std::mem::take(&mut hole));
+        }
+        self.edge = Edge::of(&piece).or(self.edge);
+        self.lost = Flicks::ZERO;
         let Piece { origin, period, mut video, audio } = piece;
-        let begins_period = self.grid_period() != Some(period)
-            && self.open.as_ref().is_none_or(|open| open.period != period)
-            && self.axis.period() != Some(period);
         if begins_period && let Some((_, samples)) = &mut video {
             // Nothing before a period's first random-access picture can be decoded.
             let first = samples.iter().position(|sample| sample.random_access);
@@ -217,12 +322,19 @@ impl Batcher {
                     None => audio,
                 };
                 closed.extend(self.close_held());
-                self.open = Some(Open::new(origin, period, video, audio));
+                self.open = Some(Open { hole, ..Open::new(origin, period, video, audio) });
             }
         }
         self.open
             .as_ref()
             .is_some_and(|open| open.duration() >= Flicks::from_duration(self.settings.buffer_duration))
+    }
+
+    /// Nothing of its period was there before, or nothing that it goes on from.
+    fn begins_period(&self, piece: &Piece) -> bool {
+        self.grid_period() != Some(piece.period)
+            && self.open.as_ref().is_none_or(|open| open.period != piece.period)
+            && self.axis.period() != Some(piece.period)
     }
 
     fn grid_period(&self) -> Option<u64> {
@@ -231,9 +343,10 @@ impl Batcher {
 
     fn place(&mut self, period: u64, params: &Arc<AudioParams>, frames: &[StampedFrame]) -> AudioTrack {
         let same = matches!(&self.grid, Some((p, known, _)) if *p == period && known == params);
+        let same = same && !self.goes_on_behind_a_hole(frames);
         if !same && let Some(first) = frames.first() {
-            self.grid_stats = self.grid_stats();
-            let grid = Grid::new(params, silent_frame(params), first.pts);
+            self.end_grid();
+            let grid = Grid::new(params, silent_frame_like(params, &first.data), first.pts);
             self.grid = Some((period, Arc::clone(params), grid));
         }
         let (start, frames) = match &mut self.grid {
@@ -243,8 +356,28 @@ impl Batcher {
         AudioTrack { params: Arc::clone(params), start, frames }
     }
 
+    fn end_grid(&mut self) {
+        self.grid_stats = self.grid_stats();
+        self.grid = None;
+    }
+
+    /// What comes from here on plays later by `by`.
+    fn move_by(&mut self, by: Flicks) {
+        self.moved += by;
+        if self.holes == Holes::Closed {
+            self.playout = self.playout.map(|playout| playout.delayed(by.to_duration()));
+        }
+    }
+
+    /// A batch begins behind a hole in the sound, which the output fills: the processor is not sent its silence.
+    fn goes_on_behind_a_hole(&self, frames: &[StampedFrame]) -> bool {
+        let expected = self.grid.as_ref().map(|(_, _, grid)| grid.next());
+        let hole = expected.zip(frames.first()).map(|(expected, first)| first.pts - expected);
+        self.holes == Holes::Kept && self.open.is_none() && hole.is_some_and(|hole| hole >= HOLE)
+    }
+
     fn axis_shift_of(&self, open: &Open) -> Flicks {
-        self.axis.peek(open.period, open.video_span(), open.audio_span())
+        self.axis.peek(open.period, open.hole, open.video_span(), open.audio_span())
     }
 
     /// Frames that were held for a batch that does not follow.
@@ -286,7 +419,7 @@ impl Batcher {
             context
         });
         let (video_span, audio_span) = (open.video_span(), open.audio_span());
-        let shift = self.axis.shift(open.period, video_span, audio_span);
+        let shift = self.axis.shift(open.period, open.hole, video_span, audio_span);
         let number = self.next_number;
         self.next_number += 1;
         Batch {
@@ -314,103 +447,4 @@ enum Ends {
     Batch,
     /// The stretch of source before it: the piece does not join.
     Stretch,
-}
-
-impl Open {
-    fn new(
-        origin: Origin,
-        period: u64,
-        video: Option<(Arc<VideoParams>, Vec<VideoSample>)>,
-        audio: Option<AudioTrack>,
-    ) -> Self {
-        let mid_gop = video.as_ref().is_some_and(|(_, s)| s.first().is_some_and(|s| !s.random_access));
-        Self {
-            period,
-            first_segment: origin.segment,
-            last_segment: origin.segment,
-            first_captured: origin.captured_at,
-            captured_at: origin.captured_at,
-            program_date_time: origin.program_date_time,
-            video,
-            audio,
-            mid_gop,
-        }
-    }
-
-    fn extend(
-        &mut self,
-        origin: &Origin,
-        video: Option<(Arc<VideoParams>, Vec<VideoSample>)>,
-        audio: Option<AudioTrack>,
-    ) {
-        self.last_segment = origin.segment;
-        self.captured_at = origin.captured_at;
-        match (&mut self.video, video) {
-            (Some((_, have)), Some((_, more))) => {
-                // Now the last sample's duration is known.
-                if let (Some(last), Some(next)) = (have.last_mut(), more.first()) {
-                    last.duration = next.dts - last.dts;
-                }
-                have.extend(more);
-            }
-            (have @ None, more) => *have = more,
-            (Some(_), None) => {}
-        }
-        match (&mut self.audio, audio) {
-            (Some(have), Some(more)) => have.frames.extend(more.frames),
-            (have @ None, more) => *have = more,
-            (Some(_), None) => {}
-        }
-    }
-
-    fn params_differ(&self, piece: &Piece) -> bool {
-        let video = matches!((&self.video, &piece.video), (Some((a, _)), Some((b, _))) if a != b);
-        let audio = matches!((&self.audio, &piece.audio), (Some(a), Some((b, _))) if a.params != *b);
-        video || audio
-    }
-
-    /// The smallest distance, over the tracks that both have, from what is here to `piece`.
-    fn hole_before(&self, piece: &Piece) -> Flicks {
-        let video = self.video_span().zip(piece.video.as_ref().and_then(|(_, s)| s.first()));
-        let video = video.map(|(span, next)| next.dts - span.end);
-        let audio = self.audio_span().zip(piece.audio.as_ref().and_then(|(_, f)| f.first()));
-        let audio = audio.map(|(span, next)| next.pts - span.end);
-        match (video, audio) {
-            (Some(a), Some(b)) => a.min(b),
-            (one, other) => one.or(other).unwrap_or(Flicks::ZERO),
-        }
-    }
-
-    fn video_span(&self) -> Option<Span> {
-        let (_, samples) = self.video.as_ref()?;
-        Some(Span { start: samples.first()?.dts, end: samples_end(samples)? })
-    }
-
-    fn audio_span(&self) -> Option<Span> {
-        let audio = self.audio.as_ref()?;
-        (!audio.frames.is_empty()).then(|| Span { start: audio.start, end: audio.end() })
-    }
-
-    fn start(&self) -> Flicks {
-        let spans = [self.video_span(), self.audio_span()];
-        spans.iter().flatten().map(|span| span.start).min().unwrap_or_default()
-    }
-
-    /// By the video where there is one: the audio's stagger is not length.
-    fn duration(&self) -> Flicks {
-        let span = self.video_span().or(self.audio_span());
-        span.map(|span| span.end - span.start).unwrap_or_default()
-    }
-}
-
-fn samples_end(samples: &[VideoSample]) -> Option<Flicks> {
-    samples.last().map(|sample| sample.dts + sample.duration)
-}
-
-fn piece_duration(piece: &Piece) -> Flicks {
-    let video = piece.video.as_ref().and_then(|(_, s)| Some(samples_end(s)? - s.first()?.dts));
-    let audio = piece.audio.as_ref().and_then(|(params, frames)| {
-        Some(frames.last()?.pts + params.frame_duration() - frames.first()?.pts)
-    });
-    video.or(audio).unwrap_or_default()
 }

@@ -18,6 +18,8 @@ pub struct Grid {
     sample_rate: u32,
     frame_len: i64,
     silent: Option<Bytes>,
+    /// The last frame that was placed.
+    last: Option<Bytes>,
     start: Flicks,
     count: i64,
     deviating: usize,
@@ -41,6 +43,7 @@ impl Grid {
             sample_rate: params.sample_rate,
             frame_len: i64::from(params.frame_len),
             silent,
+            last: None,
             start,
             count: 0,
             deviating: 0,
@@ -86,6 +89,7 @@ impl Grid {
                 self.deviating += 1;
             }
             placed.push(frame.data.clone());
+            self.last = Some(frame.data.clone());
             self.count += 1;
         }
         (first, placed)
@@ -128,10 +132,8 @@ impl Grid {
     }
 
     fn fill(&mut self, count: i64, placed: &mut Vec<Bytes>) {
-        let Some(silent) = &self.silent else {
-            // No silence can be made: the grid steps over the hole and the frames behind it stay in time.
-            return;
-        };
+        // Where no silence can be made the last frame is heard again: what is behind stays in time.
+        let Some(silent) = self.silent.as_ref().or(self.last.as_ref()).cloned() else { return };
         for _ in 0..count.max(0) {
             placed.push(silent.clone());
             self.count += 1;

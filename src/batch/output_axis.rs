@@ -10,7 +10,8 @@ pub(super) struct Span {
 }
 
 /// Gives each period its shift onto the output axis. A period keeps its own audio/video offset; output time
-/// is continuous across periods: the new one begins where no track would overlap what is already there.
+/// is continuous across periods: the new one begins where no track would overlap what is already there, and
+/// behind the hole between them where there is one.
 #[derive(Debug, Default)]
 pub(super) struct OutputAxis {
     current: Option<(u64, Flicks)>,
@@ -61,10 +62,16 @@ impl OutputAxis {
         self.anchor = None;
     }
 
-    /// The shift of `period`, whose first batch has these source spans; later batches of the same period get
-    /// the same.
-    pub(super) fn shift(&mut self, period: u64, video: Option<Span>, audio: Option<Span>) -> Flicks {
-        let shift = self.peek(period, video, audio);
+    /// The shift of `period`, whose first batch has these source spans and begins `hole` behind what was there;
+    /// later batches of the same period get the same.
+    pub(super) fn shift(
+        &mut self,
+        period: u64,
+        hole: Flicks,
+        video: Option<Span>,
+        audio: Option<Span>,
+    ) -> Flicks {
+        let shift = self.peek(period, hole, video, audio);
         self.current = Some((period, shift));
         self.anchor = None;
         self.video_end = video.map(|span| span.end + shift).or(self.video_end);
@@ -77,17 +84,34 @@ impl OutputAxis {
         self.current.map(|(period, _)| period)
     }
 
+    /// The shift of `period`, where it has one already.
+    pub(super) fn shift_of(&self, period: u64) -> Option<Flicks> {
+        self.current.filter(|(current, _)| *current == period).map(|(_, shift)| shift)
+    }
+
     /// Where what was shifted ends, by the video where there is one.
     pub(super) fn end(&self) -> Option<Flicks> {
         self.video_end.or(self.audio_end)
     }
 
     /// What [`OutputAxis::shift`] would say now.
-    pub(super) fn peek(&self, period: u64, video: Option<Span>, audio: Option<Span>) -> Flicks {
+    pub(super) fn peek(&self, period: u64, hole: Flicks, video: Option<Span>, audio: Option<Span>) -> Flicks {
         match self.current {
             Some((current, shift)) if current == period => shift,
-            _ => self.new_period(video, audio),
+            _ => self.new_period(video, audio) + hole,
         }
+    }
+
+    /// What is to come of this period stands later by `by`.
+    pub(super) fn delay(&mut self, by: Flicks) {
+        if let Some((_, shift)) = &mut self.current {
+            *shift += by;
+        }
+    }
+
+    /// What is to come stands right behind what is there, whatever its period.
+    pub(super) fn rejoin(&mut self) {
+        self.current = None;
     }
 
     fn new_period(&self, video: Option<Span>, audio: Option<Span>) -> Flicks {
@@ -143,9 +167,9 @@ mod tests {
     fn a_stream_that_goes_on_begins_by_its_clock_or_where_it_is_told() {
         let span = |start| Some(Span { start: seconds(start), end: seconds(start + 30) });
         let mut same = OutputAxis::resumed(Some(anchor()), seconds(500));
-        assert_eq!(same.shift(0, span(1_100), span(1_100)), seconds(-950));
-        assert_eq!(same.shift(1, span(0), span(0)), seconds(180), "the next period joins");
+        assert_eq!(same.shift(0, Flicks::ZERO, span(1_100), span(1_100)), seconds(-950));
+        assert_eq!(same.shift(1, Flicks::ZERO, span(0), span(0)), seconds(180), "the next period joins");
         let mut other = OutputAxis::resumed(Some(anchor()), seconds(500));
-        assert_eq!(other.shift(0, span(7), span(7)), seconds(493));
+        assert_eq!(other.shift(0, Flicks::ZERO, span(7), span(7)), seconds(493));
     }
 }

@@ -7,8 +7,8 @@ use super::progress::Progress;
 use super::{environment, signals};
 use crate::clock::Clock;
 use crate::config::{
-    Artifacts, ConfigurationChange, Fallback, KickGhost, OneOrMany, ProcessorAuth, Secret, ServiceOptions,
-    ServiceSettings, Span, StreamOptions, StreamSettings, from_environment,
+    Artifacts, ConfigurationChange, Fallback, KickGhost, OnGap, OneOrMany, ProcessorAuth, Secret,
+    ServiceOptions, ServiceSettings, Span, StreamOptions, StreamSettings, from_environment,
 };
 use crate::pipeline::{self, End};
 use crate::status::{Phase, StreamStatus};
@@ -51,6 +51,12 @@ pub(super) struct Args {
     /// What is done where processed and original audio have different configurations [default: allow]
     #[arg(long, value_enum)]
     configuration_change: Option<ConfigurationChange>,
+    /// What plays where the source has nothing [default: hold, or slate with --slate]
+    #[arg(long, value_enum)]
+    on_gap: Option<OnGap>,
+    /// The clip that plays there: an MP4 file or a transport stream with the codecs of the stream.
+    #[arg(long, value_name = "FILE")]
+    slate: Option<PathBuf>,
     /// The folder for everything that is written [default: storage]
     #[arg(long, value_name = "DIR")]
     storage: Option<PathBuf>,
@@ -125,6 +131,8 @@ impl Args {
             buffer_duration: self.buffer_duration,
             processing_budget: self.processing_budget,
             fallback: self.fallback,
+            on_gap: self.on_gap,
+            slate: self.slate.clone(),
             configuration_change: self.configuration_change,
             artifacts: self.artifacts,
             source_headers: given(&self.source_header).map(|headers| headers.into_iter().collect()),

@@ -28,6 +28,8 @@ impl From<&StreamSettings> for StreamOptions {
             processing_budget,
             fallback,
             configuration_change,
+            on_gap,
+            slate,
             max_concurrent_batches,
             live_start_segments,
             artifacts,
@@ -79,6 +81,8 @@ impl From<&StreamSettings> for StreamOptions {
             processing_budget: Some(Span(*processing_budget)),
             fallback: Some(*fallback),
             configuration_change: Some(*configuration_change),
+            on_gap: Some(*on_gap),
+            slate: slate.clone(),
             max_concurrent_batches: Some(*max_concurrent_batches),
             live_start_segments: Some(*live_start_segments),
             artifacts: Some(*artifacts),
@@ -184,7 +188,7 @@ mod tests {
             "audioProcessorUrl": "ws://p/x", "audioProcessorAuth": {"token": "t", "n": 1},
             "audioProcessorHeaders": {"x-key": "k"}, "contextFrames": 2, "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
-            "configurationChange": "silence", "maxConcurrentBatches": 7, "liveStartSegments": 2,
+            "configurationChange": "silence", "onGap": "slate", "slate": "/srv/slate.mp4", "maxConcurrentBatches": 7, "liveStartSegments": 2,
             "srsHttpApi": ["http://u:p@s:1985", "none"], "srsHlsUrl": ["https://s/{app}/{stream}.m3u8", "none"],
             "srsKickGhost": "dead", "caFile": "/etc/ca.pem", "artifacts": "segments", "retainBatches": 100, "retainAge": "12h", "retainBytes": "5GB", "processorPriming": 2112, "processorMaxMessage": 1000000
         }"#;

@@ -33,7 +33,7 @@ pub use service::{ServiceOptions, ServiceSettings};
 pub use size::{InvalidSize, Size};
 pub use source::{Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy};
 pub use span::{InvalidSpan, Span};
-pub use stream::{Artifacts, ConfigurationChange, Fallback, KickGhost, SrsControl, StreamSettings};
+pub use stream::{Artifacts, ConfigurationChange, Fallback, KickGhost, OnGap, SrsControl, StreamSettings};
 pub use url::{HttpUrl, RtmpUrl};
 
 #[cfg(test)]

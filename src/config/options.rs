@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::source::{self, SourceAccess, SourceChoice};
 use super::srs;
 use super::{
-    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, KickGhost, ProcessorAuth, Retention, RtmpUrl,
-    Secret, Size, Span, StreamSettings,
+    Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, KickGhost, OnGap, ProcessorAuth, Retention,
+    RtmpUrl, Secret, Size, Span, StreamSettings,
 };
 use crate::media::StreamId;
 
@@ -85,6 +85,11 @@ pub struct StreamOptions {
     pub fallback: Option<Fallback>,
     /// What is done where the fallback's and the answers' configurations differ; `allow` by default.
     pub configuration_change: Option<ConfigurationChange>,
+    /// What plays where the source has nothing; `hold` by default, or `slate` where there is one.
+    pub on_gap: Option<OnGap>,
+    /// A file where the service runs: the clip that plays there, in MP4 or a transport stream.
+    #[schema(value_type = Option<String>, min_length = 1)]
+    pub slate: Option<PathBuf>,
     /// Unanswered fragments at the processor at most; 3 by default.
     #[schema(minimum = 1, maximum = 32)]
     pub max_concurrent_batches: Option<usize>,
@@ -157,6 +162,8 @@ impl StreamOptions {
             processing_budget: self.processing_budget.or(lower.processing_budget),
             fallback: self.fallback.or(lower.fallback),
             configuration_change: self.configuration_change.or(lower.configuration_change),
+            on_gap: self.on_gap.or(lower.on_gap),
+            slate: self.slate.or(lower.slate),
             max_concurrent_batches: self.max_concurrent_batches.or(lower.max_concurrent_batches),
             live_start_segments: self.live_start_segments.or(lower.live_start_segments),
             artifacts: self.artifacts.or(lower.artifacts),
@@ -179,6 +186,11 @@ impl StreamOptions {
     pub fn resolve(self) -> Result<StreamSettings, Invalid> {
         type S = StreamSettings;
         let access = self.source_access()?;
+        let on_gap =
+            self.on_gap.unwrap_or(if self.slate.is_some() { OnGap::Slate } else { OnGap::default() });
+        if on_gap == OnGap::Slate && self.slate.is_none() {
+            return Err(Invalid::new("slate", "must name a file where onGap is slate"));
+        }
         let choice = self.source_choice()?;
         let processor_access = self.processor_access()?;
         let stream_id = required("streamId", self.stream_id)?;
@@ -215,6 +227,8 @@ impl StreamOptions {
             .0,
             fallback: self.fallback.unwrap_or_default(),
             configuration_change: self.configuration_change.unwrap_or_default(),
+            on_gap,
+            slate: self.slate,
             max_concurrent_batches: within(
                 "maxConcurrentBatches",
                 self.max_concurrent_batches.unwrap_or(S::DEFAULT_CONCURRENT),

@@ -35,6 +35,9 @@ pub struct StreamSettings {
     pub processing_budget: Duration,
     pub fallback: Fallback,
     pub configuration_change: ConfigurationChange,
+    pub on_gap: OnGap,
+    /// The clip that plays in holes with [`OnGap::Slate`]: an MP4 file or a transport stream.
+    pub slate: Option<PathBuf>,
     /// Unanswered fragments at the processor at most.
     pub max_concurrent_batches: usize,
     /// How many segments before the live end the capture begins.
@@ -145,6 +148,19 @@ pub enum ConfigurationChange {
     Allow,
     /// An original in another configuration than the processor's answers becomes silence in theirs.
     Silence,
+}
+
+/// What plays where the source has nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnGap {
+    /// The last picture that decodes on its own, once a second, and silence: holes keep their length.
+    #[default]
+    Hold,
+    /// Nothing: holes are closed, and the playout moves.
+    Skip,
+    /// A clip instead of the held picture.
+    Slate,
 }
 
 /// What is written to disk beside the path.

@@ -35,3 +35,15 @@ pub struct Piece {
     /// The same for audio.
     pub audio: Option<(Arc<AudioParams>, Vec<StampedFrame>)>,
 }
+
+impl Piece {
+    /// Where it begins and ends on the source axis, by its pictures (DTS) where it has any.
+    pub fn span(&self) -> Option<(Flicks, Flicks)> {
+        if let Some((_, samples)) = &self.video {
+            let (first, last) = (samples.first()?, samples.last()?);
+            return Some((first.dts, last.dts + last.duration));
+        }
+        let (params, frames) = self.audio.as_ref()?;
+        Some((frames.first()?.pts, frames.last()?.pts + params.frame_duration()))
+    }
+}

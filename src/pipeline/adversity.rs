@@ -5,40 +5,35 @@
 //! The processor's good answers are silence, so that what was published can be told from the original.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
 
-use super::output::{Output, Port};
-use super::{Shared, Stream};
-use crate::clock::Clock;
-use crate::config::{Artifacts, Span, StorageLimits, StreamOptions};
+use super::rig;
+use crate::config::{Span, StreamOptions};
 use crate::demo::clip;
 use crate::echo::{Delay, Options};
-use crate::hls;
-use crate::media::{Flicks, Moment, Packet, PacketKind, Rendition, silent_frame};
-use crate::roundtrip::simulated::{self, Script};
-use crate::roundtrip::{self, Failure, Outcome};
-use crate::status::{self, StreamStatus};
-use crate::storage::Disk;
+use crate::media::{Flicks, Moment, Packet, PacketKind, silent_frame};
+use crate::roundtrip::simulated::Script;
+use crate::status;
 
 /// Of source; the output is as long.
 const LENGTH: Duration = Duration::from_secs(620);
 /// A picture of the clip.
 const PICTURE: Flicks = Flicks::from_millis(40);
 
-/// What came of a run.
+/// What came of a case.
 struct Run {
     name: &'static str,
-    /// With the moment at which each was handed to the output, and when it was due.
-    packets: Vec<(Packet, Moment, Moment)>,
-    /// `ok`, or why not.
-    outcomes: BTreeMap<u64, &'static str>,
-    status: StreamStatus,
-    roundtrip: roundtrip::Status,
+    run: rig::Run,
+}
+
+impl std::ops::Deref for Run {
+    type Target = rig::Run;
+
+    fn deref(&self) -> &rig::Run {
+        &self.run
+    }
 }
 
 struct Case {
@@ -62,83 +57,20 @@ const CASE: Case = Case {
 };
 
 async fn run(case: Case) -> Run {
-    let clock = Clock::start();
-    let folder = tempfile::tempdir().unwrap();
     let options = StreamOptions {
-        stream_id: Some("a".to_owned()),
-        source_url: Some("http://localhost/a.m3u8".to_owned()),
         buffer_duration: Some(Span(case.batch)),
         context_frames: Some(case.context_frames),
-        artifacts: Some(Artifacts::None),
         ..StreamOptions::default()
-    };
-    let settings = Arc::new(options.resolve().unwrap());
-    let disk = Disk::new(folder.path(), StorageLimits::default());
-    let stream = Stream::new(&settings, &Arc::new(Shared { clock, disk, journals: None, persistent: false }));
-
-    let (playout, playout_seen) = watch::channel(None);
-    let (events, segments) = mpsc::channel(1);
-    let (requests, requested) = mpsc::channel(super::UNDECIDED);
-    let (ended, mut decided) = mpsc::channel::<Outcome>(super::UNDECIDED);
-    let (outcomes, noted) = mpsc::channel(super::UNDECIDED);
-    let (captured, undecided) = mpsc::channel(stream.undecided_batches());
-    let (packets, mut released) = mpsc::channel(Port::CAPACITY);
-    let output = Output {
-        ports: vec![Port::new(packets)],
-        board: Arc::clone(&stream.board),
-        writer: stream.writer.clone(),
-        ..super::tests::output(clock, folder.path(), playout_seen.clone())
     };
     let rules = case.faults.iter().map(|fault| fault.parse().unwrap()).collect();
     let delay = Delay::fixed(case.delay);
     let script =
         Script { options: Options { delay, rules, reorder: case.reorder }, lost_every: case.lost_every };
-    let (shown, roundtrip) = watch::channel(roundtrip::Status::default());
-    let settings = super::roundtrip_settings(&stream.settings);
-    tokio::spawn(simulated::run(settings, clock, (requested, ended), shown, playout_seen.clone(), script));
-    tokio::spawn(stream.ingest(None, playout, requests, captured).run(segments));
-    tokio::spawn(output.run(undecided, noted, CancellationToken::new()));
-    tokio::spawn(async move {
-        events.send(hls::Event::TargetDuration(clip::SEGMENT_DURATION)).await.unwrap();
-        for number in 0..LENGTH.as_secs() / clip::SEGMENT_DURATION.as_secs() {
-            clock.sleep_until(Moment::ZERO + clip::SEGMENT_DURATION * (number as u32 + 1)).await;
-            events.send(segment(number, clock.now())).await.unwrap();
-        }
+    let source = (0..LENGTH.as_secs() / clip::SEGMENT_DURATION.as_secs()).map(|number| {
+        let at = Moment::ZERO + clip::SEGMENT_DURATION * (number as u32 + 1);
+        (at, rig::segment(number, false, clip::segment(number)))
     });
-    let note = tokio::spawn(async move {
-        let mut all = BTreeMap::new();
-        while let Some(outcome) = decided.recv().await {
-            let reason = outcome.result.as_ref().map_or_else(Failure::reason, |_| "ok");
-            assert_eq!(all.insert(outcome.number, reason), None, "one outcome for each batch");
-            outcomes.send(outcome).await.unwrap();
-        }
-        all
-    });
-    let mut packets = Vec::new();
-    while let Some(packet) = released.recv().await {
-        let due = playout_seen.borrow().expect("fixed by now").due(packet.dts);
-        packets.push((packet, clock.now(), due));
-    }
-    let roundtrip = roundtrip.borrow().clone();
-    let outcomes = note.await.unwrap();
-    Run { name: case.name, packets, outcomes, status: stream.board.snapshot(), roundtrip }
-}
-
-fn segment(number: u64, captured_at: Moment) -> hls::Event {
-    hls::Event::Segment(hls::Segment {
-        number,
-        rendition: Rendition::Main,
-        media_sequence: number,
-        discontinuity: false,
-        discontinuity_sequence: 0,
-        duration: clip::SEGMENT_DURATION,
-        program_date_time: None,
-        url: String::new(),
-        extension: "ts".to_owned(),
-        init: None,
-        data: clip::segment(number),
-        captured_at,
-    })
+    Run { name: case.name, run: rig::run(options, script, source).await }
 }
 
 impl Run {

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::demux::{Demuxer, Input};
 use crate::hls;
 use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition, mp4};
-use crate::playout::{ANSWER_MARGIN, Follower, Playout};
+use crate::playout::{Follower, Playout};
 use crate::roundtrip;
 use crate::status::BatchState;
 use crate::storage::{Artifact, Numbers, Writer};
@@ -30,6 +30,17 @@ pub(super) struct Captured {
     pub batch: Batch,
     /// Its audio was sent off: an outcome with its number will come.
     pub requested: bool,
+    pub timing: Timing,
+}
+
+/// A captured batch against the playout clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timing {
+    InTime,
+    /// The processor has no time left; where some of it is past, the rest is published.
+    Late,
+    /// Its time is over: it is stored, not published.
+    Past,
 }
 
 /// The initialization sections written last, with the numbers under which they were.
@@ -43,6 +54,8 @@ pub(super) struct Inits {
 pub(super) struct Ingest {
     pub clock: Clock,
     pub processing_budget: Duration,
+    /// Holes of the source are kept and filled; otherwise they are closed, and the clock moves.
+    pub keeps_holes: bool,
     pub demuxer: Demuxer,
     pub batcher: Batcher,
     /// Learns how fast the source's clock runs.
@@ -67,6 +80,10 @@ impl Ingest {
     /// Runs until `events` is closed or says that the source has ended; what is open is closed then.
     pub(super) async fn run(mut self, mut events: mpsc::Receiver<hls::Event>) {
         let mut passed = None;
+        let playout = *self.playout.borrow();
+        if let Some(playout) = playout {
+            self.batcher.set_playout(playout);
+        }
         if let Some(plan) = self.plan.take() {
             passed = plan.source.discontinuity_sequence;
             self.replay(plan).await;
@@ -119,6 +136,9 @@ impl Ingest {
                     tracing::warn!(?rendition, media_sequence, ?duration, reason, "segment lost");
                     self.keeper.lost(rendition, media_sequence, duration);
                     self.demuxer.handle_lost(rendition);
+                    if rendition == Rendition::Main {
+                        self.batcher.handle_lost(duration);
+                    }
                 }
                 Some(hls::Event::Ended) | None => break,
             }
@@ -199,11 +219,31 @@ impl Ingest {
             let Some(piece) = self.still_ahead(piece) else { continue };
             self.board.piece(&piece);
             let arrived = piece.origin.captured_at;
-            for batch in self.batcher.handle_piece(piece) {
+            self.batcher.set_complete(self.source.borrow().kind == Some(hls::SourceKind::Vod));
+            let closed = self.batcher.handle_piece(piece);
+            if let Some(by) = self.batcher.take_move() {
+                self.stayed_late(by);
+            }
+            for batch in closed {
                 self.send(batch).await;
             }
             self.follow(arrived);
         }
+    }
+
+    /// What comes from now on plays later by `by`: its output time says so, where holes are kept, and else the clock.
+    fn stayed_late(&mut self, by: Duration) {
+        self.board.moved(by, !self.keeps_holes);
+        self.follower.handle_move();
+        let playout = *self.playout.borrow();
+        if let Some(playout) = playout.filter(|_| !self.keeps_holes) {
+            self.set_playout(playout.delayed(by));
+        }
+    }
+
+    fn set_playout(&mut self, playout: Playout) {
+        self.batcher.set_playout(playout);
+        self.playout.send_replace(Some(playout));
     }
 
     /// Keeps the playout at the pace of a live source. One that is offered whole arrives as fast as it is taken,
@@ -216,7 +256,7 @@ impl Ingest {
         {
             if let Some(rate) = self.follower.handle_arrival(arrived, end, &playout) {
                 tracing::debug!(?rate, slack = self.follower.slack(), "playout follows the source's clock");
-                self.playout.send_replace(Some(playout.slewed(self.clock.now(), rate)));
+                self.set_playout(playout.slewed(self.clock.now(), rate));
             }
             self.board.paced(self.playout.borrow().as_ref(), self.follower.slack());
         }
@@ -250,34 +290,33 @@ impl Ingest {
         if let Some(video) = &batch.video {
             self.store(batch.number, Artifact::Video, mp4::file(Some(video), None, origin));
         }
-        let requested = self.request(&batch, &playout).await;
+        let timing = if playout.due(batch.start + batch.duration) <= now {
+            Timing::Past
+        } else if playout.deadline(batch.start) <= now {
+            Timing::Late
+        } else {
+            Timing::InTime
+        };
+        if timing != Timing::InTime {
+            tracing::warn!(batch = batch.number, ?timing, "captured too late to be processed");
+            self.board.late(batch.number, timing);
+        }
+        let requested = timing == Timing::InTime && self.request(&batch, &playout).await;
         // The receiver is gone only when the stream is being torn down.
-        let _ = self.captured.send(Captured { batch, requested }).await;
+        let _ = self.captured.send(Captured { batch, requested, timing }).await;
     }
 
-    /// The clock that `batch` plays by: fixed at the first batch, and moved once where a source has stayed
-    /// away so long that its media would be due before it could be processed.
+    /// The clock that `batch` plays by: fixed at the first batch.
     fn playout_for(&mut self, batch: &Batch, now: Moment) -> Playout {
         let current = *self.playout.borrow();
-        let playout = match current {
-            None => {
-                let longest = self.batcher.longest_batch();
-                let playout =
-                    Playout::anchored(batch.captured_at, batch.duration, longest, self.processing_budget);
-                tracing::info!(begins_in = ?playout.due(Flicks::ZERO).saturating_since(now), "playout fixed");
-                playout
-            }
-            Some(playout) if playout.due(batch.start) < now + ANSWER_MARGIN => {
-                let by = (now + self.processing_budget).saturating_since(playout.due(batch.start));
-                tracing::warn!(batch = batch.number, ?by, "the source stayed late: playout moved");
-                self.board.playout_moved(by);
-                self.follower.handle_move();
-                playout.delayed(by)
-            }
-            Some(playout) => return playout,
-        };
-        self.playout.send_replace(Some(playout));
-        playout
+        current.unwrap_or_else(|| {
+            let longest = self.batcher.longest_batch();
+            let playout =
+                Playout::anchored(batch.captured_at, batch.duration, longest, self.processing_budget);
+            tracing::info!(begins_in = ?playout.due(Flicks::ZERO).saturating_since(now), "playout fixed");
+            self.set_playout(playout);
+            playout
+        })
     }
 
     /// Sends the batch's audio to the processor; false where it has none.

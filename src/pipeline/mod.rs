@@ -13,6 +13,8 @@ mod adversity;
 mod board;
 #[cfg(test)]
 mod day;
+#[cfg(test)]
+mod gaps;
 mod handle;
 mod ingest;
 #[cfg(test)]
@@ -30,6 +32,9 @@ pub mod reach;
 mod renditions;
 mod replay;
 mod resume;
+#[cfg(test)]
+mod rig;
+mod slate;
 mod source;
 mod tasks;
 #[cfg(test)]
@@ -44,14 +49,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::batch::{self, Batcher};
+use crate::batch::{self, Batcher, Holes};
 use crate::clock::{Clock, wall_clock};
-use crate::config::{RtmpUrl, StreamSettings};
+use crate::config::{OnGap, RtmpUrl, StreamSettings};
 use crate::demux::Demuxer;
 use crate::journal::Journals;
 use crate::playout::{Follower, Playout};
 use crate::preview::{self, Preview};
-use crate::remux::{Fitter, Interleaver, Sound};
+use crate::remux::{Filler, Fitter, Hold, Release, Sound};
 use crate::storage::{Disk, Numbers, Writer};
 use crate::{hls, publish, roundtrip, srs};
 
@@ -166,6 +171,7 @@ impl Stream {
     async fn run(mut self, stop: CancellationToken) -> End {
         let clock = self.shared.clock;
         let plan = self.open().await;
+        let filler = self.filler().await;
         let (halt, close) = (CancellationToken::new(), CancellationToken::new());
         let died = CancellationToken::new();
         let (playout, playout_seen) = watch::channel(plan.as_ref().and_then(|plan| plan.playout));
@@ -187,7 +193,7 @@ impl Stream {
             clock,
             fitter: Fitter::default(),
             sound: Sound::new(self.settings.fallback, self.settings.configuration_change),
-            interleaver: Interleaver::default(),
+            release: Release::new(Hold::new(filler)),
             offset: Offset::default(),
             ports,
             writer: self.writer.clone(),
@@ -312,11 +318,14 @@ impl Stream {
     ) -> Ingest {
         let processing_budget = self.settings.processing_budget;
         let batching = batch::Settings { buffer_duration: self.settings.buffer_duration, processing_budget };
-        let batcher =
-            Batcher::new(batching, self.first.batch).with_context_frames(self.settings.context_frames);
+        let keeps_holes = self.settings.on_gap != OnGap::Skip;
+        let batcher = Batcher::new(batching, self.first.batch)
+            .with_context_frames(self.settings.context_frames)
+            .with_holes(if keeps_holes { Holes::Kept } else { Holes::Closed });
         Ingest {
             clock: self.shared.clock,
             processing_budget,
+            keeps_holes,
             demuxer: Demuxer::new(),
             follower: Follower::new(batcher.longest_batch()),
             batcher: match &plan {
@@ -334,6 +343,24 @@ impl Stream {
             playout,
             requests,
             captured,
+        }
+    }
+
+    /// What plays in holes. A clip that cannot be read is no reason not to play the stream.
+    async fn filler(&self) -> Filler {
+        match (self.settings.on_gap, &self.settings.slate) {
+            (OnGap::Skip, _) => Filler::Nothing,
+            (OnGap::Slate, Some(path)) => {
+                let path = path.clone();
+                let loaded = tokio::task::spawn_blocking(move || slate::load(&path)).await;
+                match loaded {
+                    Ok(Ok(slate)) => return Filler::Slate(Box::new(slate)),
+                    Ok(Err(error)) => self.board.error(format!("{error}: the picture is held instead")),
+                    Err(error) => self.board.error(format!("slate: {error}")),
+                }
+                Filler::Still
+            }
+            (OnGap::Hold | OnGap::Slate, _) => Filler::Still,
         }
     }
 

@@ -2,29 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
-use super::ingest::Captured;
+use super::ingest::{Captured, Timing};
 use super::offset::Offset;
 use crate::clock::Clock;
 use crate::media::{AudioContext, AudioParams, AudioTrack, Batch, Flicks, Moment, Packet, mp4};
 use crate::playout::Playout;
-use crate::remux::{Fitter, Interleaver, Processed, Sound, Used};
+use crate::remux::{Fitter, Processed, Release, Sound, Used};
 use crate::roundtrip::{self, Outcome};
 use crate::status::BatchState;
 use crate::storage::{Artifact, Writer};
-
-/// Packets are handed to the outputs this long before they are due: enough for a busy scheduler, little to
-/// hold in each output's queue.
-const LEAD: Duration = Duration::from_millis(1_000);
-
-/// A tail that waits for the next batch is handed out this long before it is due, next batch or not.
-const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The next batch is taken up when what is handed out ends this soon, or its own playout is this near. A VOD
 /// source is held back by this: it fills the bounded channels and waits.
@@ -40,7 +32,7 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// Packets in a port's queue: [`LEAD`] of 60 pictures and 94 audio frames (96 kHz) a second, and ten
+    /// Packets in a port's queue: [`LEAD`](crate::remux::LEAD) of 60 pictures and 94 audio frames (96 kHz) a second, and ten
     /// seconds more for an output that has stalled on its connection.
     pub(super) const CAPACITY: usize = 2_048;
 
@@ -63,7 +55,7 @@ pub(super) struct Output {
     pub clock: Clock,
     pub fitter: Fitter,
     pub sound: Sound,
-    pub interleaver: Interleaver,
+    pub release: Release,
     pub offset: Offset,
     pub ports: Vec<Port>,
     pub writer: Writer,
@@ -86,7 +78,7 @@ impl Output {
             let now = self.clock.now();
             let ended = !open && waiting.is_empty();
             last_released = self.release(now, ended).unwrap_or(last_released);
-            if ended && self.interleaver.next_dts().is_none() {
+            if ended && self.release.is_empty() {
                 break;
             }
             // What needs no answer is decided at once.
@@ -121,34 +113,23 @@ impl Output {
 
     fn is_hungry(&self, now: Moment) -> bool {
         let Some(playout) = *self.playout.borrow() else { return true };
-        self.interleaver.end().is_none_or(|end| end < playout.position(now) + TAKE_UP)
+        self.release.end().is_none_or(|end| end < playout.position(now) + TAKE_UP)
     }
 
     fn next_release(&self, ended: bool) -> Option<Moment> {
         let playout = (*self.playout.borrow())?;
-        let hunger = self.interleaver.end().map(|end| playout.due(end - TAKE_UP));
-        let next = self.interleaver.next_dts().map(|dts| {
-            let early = ended || self.interleaver.is_complete();
-            playout.due(dts) - if early { LEAD } else { PATIENCE }
-        });
+        let hunger = self.release.end().map(|end| playout.due(end - TAKE_UP));
         let now = self.clock.now();
+        let next = self.release.poll_timeout(&playout, ended);
         [next, hunger.filter(|hunger| *hunger > now)].into_iter().flatten().min()
     }
 
     /// Hands out what is near its time; returns the DTS of the last packet.
     fn release(&mut self, now: Moment, ended: bool) -> Option<Flicks> {
         let playout = (*self.playout.borrow())?;
+        self.release.advance(now, &playout, ended);
         let mut last = None;
-        while let Some(dts) = self.interleaver.next_dts() {
-            let due = playout.due(dts);
-            let packet = if due <= now + PATIENCE || ended && due <= now + LEAD {
-                self.interleaver.poll_now()
-            } else if due <= now + LEAD {
-                self.interleaver.poll()
-            } else {
-                None
-            };
-            let Some(packet) = packet else { break };
+        while let Some(packet) = self.release.poll() {
             last = Some(packet.dts);
             if let Some(millis) = self.offset.handle(&packet) {
                 self.board.av_offset(millis);
@@ -157,7 +138,9 @@ impl Output {
                 port.send(&packet);
             }
         }
-        self.board.released(playout.position(now));
+        let position = playout.position(now);
+        self.board.released(position);
+        self.board.held(self.release.status(position));
         last
     }
 
@@ -195,8 +178,13 @@ impl Output {
             Ok(file) => self.writer.batch_file(batch.number, Artifact::Output, file.into_iter().collect()),
             Err(error) => self.board.error(format!("batch {}: output not writable: {error}", batch.number)),
         }
-        self.offset.expect(batch);
-        self.interleaver.handle_batch(batch, audio.as_ref());
+        match captured.timing {
+            Timing::Past => return,
+            // Of which the beginning may not be published.
+            Timing::Late => {}
+            Timing::InTime => self.offset.expect(batch),
+        }
+        self.release.handle_batch(batch, audio.as_ref());
         self.board.batch(batch.number, |entry| entry.state = BatchState::Ready);
     }
 

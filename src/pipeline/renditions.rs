@@ -152,6 +152,7 @@ async fn sound_apart_in_fragments_and_pictures_encrypted_become_the_batches_of_t
     let ingest = Ingest {
         clock,
         processing_budget: Duration::from_secs(30),
+        keeps_holes: true,
         demuxer: Demuxer::new(),
         batcher: batcher(3),
         follower: Follower::new(clip::SEGMENT_DURATION),

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Reports};
-use super::ingest::Captured;
+use super::ingest::{Captured, Timing};
 use super::keeper::Keeper;
 use super::offset::Offset;
 use super::output::{Output, Port};
@@ -20,7 +20,7 @@ use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
 use crate::media::{Batch, Flicks, Moment, Origin, Packet};
 use crate::playout::Playout;
-use crate::remux::{Fitter, Interleaver, Sound};
+use crate::remux::{Filler, Fitter, Hold, Release, Sound};
 use crate::storage::{Disk, Writer};
 use crate::{hls, publish, roundtrip};
 
@@ -75,7 +75,7 @@ pub(super) fn output(
         clock,
         fitter: Fitter::default(),
         sound: Sound::new(Fallback::Original, ConfigurationChange::Allow),
-        interleaver: Interleaver::default(),
+        release: Release::new(Hold::new(Filler::Still)),
         offset: Offset::default(),
         ports: Vec::new(),
         board,
@@ -96,7 +96,7 @@ async fn a_source_that_has_ended_is_played_to_its_end_without_spinning() {
     let mut output = output(clock, folder.path(), playout_seen);
     output.ports.push(Port::new(packets));
 
-    captured.send(Captured { batch: batch(), requested: false }).await.unwrap();
+    captured.send(Captured { batch: batch(), requested: false, timing: Timing::InTime }).await.unwrap();
     // As when capture and round trip are over.
     drop((playout, captured, outcomes));
     let run = tokio::spawn(output.run(undecided, decided, CancellationToken::new()));

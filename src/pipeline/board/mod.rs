@@ -1,5 +1,7 @@
 //! What the stages of a stream say of themselves, as one snapshot.
 
+mod holes;
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -211,18 +213,6 @@ impl Board {
         let mut kept = self.kept();
         kept.status.stats.playout_rate_ppm = playout.map_or(0.0, |playout| playout.rate().ppm());
         kept.status.stats.slack_seconds = slack;
-    }
-
-    pub(super) fn playout_moved(&self, by: Duration) {
-        let message = format!("the source stayed late: playout moved by {:.1} s", by.as_secs_f64());
-        let mut kept = self.kept();
-        kept.status.last_error = Some(message);
-        let kept = &mut *kept;
-        for batch in kept.in_play.iter().filter(|batch| batch.start > kept.position) {
-            kept.status.batches.update(batch.number, |entry| {
-                entry.plays_at = entry.plays_at.map(|at| at + by.as_millis() as i64);
-            });
-        }
     }
 
     pub(super) fn decided(&self, number: u64, outcome: Option<&RoundtripOutcome>, changes: u64) {
