@@ -83,16 +83,22 @@ impl LiveSource {
         let root = dir.join(format!("source-{name}"));
         std::fs::create_dir_all(&root).expect("a folder for the source");
         let path = root.join("live.m3u8");
-        let mut command = Command::new("ffmpeg");
-        command.args(["-hide_banner", "-nostdin", "-v", "warning", "-re", "-ss", &skip.to_string(), "-i"]);
-        command.arg(&clip.file).args(["-c", "copy", "-f", "hls", "-hls_time", &segment.to_string()]);
-        command.args(["-hls_list_size", "6", "-hls_flags", "delete_segments+temp_file+independent_segments"]);
-        command
-            .args(["-hls_delete_threshold", "6", "-hls_segment_filename"])
-            .arg(root.join("seg%05d.ts"))
-            .arg(&path);
-        let process = Running::start("the source", &mut command, dir.join(format!("source-{name}.log")));
+        let log = dir.join(format!("source-{name}.log"));
+        let process = Running::start("the source", &mut cut(clip, segment, skip, "", &path), log);
         Self { server: Server::start(&root).await, process, path }
+    }
+
+    /// The encoder dies, and the playlist stands still.
+    pub async fn die(&mut self) {
+        self.process.kill().await;
+    }
+
+    /// Another encoder goes on in the same playlist, with a discontinuity, from `skip` seconds of `clip` on.
+    pub fn revive(&mut self, clip: &Clip, segment: u32, skip: u32) {
+        let log = self.path.with_extension("log");
+        let more = "+append_list+discont_start";
+        self.process =
+            Running::start("the source again", &mut cut(clip, segment, skip, more, &self.path), log);
     }
 
     pub fn url(&self) -> String {
@@ -111,6 +117,20 @@ impl LiveSource {
     pub fn tail(&self) -> String {
         self.process.tail()
     }
+}
+
+/// FFmpeg as an encoder: `clip` from `skip` seconds on, in segments of `segment` seconds, into the playlist `path`.
+fn cut(clip: &Clip, segment: u32, skip: u32, flags: &str, path: &Path) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin", "-v", "warning", "-re", "-ss", &skip.to_string(), "-i"]);
+    command.arg(&clip.file).args(["-c", "copy", "-f", "hls", "-hls_time", &segment.to_string()]);
+    command.args(["-hls_list_size", "6", "-hls_flags"]);
+    command.arg(format!("delete_segments+temp_file+independent_segments{flags}"));
+    command
+        .args(["-hls_delete_threshold", "6", "-hls_segment_filename"])
+        .arg(path.with_file_name("seg%05d.ts"))
+        .arg(path);
+    command
 }
 
 /// A clip offered whole: a media playlist with ENDLIST behind a master playlist, as public test streams are.
