@@ -101,7 +101,7 @@ pub struct Stats {
     /// Published with the fallback.
     pub batches_fallback: u64,
     /// The same by reason: `noAnswer`, `notSent`, `disconnected`, `processorError`, `tooLarge`, `breakerOpen`,
-    /// `badAnswer`, `stopped`.
+    /// `badAnswer`, `stopped`, or `sourceLate` where the source left the processor no time.
     pub fallback_reasons: BTreeMap<String, u64>,
     /// Of the source that were there when their time was over: stored, not published.
     pub batches_late: u64,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Families, Process};
 use crate::journal;
 use crate::media::StreamId;
-use crate::status::{Output, Phase, Remuxer, StreamStatus};
+use crate::status::{Output, Phase, Remuxer, Stats, StreamStatus};
 use crate::storage::Usage;
 
 /// One stream that runs.
@@ -122,6 +122,7 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
     let help = "Seconds of output played.";
     to.counter("overdub_published_seconds_total", help, &stream, stats.published_seconds);
     of_the_source(to, status);
+    of_the_holes(to, id, stats);
 
     let batches = stats.batches_captured as f64;
     to.counter("overdub_batches_captured_total", "Batches closed.", &stream, batches);
@@ -162,6 +163,21 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
         let labels = [("stream", id), ("why", why)];
         to.counter("overdub_storage_lost_files_total", "Files not written.", &labels, count as f64);
     }
+}
+
+/// What viewers got where the source had nothing, or came late.
+fn of_the_holes(to: &mut Families, stream: &str, stats: &Stats) {
+    let stream = [("stream", stream)];
+    let hold = &stats.hold;
+    let help = "1 while something stands for the source, which has nothing.";
+    to.gauge("overdub_hold_active", help, &stream, flag(hold.active));
+    to.counter("overdub_holds_total", "Times that the source had nothing.", &stream, hold.count as f64);
+    let help = "Seconds of output that stood for the source.";
+    to.counter("overdub_hold_seconds_total", help, &stream, hold.seconds);
+    let late = stats.batches_late as f64;
+    to.counter("overdub_batches_late_total", "Batches captured when their time was over.", &stream, late);
+    let help = "By how much later the output plays because the source stayed late.";
+    to.counter("overdub_playout_moved_seconds_total", help, &stream, stats.playout_moved_seconds);
 }
 
 /// What putting answers into their places took.
@@ -276,6 +292,7 @@ mod tests {
         status.modules.stream_publisher.outputs = vec![Output::default(), Output::default()];
         status.modules.stream_fetcher.variant = Some("1280x720".to_owned());
         status.modules.stream_fetcher.fetch_ratio = Some(0.25);
+        (status.stats.hold.active, status.stats.hold.seconds) = (true, 61.5);
         StreamView { status, memory: 40_000_000 }
     }
 
@@ -292,6 +309,8 @@ mod tests {
             "overdub_output_connected{output=\"1\",stream=\"b\"} 0",
             "overdub_source_variant_info{variant=\"1280x720\",stream=\"a\"} 1",
             "overdub_source_fetch_ratio{stream=\"a\"} 0.25",
+            "overdub_hold_active{stream=\"b\"} 1",
+            "overdub_hold_seconds_total{stream=\"b\"} 61.5",
             "overdub_fit_padded_frames_total{stream=\"a\"} 3",
             "overdub_fit_error_seconds{stream=\"a\"} -0.0055",
             "overdub_stream_memory_bytes{stream=\"a\"} 40000000",

@@ -17,7 +17,7 @@ impl Board {
             kept.in_play.retain(|in_play| in_play.number != number);
         } else {
             kept.status.stats.batches_fallback += 1;
-            *kept.status.stats.fallback_reasons.entry("source-late".to_owned()).or_default() += 1;
+            *kept.status.stats.fallback_reasons.entry("sourceLate".to_owned()).or_default() += 1;
         }
         kept.status.batches.update(number, |entry| {
             entry.reason = Some("the source was late".to_owned());

@@ -261,6 +261,28 @@ export const FIELDS: readonly Field[] = [
     ],
   },
   {
+    name: "onGap",
+    label: "When the source has nothing",
+    kind: "choice",
+    section: "output",
+    hint: "What viewers get until it is back, with sound and picture in step.",
+    standard: "the last picture, and silence",
+    options: [
+      { value: "hold", label: "the last picture, and silence" },
+      { value: "skip", label: "nothing: the output waits" },
+      { value: "slate", label: "the slate" },
+    ],
+  },
+  {
+    name: "slate",
+    label: "Slate",
+    kind: "text",
+    section: "output",
+    hint: "A clip on the service's machine, an MP4 file or a transport stream with the codecs of the stream.",
+    placeholder: "/var/lib/overdub/slate.mp4",
+    check: shortText,
+  },
+  {
     name: "caFile",
     label: "Certificate authorities",
     kind: "text",

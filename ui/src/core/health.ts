@@ -108,7 +108,9 @@ function source(status: StreamStatus): Issue[] {
       detail:
         hold.withoutPicture === true
           ? "There is no picture that can be repeated: they get silence only. The connection stays up until the source is back."
-          : "The last picture, or the slate, fills the hole. Connection and delay stay as they are until the source is back.",
+          : hold.slateUnfit === true
+            ? "The slate has other codecs than the stream, so the last picture fills the hole. Connection and delay stay as they are until the source is back."
+            : "The last picture, or the slate, fills the hole. Connection and delay stay as they are until the source is back.",
     });
   }
   return found;

@@ -73,6 +73,8 @@ export interface Hold {
   count: number;
   seconds: number;
   withoutPicture?: boolean;
+  withoutSound?: boolean;
+  slateUnfit?: boolean;
 }
 
 export interface WriterStats {
