@@ -60,14 +60,14 @@ tests: setup
 e2e: setup
 	timeout --kill-after=10s $(TEST_LIMIT) $(CARGO) test --test e2e -- --test-threads $(TEST_THREADS)
 
-## The end-to-end tests in their long form: three minutes of stream each, about twelve minutes in all.
+## The end-to-end tests in their long form: three minutes of stream each, about twenty minutes in all.
 test-long: setup
 	OVERDUB_LONG=1 timeout --kill-after=10s 60m $(CARGO) test --test e2e -- --nocapture --test-threads 2 long_
 
-## The same against a real SRS, read back by RTMP, HTTP-FLV and HLS: make test-srs SRS=/path/to/srs
-test-srs: setup
+## The same against a real SRS, read back by RTMP, HTTP-FLV and HLS, and played by a browser: make test-srs SRS=/path/to/srs
+test-srs: setup ui/node_modules/.package-lock.json
 	@test -n "$(SRS)" || { echo "usage: make test-srs SRS=/path/to/srs" >&2; exit 2; }
-	SRS="$(abspath $(SRS))" timeout --kill-after=10s 30m \
+	SRS="$(abspath $(SRS))" timeout --kill-after=10s 45m \
 		$(CARGO) test --test e2e -- --nocapture --test-threads 1 srs_
 
 doc:

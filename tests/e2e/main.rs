@@ -12,11 +12,13 @@
 //! | packets, judge, smooth, flv | what was received, and whether it is what it should be. Pure but for FFmpeg |
 //! | judge_tests | the judge itself: it passes FFmpeg's publishing and finds each fault that we make |
 //! | live, many, crowd, vod, bad_input, check, commands, demo, disk, files, hole, corpus, processor | tests |
-//! | resume, shutdown, srs_live | more of them |
+//! | resume, shutdown, srs_browser, srs_live | more of them |
 
 #![expect(unreachable_pub, reason = "a test binary: nothing is outside")]
 
 mod bad_input;
+#[path = "../support/browser.rs"]
+mod browser;
 mod check;
 mod commands;
 mod corpus;
@@ -44,6 +46,7 @@ mod shutdown;
 mod smooth;
 mod source;
 mod srs;
+mod srs_browser;
 mod srs_live;
 mod tools;
 mod vod;

@@ -91,6 +91,11 @@ vhost __defaultVhost__ {{
         self.process.wait(Duration::from_secs(30)).await;
     }
 
+    /// How many connections have published so far.
+    pub fn publishers(&self) -> usize {
+        self.process.log().matches("client identified, type=fmle-publish").count()
+    }
+
     pub fn tail(&self) -> String {
         self.process.tail()
     }

@@ -1,6 +1,7 @@
 //! What the crates write, judged by a browser: Media Source Extensions in Chromium take it, play it and
 //! seek in it, for every codec that this Chromium says it supports.
 
+#[path = "../support/browser.rs"]
 mod browser;
 mod cases;
 
