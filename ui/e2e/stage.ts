@@ -10,7 +10,7 @@ import { type Watched, open } from "./browser";
 import { lines, storage } from "./fixtures";
 
 export const DESKTOP: BrowserContextOptions = { viewport: { width: 1360, height: 900 } };
-export const PHONE: BrowserContextOptions = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+export const PHONE: BrowserContextOptions = { viewport: { width: 360, height: 780 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
 /** The streams as they are at this moment. */
 export type List = (now: number) => StreamStatus[];

@@ -76,9 +76,9 @@ function Rail({ route }: { route: Route }) {
   const here = (view: Route["view"]) => (route.view === view ? ({ "aria-current": "page" } as const) : {});
   return (
     <header class="rail">
-      <a class="brand" href={href({ view: "streams" })}>
+      <a class="brand" href={href({ view: "streams" })} aria-label="Overdub">
         <Mark />
-        Overdub
+        <span>Overdub</span>
       </a>
       <nav class="nav" aria-label="Main">
         <ul>

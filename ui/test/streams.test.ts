@@ -107,7 +107,7 @@ describe("the charts", () => {
   });
 
   it("say themselves in words and as a table", () => {
-    expect(of("lag")?.summary).toBe("46 s to 46 s, mean 46 s");
+    expect(of("lag")?.summary).toBe("46 s throughout");
     expect(charts(empty(), 0).map((chart) => chart.current)).toEqual(["–", "–", "–", "–", "–"]);
     const chart = of("fit");
     const rows = chart === undefined ? null : table(chart, 0, 5);

@@ -59,7 +59,7 @@ describe("the batch timeline", () => {
 
   it("draws no bar where the service tells no instants, and takes none as epoch", () => {
     const line = layout([batch({ outcome: "processed", latencyMs: 120 })], view);
-    expect(line.rows[0]).toMatchObject({ bars: [], note: "120 ms", deadline: null });
+    expect(line.rows[0]).toMatchObject({ bars: [], note: "answered in 120 ms", deadline: null });
     expect(line.from).toBe(NOW - 10_000);
   });
 

@@ -9,10 +9,18 @@ export type Look = "line" | "area" | "dots" | "crosses" | "limit" | "bars";
 export interface Series {
   label: string;
   look: Look;
-  /** The name of the colour, as the style sheet has it. */
-  colour: "ink" | "good" | "warn" | "bad" | "busy" | "line";
+  colour: keyof typeof COLOURS;
   values: (number | null)[];
 }
+
+/** What the style sheet calls the colours of curves and marks. */
+export const COLOURS = {
+  ink: "ink",
+  good: "good-fill",
+  warn: "warn-fill",
+  bad: "bad",
+  busy: "busy-fill",
+} as const;
 
 export interface Chart {
   key: string;
@@ -145,7 +153,8 @@ function words(
 ): { current: string; summary: string } {
   const known = summary(column);
   if (known === null) return { current: format.UNKNOWN, summary: more === "" ? "no values yet" : more };
-  const range = `${say(known.least)} to ${say(known.most)}, mean ${say(known.mean)}`;
+  const [least, most] = [say(known.least), say(known.most)];
+  const range = least === most ? `${least} throughout` : `${least} to ${most}, mean ${say(known.mean)}`;
   return { current: say(known.now), summary: more === "" ? range : `${range}; ${more}` };
 }
 

@@ -19,7 +19,7 @@ export function validate(values: Values): Errors {
   for (const { name, required, check } of FIELDS) {
     const text = given(values, name);
     if (text === "") {
-      if (required === true) errors[name] = "Is needed.";
+      if (required === true) errors[name] = "This is needed.";
       continue;
     }
     const wrong = check?.(text) ?? null;

@@ -131,7 +131,7 @@ function note(batch: BatchStatus): string {
   const because = reason(batch);
   switch (fate(batch)) {
     case "processed":
-      return format.milliseconds(batch.latencyMs);
+      return `answered in ${format.milliseconds(batch.latencyMs)}`;
     case "fallback":
       return `fallback${because === null ? "" : `: ${because}`}`;
     case "dropped":

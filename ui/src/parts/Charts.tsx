@@ -1,6 +1,7 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { type Chart, charts, table } from "../core/charts";
+import { COLOURS, type Chart, type Look, charts, table } from "../core/charts";
 import type { Stream } from "../core/streams";
 import type { Plot } from "../shell/plot";
 import { zone } from "../shell/store";
@@ -95,10 +96,36 @@ function Figure({ chart, from, to }: FigureProps) {
         <span class="quiet">{point ?? chart.summary}</span>
       </figcaption>
       <div class="canvas" ref={element} style={{ height: `${HEIGHT}px` }} aria-hidden="true" />
+      {chart.series.length > 1 && <Keys chart={chart} />}
       <TableOf chart={chart} />
     </figure>
   );
 }
+
+/** What the marks of a chart with several mean. */
+function Keys({ chart }: { chart: Chart }) {
+  return (
+    <ul class="keys" aria-hidden="true">
+      {chart.series.map(({ label, look, colour }) => (
+        <li key={label}>
+          <svg viewBox="0 0 14 12" style={{ color: `var(--${COLOURS[colour]})` }}>
+            {MARKS[look]}
+          </svg>
+          {label}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+const MARKS: Record<Look, ComponentChildren> = {
+  line: <path d="M0 6H14" stroke="currentColor" stroke-width="1.5" />,
+  area: <path d="M0 6H14" stroke="currentColor" stroke-width="1.5" />,
+  limit: <path d="M0 6H14" stroke="currentColor" stroke-dasharray="5 4" />,
+  dots: <circle cx="7" cy="6" r="3" fill="currentColor" />,
+  crosses: <path d="M3 2 11 10M11 2 3 10" stroke="currentColor" stroke-width="2" />,
+  bars: <path d="M4 1H10V11H4Z" fill="currentColor" />,
+};
 
 /** The same in numbers, for those who cannot see or do not trust a curve. */
 function TableOf({ chart }: { chart: Chart }) {

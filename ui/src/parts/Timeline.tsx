@@ -164,7 +164,7 @@ function TableOfBatches({ stream }: { stream: Stream }) {
       </summary>
       {open && (
         <Scroll label="Batches as a table">
-          <table>
+          <table class="instants">
             <thead>
               <tr>
                 <th scope="col">batch</th>

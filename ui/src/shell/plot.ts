@@ -4,7 +4,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { clock } from "../core/format";
-import type { Chart, Series } from "../core/charts";
+import { COLOURS, type Chart, type Series } from "../core/charts";
 
 export interface Plot {
   update(chart: Chart, from: number, to: number): void;
@@ -48,7 +48,10 @@ export function plot(element: HTMLElement, first: Chart, from: number, to: numbe
           size: 22,
           space: 56,
           incrs: [1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800],
-          values: (_, values) => values.map((value) => clock(value * 1_000, setting.zone).slice(0, most - least > 240 ? 5 : 8)),
+          values: (self, values) => {
+            const letters = most - least > 240 ? 5 : 8;
+            return values.map((value) => (fits(self, value, letters) ? clock(value * 1_000, setting.zone).slice(0, letters) : null));
+          },
         }),
         axis(() => colours, { size: room, space: 28, incrs: chart.steps, values: (_, values) => values.map((value) => short(chart, value)) }),
       ],
@@ -169,11 +172,19 @@ function axis(colours: () => Colours, more: uPlot.Axis): uPlot.Axis {
   };
 }
 
+/** A label in the middle below its instant would not be cut off at the chart's right edge. */
+function fits(self: uPlot, at: number, letters: number): boolean {
+  return self.width - (self.bbox.left / devicePixelRatio + self.valToPos(at, "x")) >= (letters * LETTER) / 2;
+}
+
 /** As wide as the longest label, and of one width in most charts, so that their times are one below the other. */
 function room(_: uPlot, labels: string[] | null): number {
   const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
-  return Math.max(58, 10 + longest * 6.2);
+  return Math.max(58, 10 + longest * LETTER);
 }
+
+/** How wide a character of a label is, in pixels. */
+const LETTER = 6.2;
 
 /** Axis labels have less room than a sentence, and an axis without values has nothing to say. */
 function short(chart: Chart, value: number): string {
@@ -201,12 +212,11 @@ function read(element: HTMLElement): Colours {
     return getComputedStyle(probe).color;
   };
   const colours = {
-    ink: colour("ink"),
-    good: colour("good-fill"),
-    warn: colour("warn-fill"),
-    bad: colour("bad"),
-    busy: colour("busy-fill"),
-    line: colour("line-strong"),
+    ink: colour(COLOURS.ink),
+    good: colour(COLOURS.good),
+    warn: colour(COLOURS.warn),
+    bad: colour(COLOURS.bad),
+    busy: colour(COLOURS.busy),
     band: colour("good-wash"),
     grid: colour("line"),
     label: colour("ink-3"),

@@ -158,8 +158,10 @@ function Outlook({ values }: { values: form.Values }) {
         <i class="budget" style={{ width: share(budget) }} />
       </div>
       <p class="small">
-        The output is <b>{duration(delay.least)}</b> to <b>{duration(delay.most)}</b> behind the source: {duration(buffer)}{" "}
-        to fill a batch, {duration(budget)} for the processor, and up to one segment. The processor has{" "}
+        The output is <b>{duration(delay.least)}</b> to <b>{duration(delay.most)}</b> behind the source:{" "}
+        <i class="swatch buffer" aria-hidden="true" />
+        {duration(buffer)} to fill a batch, <i class="swatch budget" aria-hidden="true" />
+        {duration(budget)} for the processor, and up to one segment. The processor has{" "}
         <b>{Number(Math.max(0, budget - 0.5).toFixed(1))} s</b> to answer, else viewers hear{" "}
         {form.field("fallback")?.options?.find((option) => option.value === values["fallback"])?.label ?? "the original sound"}
         {values["fallback"] === "drop-audio" ? "." : " for that batch."}

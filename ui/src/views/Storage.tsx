@@ -52,7 +52,7 @@ export function Storage() {
               setAsked("");
             }}
           >
-            Clean all
+            Clean all…
           </button>
         </div>
       </div>

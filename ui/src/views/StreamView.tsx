@@ -175,6 +175,9 @@ const QUESTIONS: Record<Asked, (id: string) => { title: string; text: string; ac
   }),
 };
 
+/** Characters of a fact that go well into one column of the details, and into two. */
+const [ONE_COLUMN, TWO_COLUMNS] = [24, 60];
+
 function Details({ stream: { status } }: { stream: Stream }) {
   const { streamFetcher: fetcher, remuxer, streamPublisher } = status.modules;
   const { stats } = status;
@@ -198,9 +201,9 @@ function Details({ stream: { status } }: { stream: Stream }) {
   const asked = streamPublisher.outputs.some((output) => output.srs !== null && output.srs !== undefined);
   return (
     <Panel title="Details">
-      <dl class="facts small">
+      <dl class="facts grid small">
         {facts.map(([name, value]) => (
-          <div key={name}>
+          <div key={name} class={value.length <= ONE_COLUMN ? "" : value.length <= TWO_COLUMNS ? "wide" : "whole"}>
             <dt>{name}</dt>
             <dd>{value}</dd>
           </div>

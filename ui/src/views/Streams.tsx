@@ -11,6 +11,7 @@ import { link, listed, streams } from "../shell/store";
 /** All streams at a glance. */
 export function Streams() {
   const all = [...streams.value.values()];
+  const none = listed.value && all.length === 0;
   return (
     <>
       <div class="head">
@@ -18,13 +19,15 @@ export function Streams() {
           <h1>Streams</h1>
           <p class="lead">{listed.value ? overview(all.map((stream) => stream.status)) : waiting()}</p>
         </div>
-        <div class="actions">
-          <a class="button main" href={href({ view: "start" })}>
-            Start a stream
-          </a>
-        </div>
+        {!none && (
+          <div class="actions">
+            <a class="button main" href={href({ view: "start" })}>
+              Start a stream
+            </a>
+          </div>
+        )}
       </div>
-      {listed.value && all.length === 0 ? <Nothing /> : <List all={all} />}
+      {none ? <Nothing /> : <List all={all} />}
     </>
   );
 }
@@ -40,7 +43,7 @@ function Nothing() {
         Give Overdub a live HLS source, a processor for its sound and an RTMP address to publish to. What it does with
         them is shown here.
       </p>
-      <a class="button" href={href({ view: "start" })}>
+      <a class="button main" href={href({ view: "start" })}>
         Start the first stream
       </a>
     </div>
