@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::options::STREAM_ID;
 use super::{
     HttpUrl, OneOrMany, ProcessorAccess, ProcessorAuth, Retention, Secret, Size, SourceAccess, SourceAuth,
     SourceChoice, SourceProxy, Span, SrsControl, StreamOptions, StreamSettings, srs,
@@ -131,12 +132,20 @@ impl StreamOptions {
             audio_processor_url: self.audio_processor_url.map(url),
             audio_processor_auth: self.audio_processor_auth.map(|_| ProcessorAuth::from_text(redact::HIDDEN)),
             audio_processor_headers: self.audio_processor_headers.map(headers),
-            srs_rtmp_url: self.srs_rtmp_url.map(|urls| each(urls, redact::rtmp_url)),
+            srs_rtmp_url: self.srs_rtmp_url.map(|urls| each(urls, output)),
             srs_http_api: self.srs_http_api.map(|urls| each(urls, redact::url)),
             // Its last component is the name of the stream, which is the key.
             srs_hls_url: self.srs_hls_url.map(|urls| each(urls, redact::rtmp_url)),
             ..self
         }
+    }
+}
+
+/// An output's address. A key that is the stream's name is none.
+fn output(url: &str) -> String {
+    match url.strip_suffix(STREAM_ID) {
+        Some(app) => redact::url(app) + STREAM_ID,
+        None => redact::rtmp_url(url),
     }
 }
 
@@ -174,6 +183,13 @@ mod tests {
             let options = Invalid::from_json::<StreamOptions>(request.to_string().as_bytes()).unwrap();
             assert_eq!(options.resolve().unwrap_err().field, field);
         }
+    }
+
+    #[test]
+    fn an_output_named_like_its_stream_has_no_key_to_hide() {
+        assert_eq!(output("rtmp://u:secret@h/live/{streamId}"), "rtmp://h/live/{streamId}");
+        assert_eq!(output("rtmp://h/live/{streamId}?k=secret"), "rtmp://h/live/%7…");
+        assert_eq!(output("rtmp://h/live/secret"), "rtmp://h/live/se…");
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub use limits::ServiceLimits;
 pub use options::{OneOrMany, StreamOptions};
 pub use processor::{ProcessorAccess, ProcessorAuth};
 pub use retention::{Retention, StorageLimits};
+pub use schema::StreamDefaults;
 pub use service::{ServiceOptions, ServiceSettings};
 pub use size::{InvalidSize, Size};
 pub use source::{Secret, SourceAccess, SourceAuth, SourceChoice, SourceProxy};

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::media::StreamId;
 
+/// In an output's address, the name of the stream.
+pub(super) const STREAM_ID: &str = "{streamId}";
+
 /// A stream's settings as one layer gives them: the body of `POST /api/pipeline/start`, the flags, the
 /// environment, or the `[stream]` table of the file, all under the same names. It has no `Debug`: the
 /// addresses are still whole. For the same reason it is serialized only into the journal, which nobody else
@@ -326,7 +329,7 @@ fn outputs(texts: &[String], stream_id: &StreamId) -> Result<Vec<RtmpUrl>, Inval
     }
     let mut urls = Vec::with_capacity(texts.len());
     for text in texts {
-        let text = text.replace("{streamId}", stream_id.as_str());
+        let text = text.replace(STREAM_ID, stream_id.as_str());
         let url = RtmpUrl::new(&text).map_err(|reason| Invalid::new(FIELD, reason))?;
         if urls.contains(&url) {
             return Err(Invalid::new(FIELD, "names the same address twice"));

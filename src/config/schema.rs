@@ -4,7 +4,7 @@ use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, OneOfBuilder, S
 use utoipa::openapi::{ObjectBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{ProcessorAuth, Secret, Size, Span};
+use super::{ProcessorAuth, Secret, Size, Span, StreamOptions};
 
 impl ToSchema for Secret {}
 
@@ -65,5 +65,23 @@ impl PartialSchema for ProcessorAuth {
             .item(ObjectBuilder::new().schema_type(Type::String))
             .description(Some("Credentials: a JSON object, or a text as `{\"token\": text}`."))
             .into()
+    }
+}
+
+/// [`StreamOptions`] that belong to no stream: what a service has set for all of them.
+#[derive(Debug)]
+pub struct StreamDefaults;
+
+impl ToSchema for StreamDefaults {}
+
+impl PartialSchema for StreamDefaults {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = StreamOptions::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.required.clear();
+            object.properties.retain(|name, _| name != "streamId" && name != "sourceUrl");
+            object.description = Some("Those of a stream's settings that are set for all.".to_owned());
+        }
+        schema
     }
 }

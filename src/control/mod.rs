@@ -115,6 +115,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .routes(routes!(pipeline::start))
         .routes(routes!(pipeline::stop))
         .routes(routes!(pipeline::status))
+        .routes(routes!(pipeline::defaults))
         .routes(routes!(pipelines::list))
         .routes(routes!(pipelines::one, pipelines::delete))
         .routes(routes!(pipelines::settings))

@@ -8,13 +8,15 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Control;
 use super::body::JsonBody;
 use super::error::{ApiError, Refusal};
+use super::pipelines::shown;
 use super::registry::{Only, Started, Stream};
-use crate::config::StreamOptions;
+use crate::config::{StreamDefaults, StreamOptions};
 use crate::media::StreamId;
 use crate::status::{Phase, StreamStatus};
 
@@ -41,6 +43,21 @@ impl Done {
     pub(super) fn new(stream_id: StreamId, message: &'static str) -> Json<Self> {
         Json(Self { success: true, message, stream_id, already_running: false })
     }
+}
+
+/// What a start request need not say.
+///
+/// The service's own settings of streams, from its file, its environment and its arguments; where they say nothing, the
+/// defaults hold that are described with each setting. Secrets are shown as `…`.
+#[utoipa::path(
+    get,
+    path = "/api/pipeline/defaults",
+    operation_id = "streamDefaults",
+    tag = "streams",
+    responses((status = 200, description = "What is set for all streams", body = StreamDefaults)),
+)]
+pub(super) async fn defaults(State(control): State<Arc<Control>>) -> Result<Json<Value>, ApiError> {
+    shown(control.setup.stream_defaults.clone())
 }
 
 /// Starts a stream.

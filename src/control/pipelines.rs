@@ -91,8 +91,12 @@ pub(super) async fn delete(State(control): State<Arc<Control>>, id: Id) -> Resul
 )]
 pub(super) async fn settings(State(control): State<Arc<Control>>, id: Id) -> Result<Json<Value>, ApiError> {
     let stream = named(&control, &text(id)?)?;
-    let shown = serde_json::to_value(StreamOptions::from(stream.settings()).redacted());
-    let mut shown = shown.map_err(|_| ApiError::internal())?;
+    shown(StreamOptions::from(stream.settings()))
+}
+
+/// What is set, without secrets.
+pub(super) fn shown(options: StreamOptions) -> Result<Json<Value>, ApiError> {
+    let mut shown = serde_json::to_value(options.redacted()).map_err(|_| ApiError::internal())?;
     if let Value::Object(fields) = &mut shown {
         fields.retain(|_, value| !value.is_null());
     }

@@ -18,10 +18,11 @@ use super::fake::{Api, Launched, assert_error, set_up, settings};
 const TOKEN: &str = "open+sesame/1234";
 
 /// Everything that changes or reveals something.
-const GUARDED: [(&str, &str); 13] = [
+const GUARDED: [(&str, &str); 14] = [
     ("POST", "/api/pipeline/start"),
     ("POST", "/api/pipeline/stop"),
     ("GET", "/api/pipeline/status"),
+    ("GET", "/api/pipeline/defaults"),
     ("GET", "/api/pipelines"),
     ("GET", "/api/pipelines/a"),
     ("DELETE", "/api/pipelines/a"),

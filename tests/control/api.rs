@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Request;
+use overdub::control::Setup;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::fake::{Api, Launched, assert_error, settings};
+use super::fake::{Api, Launched, assert_error, set_up, settings};
 
 #[tokio::test]
 async fn a_stream_is_started_once_seen_stopped_and_remembered() {
@@ -183,6 +184,23 @@ async fn the_settings_of_a_stream_are_shown_without_their_secrets() {
     assert!(shown.get("sourceAuth").is_none());
     assert_error(&api.post("/api/pipeline/start", shown.to_string()).await, 400, Some("sourceUrl"));
     assert_error(&api.get("/api/pipelines/nobody/settings").await, 404, Some("streamId"));
+}
+
+#[tokio::test]
+async fn what_is_set_for_all_streams_is_shown_without_its_secrets() {
+    let stream_defaults = serde_json::from_value(json!({
+        "bufferDuration": "10s", "srsRtmpUrl": "rtmp://u:secret@srs/live/{streamId}",
+        "sourceHeaders": {"x-key": "secret"}, "audioProcessorUrl": "http://p:5000/?key=secret",
+    }));
+    let setup = Setup { stream_defaults: stream_defaults.unwrap(), ..set_up() };
+    let api = Api::set_up(Launched::default(), setup);
+    let (status, answer) = api.get("/api/pipeline/defaults").await;
+    let expected = json!({
+        "bufferDuration": 10.0, "srsRtmpUrl": ["rtmp://srs/live/{streamId}"],
+        "sourceHeaders": {"x-key": "…"}, "audioProcessorUrl": "http://p:5000/?…",
+    });
+    assert_eq!((status.as_u16(), answer), (200, expected));
+    assert_eq!(Api::new().get("/api/pipeline/defaults").await.1, json!({}));
 }
 
 #[tokio::test]

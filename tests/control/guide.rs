@@ -97,6 +97,7 @@ fn the_guide_tells_of_every_call() {
         "POST /api/pipeline/start",
         "POST /api/pipeline/stop",
         "GET /api/pipeline/status",
+        "GET /api/pipeline/defaults",
         "GET /api/pipelines",
         "GET /api/pipelines/{id}",
         "DELETE /api/pipelines/{id}",

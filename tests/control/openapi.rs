@@ -16,10 +16,11 @@ use super::install;
 use super::service::Service;
 
 /// All calls of the API.
-const CALLS: [(&str, &str); 14] = [
+const CALLS: [(&str, &str); 15] = [
     ("get", "/api/health"),
     ("get", "/api/ready"),
     ("get", "/api/pipeline/status"),
+    ("get", "/api/pipeline/defaults"),
     ("post", "/api/pipeline/start"),
     ("post", "/api/pipeline/stop"),
     ("get", "/api/pipelines"),

@@ -162,4 +162,35 @@ describe("the fields", () => {
       "retainBytes",
     ]);
   });
+
+  it("says what an empty field means at this service", () => {
+    const defaults = {
+      bufferDuration: 10,
+      fallback: "silence",
+      srsRtmpUrl: ["rtmp://srs/live/{streamId}", "rtmp://b/live/{streamId}"],
+      audioProcessorUrl: "http://p:5000/?…",
+      sourceHeaders: { "x-key": "…" },
+      retainBytes: 5_000_000_000,
+    };
+    const means = (name: string): string | undefined => {
+      const field = form.field(name);
+      return field === undefined ? undefined : form.standard(field, defaults);
+    };
+    expect(means("bufferDuration")).toBe("10 s");
+    expect(means("processingBudget")).toBe("12 s");
+    expect(means("fallback")).toBe("silence");
+    expect(means("srsRtmpUrl")).toBe("rtmp://srs/live/{streamId}\nrtmp://b/live/{streamId}");
+    expect(means("audioProcessorUrl")).toBe("as the service has it");
+    expect(means("sourceHeaders")).toBe("as the service has it");
+    expect(means("retainBytes")).toBe("5.0 GB");
+    expect(means("sourceMaxHeight")).toBeUndefined();
+    expect(form.expectedDelay(form.effective({ processingBudget: "5", bufferDuration: " " }, defaults))).toEqual({ least: 15, most: 25 });
+  });
+
+  it("reads durations and sizes as the service does", () => {
+    expect(form.seconds("1d")).toBe(86_400);
+    const check = (retainBytes: string) => form.validate({ ...good, retainBytes })["retainBytes"];
+    expect(["1000", "500MB", "10 GB", "2GiB", "1kB"].filter((text) => check(text) !== undefined)).toEqual([]);
+    expect(["1.5GB", "500m", "10gb", "GB"].filter((text) => check(text) === undefined)).toEqual([]);
+  });
 });

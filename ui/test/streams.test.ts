@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { failed, inTrouble, running, slowProcessor, starting, stopped } from "../e2e/fixtures";
+import { failed, inTrouble, running, slowProcessor, sourceAway, starting, stopped } from "../e2e/fixtures";
 import { charts, table } from "../src/core/charts";
 import { KEPT_SECONDS, empty, record, serverNow, summary, thinned } from "../src/core/history";
 import { draw } from "../src/core/pipeline";
@@ -124,6 +124,13 @@ describe("the pipeline", () => {
     expect([ill.dubbed.active, ill.bypass.active, ill.video.active]).toEqual([false, true, true]);
     expect(ill.processor).toMatchObject({ tone: "bad", state: "Not connected" });
     expect(ill.publish.state).toBe("1 of 2 connected");
+  });
+
+  it("says that something stands in for the picture", () => {
+    const held = draw(sourceAway(NOW));
+    expect([held.dubbed.active, held.bypass.active, held.video.active]).toEqual([false, false, false]);
+    expect(held.video).toMatchObject({ label: "picture", note: "held, stand-in on air" });
+    expect([draw(running(NOW)).video.note, draw({ ...sourceAway(NOW), isRunning: false }).video.note]).toEqual([null, null]);
   });
 
   it("stands still when the stream does", () => {

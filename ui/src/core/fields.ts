@@ -38,7 +38,7 @@ export const FIELDS: readonly Field[] = [
     label: "Source",
     kind: "url",
     section: "stream",
-    hint: "The HLS playlist, media or master.",
+    hint: "The HLS playlist, media or master, or a film in one MP4 file.",
     placeholder: "https://example.com/live/master.m3u8",
     required: true,
     check: (text) => address(text, ["http:", "https:"], "an http:// or https:// address"),
@@ -61,7 +61,7 @@ export const FIELDS: readonly Field[] = [
     section: "stream",
     hint: "The Socket.IO server that answers with the new sound.",
     standard: "http://127.0.0.1:5000",
-    check: (text) => address(text, ["http:", "https:"], "an http:// or https:// address"),
+    check: (text) => address(text, ["http:", "https:", "ws:", "wss:"], "an http://, https://, ws:// or wss:// address"),
   },
   {
     name: "srsRtmpUrl",
@@ -359,18 +359,18 @@ export const FIELDS: readonly Field[] = [
     section: "output",
     hint: "Bytes, or a number with a unit: 500MB, 10GB, 2GiB.",
     standard: "20 GB",
-    check: (text) => (/^\d+(\.\d+)?\s*([kmgt]i?)?b?$/i.test(text) ? null : "Must be a size, such as 500MB or 10GB."),
+    check: (text) => (/^\d+ ?(B|[kK]B|[MGT]B|[KMGT]iB)?$/.test(text.trim()) ? null : "Must be a size in whole numbers, such as 500MB, 10GB or 2GiB."),
   },
 ];
 
 /** As the service has it: a second of AAC at 48 kHz. */
 const MAX_CONTEXT = 47;
 
-/** Reads `30`, `0.5`, `100ms`, `30s`, `2m`, `1h`. */
+/** Reads `30`, `0.5`, `100ms`, `30s`, `2m`, `1h`, `1d`. */
 export function seconds(text: string): number | null {
-  const match = /^\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)?\s*$/.exec(text);
+  const match = /^\s*(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h|d)?\s*$/.exec(text);
   if (match === null) return null;
-  const scale = { ms: 0.001, s: 1, m: 60, h: 3_600 }[match[2] ?? "s"] ?? 1;
+  const scale = { ms: 0.001, s: 1, m: 60, h: 3_600, d: 86_400 }[match[2] ?? "s"] ?? 1;
   return Number(match[1]) * scale;
 }
 

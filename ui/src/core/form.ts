@@ -1,5 +1,6 @@
 /** The start form: what was typed, what is wrong with it, and the request that comes of it. */
 
+import { bytes, duration } from "./format";
 import { FIELDS, type Field, type Kind, type Section, lines, seconds } from "./fields";
 
 export { FIELDS, type Field, SECTIONS, type Section, seconds } from "./fields";
@@ -78,6 +79,23 @@ export function fromSettings(settings: Readonly<Record<string, unknown>>): Recor
     if (text !== null && !text.includes("…") && !text.includes("***")) values[name] = text;
   }
   return values;
+}
+
+/** What an empty field means, as a person reads it: the service's own setting, or else the default. */
+export function standard(field: Field, defaults: Readonly<Record<string, unknown>>): string | undefined {
+  const value = defaults[field.name];
+  if (value === null || value === undefined) return field.standard;
+  const text = Array.isArray(value) ? value.map(String).join("\n") : plain(value);
+  if (text === null || field.secret === true || text.includes("…")) return "as the service has it";
+  if (field.kind === "choice") return field.options?.find((option) => option.value === text)?.label ?? text;
+  if (typeof value !== "number") return text;
+  return field.kind === "duration" ? duration(value) : field.name === "retainBytes" ? bytes(value) : text;
+}
+
+/** What was typed, and where nothing was, what the service has set for all streams. */
+export function effective(values: Values, defaults: Readonly<Record<string, unknown>>): Values {
+  const typed = Object.entries(values).filter(([, text]) => text.trim() !== "");
+  return { ...fromSettings(defaults), ...Object.fromEntries(typed) };
 }
 
 function plain(value: unknown): string | null {

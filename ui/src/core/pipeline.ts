@@ -24,6 +24,8 @@ export interface Lane {
   label: string;
   detail: string;
   active: boolean;
+  /** What is out of the ordinary about it, in a few words. */
+  note: string | null;
 }
 
 export interface Drawing {
@@ -48,7 +50,8 @@ export function draw(status: StreamStatus): Drawing {
     status.batches.findLast((batch) => batch.outcome !== null);
   const { remuxer } = status.modules;
   // A picture that is held has silence with it, whatever became of the batches.
-  const held = status.stats.hold?.active === true;
+  const held = running && status.stats.hold?.active === true;
+  const sounds = (outcome: "processed" | "fallback"): boolean => running && !held && sounding?.outcome === outcome;
   return {
     fetch: stage(fetch(status)),
     batch: stage(batch(status)),
@@ -58,22 +61,21 @@ export function draw(status: StreamStatus): Drawing {
     dubbed: {
       label: "sound",
       detail: sounding?.outcome === "processed" ? "processed sound on air" : "",
-      active: running && !held && sounding?.outcome === "processed",
+      active: sounds("processed"),
+      note: null,
     },
     bypass: {
       label: "fallback",
       detail: format.plural(status.stats.batchesFallback, "batch", "batches"),
-      active: running && !held && sounding?.outcome === "fallback",
+      active: sounds("fallback"),
+      note: sounds("fallback") ? "on air" : null,
     },
     video: {
-      label: "picture, untouched",
-      detail:
-        remuxer.videoCodec === null
-          ? ""
-          : [format.codec(remuxer.videoCodec), format.size(remuxer.width, remuxer.height)]
-              .filter((part) => part !== format.UNKNOWN)
-              .join(" "),
+      label: held ? "picture" : "picture, untouched",
+      detail: held || remuxer.videoCodec === null ? "" : picture(remuxer),
       active: running && !held && status.modules.streamFetcher.segments > 0,
+      // What stands in for it: the last picture or a clip.
+      note: !held ? null : status.stats.hold?.withoutPicture === true ? "none, silence on air" : "held, stand-in on air",
     },
   };
 }
@@ -173,6 +175,11 @@ function remux(status: StreamStatus): Stage {
     },
     facts,
   };
+}
+
+function picture(remuxer: StreamStatus["modules"]["remuxer"]): string {
+  const parts = [format.codec(remuxer.videoCodec), format.size(remuxer.width, remuxer.height)];
+  return parts.filter((part) => part !== format.UNKNOWN).join(" ");
 }
 
 function sound(remuxer: StreamStatus["modules"]["remuxer"]): string {

@@ -67,7 +67,7 @@ function LaneRow({ lane, kind }: { lane: Lane; kind: string }) {
       <Line active={lane.active} kind={kind} />
       <p>
         <span>{lane.label}</span> {lane.detail !== "" && <b class="num">{lane.detail}</b>}
-        {lane.active && kind === "bypass" && <em>on air</em>}
+        {lane.note !== null && <em>{lane.note}</em>}
       </p>
       <Line active={lane.active} kind={kind} />
     </div>

@@ -41,6 +41,11 @@ export class Api {
     return this.#call("GET", `/api/pipelines/${encodeURIComponent(id)}/settings`);
   }
 
+  /** What is set for all streams. */
+  defaults(): Promise<Record<string, unknown>> {
+    return this.#call("GET", "/api/pipeline/defaults");
+  }
+
   start(body: Record<string, unknown>): Promise<Done> {
     return this.#call("POST", "/api/pipeline/start", body);
   }

@@ -14,7 +14,13 @@ export function Start({ from }: { from?: string }) {
   const [errors, setErrors] = useState<form.Errors>({});
   const [refusal, setRefusal] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
+  const [defaults, setDefaults] = useState<Record<string, unknown>>({});
   const element = useRef<HTMLFormElement>(null);
+
+  useEffect(() => {
+    // Without them the form says what holds for most services.
+    api.defaults().then(setDefaults, () => undefined);
+  }, []);
 
   useEffect(() => {
     if (from === undefined) return;
@@ -99,11 +105,11 @@ export function Start({ from }: { from?: string }) {
       >
         <div class="stack">
           {form.SECTIONS.map((section) => (
-            <Section key={section.key} section={section} values={values} errors={errors} onChange={change} onBlur={blur} />
+            <Section key={section.key} section={section} values={values} defaults={defaults} errors={errors} onChange={change} onBlur={blur} />
           ))}
         </div>
         <aside class="panel aside">
-          <Outlook values={values} />
+          <Outlook values={form.effective(values, defaults)} />
           {running && (
             <p class="small tone-warn">
               A stream of this name is running. With the same settings nothing changes; with others it has to be stopped
@@ -173,12 +179,13 @@ function Outlook({ values }: { values: form.Values }) {
 interface SectionProps {
   section: (typeof form.SECTIONS)[number];
   values: form.Values;
+  defaults: Readonly<Record<string, unknown>>;
   errors: form.Errors;
   onChange: (name: string, text: string) => void;
   onBlur: (name: string) => void;
 }
 
-function Section({ section, values, errors, onChange, onBlur }: SectionProps) {
+function Section({ section, values, defaults, errors, onChange, onBlur }: SectionProps) {
   const heading = useId();
   const fields = form.FIELDS.filter((field) => field.section === section.key);
   const inside = (
@@ -187,6 +194,8 @@ function Section({ section, values, errors, onChange, onBlur }: SectionProps) {
         <Control
           key={field.name}
           field={field}
+          standard={form.standard(field, defaults)}
+          set={defaults[field.name] !== undefined}
           value={values[field.name] ?? ""}
           error={errors[field.name]}
           onInput={(text) => {
@@ -223,13 +232,17 @@ function Section({ section, values, errors, onChange, onBlur }: SectionProps) {
 
 interface ControlProps {
   field: form.Field;
+  /** What an empty field means. */
+  standard: string | undefined;
+  /** The service has a setting of its own for it. */
+  set: boolean;
   value: string;
   error: string | undefined;
   onInput: (text: string) => void;
   onBlur: () => void;
 }
 
-function Control({ field, value, error, onInput, onBlur }: ControlProps) {
+function Control({ field, standard, set, value, error, onInput, onBlur }: ControlProps) {
   const id = useId();
   const shared = {
     id,
@@ -240,7 +253,8 @@ function Control({ field, value, error, onInput, onBlur }: ControlProps) {
     "aria-required": field.required === true,
     onBlur,
   };
-  const placeholder = field.placeholder ?? field.standard;
+  const example = set ? undefined : field.placeholder;
+  const placeholder = example ?? standard;
   const wide = field.kind === "lines" || field.kind === "url";
   return (
     <div class={`field${wide ? " wide" : ""}`}>
@@ -256,9 +270,9 @@ function Control({ field, value, error, onInput, onBlur }: ControlProps) {
             onInput(event.currentTarget.value);
           }}
         >
-          <option value="">{field.standard} (default)</option>
+          <option value="">{standard} (default)</option>
           {field.options
-            ?.filter((option) => option.label !== field.standard)
+            ?.filter((option) => option.label !== standard)
             .map((option) => (
               <option key={option.value} value={option.value}>
                 {option.label}
@@ -300,8 +314,8 @@ function Control({ field, value, error, onInput, onBlur }: ControlProps) {
       )}
       <p id={`${id}-hint`} class="hint">
         {field.hint}
-        {field.standard !== undefined && field.placeholder === undefined && field.kind !== "choice" && (
-          <span class="unseen"> Default: {field.standard}.</span>
+        {standard !== undefined && example === undefined && field.kind !== "choice" && (
+          <span class="unseen"> Default: {standard}.</span>
         )}
       </p>
     </div>
