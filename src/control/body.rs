@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
+use super::MAX_BODY;
 use super::error::ApiError;
 use crate::config::Invalid;
 
@@ -18,7 +19,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         let json = is_json(&request);
         let body = Bytes::from_request(request, state)
             .await
-            .map_err(|error| ApiError::new(error.status(), error.body_text()))?;
+            .map_err(|error| match error.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    let error = format!("the body is larger than {} KiB", MAX_BODY >> 10);
+                    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+                }
+                other => ApiError::new(other, error.body_text()),
+            })?;
         // A page of another site can send a form or plain text to this machine without asking, JSON not.
         if !json && !body.is_empty() {
             return Err(ApiError::new(

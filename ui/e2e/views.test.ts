@@ -51,6 +51,17 @@ describe("the page", () => {
     await page.context().close();
   });
 
+  it("shows in the start form what empty fields mean at this service", async () => {
+    const own = await serve({ OVERDUB_BUFFER_DURATION: "10s", OVERDUB_FALLBACK: "silence" });
+    const { page } = await open(browser, `${own.url}/#/start`, DESKTOP);
+    await page.getByPlaceholder("10 s", { exact: true }).waitFor();
+    await page.getByText("The output is 22 s to 32 s behind the source").waitFor();
+    await page.getByText("else viewers hear silence for that batch").waitFor();
+    expect(await page.getByLabel("When an answer is missing").locator("option").first().textContent()).toBe("silence (default)");
+    await page.context().close();
+    await own.end("SIGKILL");
+  });
+
   it("keeps a theme that was chosen, before anything is drawn", async () => {
     const { page } = await shown(browser, service.url, EVERY, "#/", { ...DESKTOP, colorScheme: "light" });
     const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);

@@ -87,6 +87,21 @@ describe("the health of a stream", () => {
     ]);
   });
 
+  it("says who is in an output's way at SRS", () => {
+    const detail = (own: boolean): string | undefined =>
+      issues(
+        changed((status) => {
+          const [output] = status.modules.streamPublisher.outputs;
+          if (output === undefined) throw new Error("there is one");
+          const ghost = { ip: "10.0.0.7", aliveSeconds: 95, silentSeconds: 8, own };
+          Object.assign(output, { connected: false, lastError: "server closed the connection; retrying in 8 s" });
+          output.srs = { reachable: true, lastError: null, stream: { active: true, viewers: 3 }, ghost };
+        }),
+      )[0]?.detail;
+    expect(detail(false)).toContain("SRS still has a publisher from 10.0.0.7 under its name (connected for 1 min 35 s, silent for 8.0 s).");
+    expect(detail(true)).toContain("SRS still has this output's former connection under its name");
+  });
+
   it("puts the worst first", () => {
     const status = changed((it) => {
       it.stats.storage = { alarm: true };

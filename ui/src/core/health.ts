@@ -2,7 +2,7 @@
 
 import { count, duration, host, plural } from "./format";
 import { reason, sound } from "./timeline";
-import type { BatchStatus, Processor, StreamStatus } from "./types";
+import type { BatchStatus, Processor, Srs, StreamStatus } from "./types";
 
 /** How a thing looks: each has a colour and a sign of its own. */
 export type Tone = "good" | "busy" | "warn" | "bad" | "off";
@@ -195,11 +195,19 @@ function outputs(status: StreamStatus): Issue[] {
       title: `The output ${output.url} is not connected`,
       detail: because(
         output.lastError,
-        `Overdub reconnects by itself and goes on at the next picture that stands alone${
+        `${occupant(output.srs?.ghost ?? null)}Overdub reconnects by itself and goes on at the next picture that stands alone${
           output.dropped > 0 ? `; ${plural(output.dropped, "packet")} lost so far` : ""
         }.`,
       ),
     }));
+}
+
+/** Who has the output's name at SRS, as a sentence with a space behind it. */
+function occupant(ghost: Srs["ghost"]): string {
+  if (ghost === null || ghost === undefined) return "";
+  const who = ghost.own ? "this output's former connection" : `a publisher from ${ghost.ip}`;
+  const life = `connected for ${duration(ghost.aliveSeconds)}, silent for ${duration(ghost.silentSeconds)}`;
+  return `SRS still has ${who} under its name (${life}). `;
 }
 
 function disk(status: StreamStatus): Issue[] {

@@ -137,7 +137,8 @@ function note(batch: BatchStatus): string {
     case "dropped":
       return `dropped${because === null ? "" : `: ${because}`}`;
     case "open":
-      return batch.state === "processing" ? "at the processor" : "captured";
+      if (batch.state !== "processing") return "captured";
+      return batch.sentAt === null || batch.sentAt === undefined ? "waits for the processor" : "at the processor";
   }
 }
 

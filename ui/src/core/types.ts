@@ -170,6 +170,9 @@ export interface Srs {
   reachable: boolean;
   lastError: string | null;
   stream: { active: boolean; viewers: number } | null;
+  hls?: { available: boolean } | null;
+  /** Who publishes the stream while this output cannot. */
+  ghost?: { ip: string; aliveSeconds: number; silentSeconds: number; own: boolean } | null;
 }
 
 export type BatchState = "captured" | "processing" | "ready" | "publishing" | "published" | "dropped";

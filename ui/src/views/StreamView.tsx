@@ -154,7 +154,9 @@ function resumed(it: Resumed | null): string {
 function viewers(srs: Srs | null): string {
   if (srs === null) return format.UNKNOWN;
   if (!srs.reachable) return srs.lastError ?? "not reachable";
-  return srs.stream === null ? "unknown there" : format.plural(srs.stream.viewers, "viewer");
+  if (srs.stream === null) return "unknown there";
+  const viewers = format.plural(srs.stream.viewers, "viewer");
+  return srs.hls === null || srs.hls === undefined ? viewers : `${viewers}, ${srs.hls.available ? "HLS plays" : "no HLS"}`;
 }
 
 const QUESTIONS: Record<Asked, (id: string) => { title: string; text: string; action: string }> = {
