@@ -1,5 +1,6 @@
 import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
+import { plural } from "../core/format";
 import * as logs from "../core/log";
 import { type Level, MODULES } from "../core/types";
 import * as store from "../shell/store";
@@ -110,7 +111,7 @@ export function LogView({ streamId, initialStream }: Props) {
       </div>
       <Lines lines={shown} live={!log.paused} all={log.lines.length} withStream={streamId === undefined} />
       {log.missed > 0 && (
-        <p class="quiet small">{log.missed} lines were left out because this page was too slow to take them.</p>
+        <p class="quiet small">{plural(log.missed, "line")} left out: this page was too slow to take them.</p>
       )}
     </div>
   );
