@@ -17,15 +17,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let json = is_json(&request);
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|error| match error.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => {
-                    let error = format!("the body is larger than {} KiB", MAX_BODY >> 10);
-                    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error)
-                }
-                other => ApiError::new(other, error.body_text()),
-            })?;
+        let body = Bytes::from_request(request, state).await.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let error = format!("the body is larger than {} KiB", MAX_BODY >> 10);
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+            }
+            other => ApiError::new(other, error.body_text()),
+        })?;
         // A page of another site can send a form or plain text to this machine without asking, JSON not.
         if !json && !body.is_empty() {
             return Err(ApiError::new(
