@@ -10,6 +10,7 @@ use crate::config::{
     Artifacts, ConfigurationChange, Fallback, KickGhost, OnGap, OneOrMany, ProcessorAuth, Secret,
     ServiceOptions, ServiceSettings, Span, StreamOptions, StreamSettings, from_environment,
 };
+use crate::media::OutputAudio;
 use crate::pipeline::{self, End};
 use crate::status::{Phase, StreamStatus};
 use crate::storage::Disk;
@@ -51,6 +52,9 @@ pub(super) struct Args {
     /// What is done where processed and original audio have different configurations [default: allow]
     #[arg(long, value_enum)]
     configuration_change: Option<ConfigurationChange>,
+    /// Which sound the outputs carry: AAC and MP3, or, by Enhanced RTMP, Opus, AC-3 and E-AC-3 too [default: basic]
+    #[arg(long, value_enum)]
+    output_audio: Option<OutputAudio>,
     /// What plays where the source has nothing [default: hold, or slate with --slate]
     #[arg(long, value_enum)]
     on_gap: Option<OnGap>,
@@ -134,6 +138,7 @@ impl Args {
             on_gap: self.on_gap,
             slate: self.slate.clone(),
             configuration_change: self.configuration_change,
+            output_audio: self.output_audio,
             artifacts: self.artifacts,
             source_headers: given(&self.source_header).map(|headers| headers.into_iter().collect()),
             source_auth: self.source_auth.clone(),

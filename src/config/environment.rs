@@ -55,6 +55,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             processing_budget: read.parsed(&["OVERDUB_PROCESSING_BUDGET"], DURATION)?,
             fallback: read.choice("OVERDUB_FALLBACK")?,
             configuration_change: read.choice("OVERDUB_CONFIGURATION_CHANGE")?,
+            output_audio: read.choice("OVERDUB_OUTPUT_AUDIO")?,
             on_gap: read.choice("OVERDUB_ON_GAP")?,
             slate: read.text(&["OVERDUB_SLATE"]).map(Into::into),
             max_concurrent_batches: read.parsed(&["OVERDUB_MAX_CONCURRENT_BATCHES"], NUMBER)?,

@@ -13,7 +13,7 @@ use super::{
     Artifacts, ConfigurationChange, Fallback, HttpUrl, Invalid, KickGhost, OnGap, ProcessorAuth, Retention,
     RtmpUrl, Secret, Size, Span, StreamSettings,
 };
-use crate::media::StreamId;
+use crate::media::{OutputAudio, StreamId};
 
 /// In an output's address, the name of the stream.
 pub(super) const STREAM_ID: &str = "{streamId}";
@@ -88,6 +88,8 @@ pub struct StreamOptions {
     pub fallback: Option<Fallback>,
     /// What is done where the fallback's and the answers' configurations differ; `allow` by default.
     pub configuration_change: Option<ConfigurationChange>,
+    /// Which sound the outputs carry; `basic` by default.
+    pub output_audio: Option<OutputAudio>,
     /// What plays where the source has nothing; `hold` by default, or `slate` where there is one.
     pub on_gap: Option<OnGap>,
     /// A file where the service runs: the clip that plays there, in MP4 or a transport stream.
@@ -165,6 +167,7 @@ impl StreamOptions {
             processing_budget: self.processing_budget.or(lower.processing_budget),
             fallback: self.fallback.or(lower.fallback),
             configuration_change: self.configuration_change.or(lower.configuration_change),
+            output_audio: self.output_audio.or(lower.output_audio),
             on_gap: self.on_gap.or(lower.on_gap),
             slate: self.slate.or(lower.slate),
             max_concurrent_batches: self.max_concurrent_batches.or(lower.max_concurrent_batches),
@@ -230,6 +233,7 @@ impl StreamOptions {
             .0,
             fallback: self.fallback.unwrap_or_default(),
             configuration_change: self.configuration_change.unwrap_or_default(),
+            output_audio: self.output_audio.unwrap_or_default(),
             on_gap,
             slate: self.slate,
             max_concurrent_batches: within(

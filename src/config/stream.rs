@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{HttpUrl, ProcessorAccess, Retention, RtmpUrl, SourceAccess, SourceChoice};
-use crate::media::StreamId;
+use crate::media::{OutputAudio, StreamId};
 use crate::redact;
 
 /// Everything that one stream needs to know. Equal settings are "the same settings again".
@@ -35,6 +35,7 @@ pub struct StreamSettings {
     pub processing_budget: Duration,
     pub fallback: Fallback,
     pub configuration_change: ConfigurationChange,
+    pub output_audio: OutputAudio,
     pub on_gap: OnGap,
     /// The clip that plays in holes with [`OnGap::Slate`]: an MP4 file or a transport stream.
     pub slate: Option<PathBuf>,

@@ -21,7 +21,7 @@ mod stream_id;
 mod time;
 
 pub use batch::Batch;
-pub use carried::is_carried;
+pub use carried::OutputAudio;
 pub use context::AudioContext;
 pub use cue::{Cue, CueKind};
 pub use frame::{AudioTrack, VideoSample, VideoTrack};

@@ -9,7 +9,7 @@ use overdub_fmp4::{Chunks, Edit, Fragment, TrackConfig, init_segment};
 
 use super::output::to_fit;
 use crate::config::{ConfigurationChange, Fallback};
-use crate::media::{AudioContext, AudioParams, AudioTrack, Flicks, mp4};
+use crate::media::{AudioContext, AudioParams, AudioTrack, Flicks, OutputAudio, mp4};
 use crate::remux::{Fitter, Sound, Used};
 use crate::roundtrip::answer;
 
@@ -68,7 +68,7 @@ fn slot(n: i64) -> AudioTrack {
 
 fn run(day: &Day) -> Off {
     let (mut sound, mut fitter) =
-        (Sound::new(Fallback::Original, ConfigurationChange::Allow), Fitter::default());
+        (Sound::new(Fallback::Original, ConfigurationChange::Allow, OutputAudio::Basic), Fitter::default());
     let params = params(day.rate);
     let samples = |count: i64| Flicks::from_samples(count, day.rate);
     let mut off = Off { fitted: 0.0, appended: 0.0, appended_at_last: 0.0, padded: 0, trimmed: 0 };
@@ -84,7 +84,12 @@ fn run(day: &Day) -> Off {
         let edit = Edit { media_time: priming.into(), ..Edit::default() };
         let data = file(&params, frames, day.declared.then_some(edit));
         let undeclared_priming = if day.declared { 0 } else { priming };
-        let terms = answer::Terms { duration: slot.duration(), sent: data.len(), undeclared_priming };
+        let terms = answer::Terms {
+            duration: slot.duration(),
+            sent: data.len(),
+            undeclared_priming,
+            outputs: OutputAudio::Basic,
+        };
         let answer = answer::read(&data, &terms).unwrap();
         // Frame k of the answer begins so far behind the beginning of the slot's sound.
         let of_frame = |k: i64| samples(k * i64::from(FRAME) - i64::from(priming));

@@ -11,7 +11,9 @@ use bytes::Bytes;
 
 use super::output::to_fit;
 use crate::batch::{self, Batcher};
-use crate::media::{AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, Piece, StampedFrame, mp4};
+use crate::media::{
+    AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, OutputAudio, Piece, StampedFrame, mp4,
+};
 use crate::remux::Fitter;
 use crate::roundtrip::answer;
 
@@ -86,7 +88,12 @@ fn processed(batches: &[Batch]) -> (Vec<f64>, Vec<usize>) {
             "-f",
             "mp4",
         ];
-        let terms = answer::Terms { duration: sent.duration(), sent: fragment.len(), undeclared_priming: 0 };
+        let terms = answer::Terms {
+            duration: sent.duration(),
+            sent: fragment.len(),
+            undeclared_priming: 0,
+            outputs: OutputAudio::Basic,
+        };
         let answer = answer::read(&ffmpeg(&encode, fragment), &terms).unwrap();
         assert_eq!(answer.priming, FRAME as u64, "FFmpeg declares one frame of priming");
         let (track, report) = fitter.fit(slot, to_fit(&answer, &batch.context, &slot.params));

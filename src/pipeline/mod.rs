@@ -192,7 +192,11 @@ impl Stream {
         let output = Output {
             clock,
             fitter: Fitter::default(),
-            sound: Sound::new(self.settings.fallback, self.settings.configuration_change),
+            sound: Sound::new(
+                self.settings.fallback,
+                self.settings.configuration_change,
+                self.settings.output_audio,
+            ),
             release: Release::new(Hold::new(filler)),
             offset: Offset::default(),
             ports,
@@ -454,6 +458,7 @@ fn roundtrip_settings(settings: &StreamSettings) -> roundtrip::Settings {
         max_concurrent: settings.max_concurrent_batches,
         max_fragment_bytes: settings.processor_max_message,
         processor_priming: settings.processor_priming,
+        output_audio: settings.output_audio,
         processing_budget: settings.processing_budget,
         auth: settings.processor.auth.as_ref().map(|auth| auth.reveal().clone()),
         headers: settings

@@ -18,7 +18,7 @@ use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
 use crate::hls::cursor::{Cursor, Next};
 use crate::hls::playlist::{self, Playlist};
-use crate::media::{Batch, Flicks, Moment, Origin, Packet, mp4};
+use crate::media::{Batch, Flicks, Moment, Origin, OutputAudio, Packet, mp4};
 use crate::playout::Playout;
 use crate::publish::pacer::{LEAD, Outlet, Pacer, Verdict};
 use crate::publish::tags::{Announced, Known};
@@ -83,7 +83,7 @@ impl Path {
             processor: VecDeque::new(),
             waiting: VecDeque::new(),
             fitter: Fitter::default(),
-            sound: Sound::new(Fallback::Original, ConfigurationChange::Allow),
+            sound: Sound::new(Fallback::Original, ConfigurationChange::Allow, OutputAudio::Basic),
             interleaver: Interleaver::default(),
             pacer: Pacer::default(),
             held: None,
@@ -168,7 +168,12 @@ impl Path {
             self.window.handle_answer(now, Some(number), None, |request| {
                 answer::read(
                     &data,
-                    &answer::Terms { duration: request.duration, sent: data.len(), undeclared_priming: 0 },
+                    &answer::Terms {
+                        duration: request.duration,
+                        sent: data.len(),
+                        undeclared_priming: 0,
+                        outputs: OutputAudio::Basic,
+                    },
                 )
             });
         }

@@ -18,7 +18,7 @@ use crate::config::{
 };
 use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
-use crate::media::{Batch, Flicks, Moment, Origin, Packet};
+use crate::media::{Batch, Flicks, Moment, Origin, OutputAudio, Packet};
 use crate::playout::Playout;
 use crate::remux::{Filler, Fitter, Hold, Release, Sound};
 use crate::storage::{Disk, Writer};
@@ -74,7 +74,7 @@ pub(super) fn output(
     Output {
         clock,
         fitter: Fitter::default(),
-        sound: Sound::new(Fallback::Original, ConfigurationChange::Allow),
+        sound: Sound::new(Fallback::Original, ConfigurationChange::Allow, OutputAudio::Basic),
         release: Release::new(Hold::new(Filler::Still)),
         offset: Offset::default(),
         ports: Vec::new(),

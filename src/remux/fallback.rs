@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::fit::{FitReport, Fitter, Processed};
 use crate::config::{ConfigurationChange, Fallback};
-use crate::media::{AudioParams, AudioTrack, is_carried, silent_frame_like};
+use crate::media::{AudioParams, AudioTrack, OutputAudio, silent_frame_like};
 
 /// Which sound a batch got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub enum Used {
 pub struct Sound {
     fallback: Fallback,
     change: ConfigurationChange,
+    outputs: OutputAudio,
     /// Of what was published last, with a silent frame where one can be made.
     current: Option<Playing>,
     /// Of the processor's last answer.
@@ -33,8 +34,8 @@ pub struct Sound {
 type Playing = (Arc<AudioParams>, Option<Bytes>);
 
 impl Sound {
-    pub fn new(fallback: Fallback, change: ConfigurationChange) -> Self {
-        Self { fallback, change, current: None, answered: None, changes: 0 }
+    pub fn new(fallback: Fallback, change: ConfigurationChange, outputs: OutputAudio) -> Self {
+        Self { fallback, change, outputs, current: None, answered: None, changes: 0 }
     }
 
     /// How often the configuration changed in the output.
@@ -79,7 +80,7 @@ impl Sound {
 
     /// Whether the outputs carry the original, and its configuration may stand beside that of the answers.
     fn may_play(&self, original: &AudioTrack) -> bool {
-        let carried = is_carried(original.params.codec, first(original));
+        let carried = self.outputs.carries(original.params.codec, first(original));
         let same = || self.answered.as_ref().is_none_or(|(answered, _)| *answered == original.params);
         carried && (self.change == ConfigurationChange::Allow || same())
     }
@@ -89,7 +90,7 @@ impl Sound {
     fn silence_for(&self, original: &AudioTrack) -> (Arc<AudioParams>, Bytes) {
         let answered = self.answered.as_ref().filter(|_| self.change == ConfigurationChange::Silence);
         let own = (Arc::clone(&original.params), silent_frame_like(&original.params, first(original)));
-        let own = Some(&own).filter(|(params, _)| is_carried(params.codec, first(original)));
+        let own = Some(&own).filter(|(params, _)| self.outputs.carries(params.codec, first(original)));
         let candidates = [answered, self.current.as_ref(), own];
         let known = candidates
             .into_iter()
@@ -132,7 +133,7 @@ mod tests {
     }
 
     fn original_or(change: ConfigurationChange) -> Sound {
-        Sound::new(Fallback::Original, change)
+        Sound::new(Fallback::Original, change, OutputAudio::Basic)
     }
 
     /// An answer at 44.1 kHz for the slot of `original`.
@@ -154,6 +155,13 @@ mod tests {
         let mut sound = original_or(ConfigurationChange::Allow);
         let played = sound.fallback(&mut Fitter::default(), &original);
         assert_eq!(played, (Some(original), Used::Original));
+    }
+
+    #[test]
+    fn an_original_in_ac_3_plays_where_the_outputs_take_it() {
+        let original = track(AudioCodec::Ac3, 48_000);
+        let mut sound = Sound::new(Fallback::Original, ConfigurationChange::Allow, OutputAudio::Enhanced);
+        assert_eq!(sound.fallback(&mut Fitter::default(), &original), (Some(original), Used::Original));
     }
 
     #[test]
@@ -201,7 +209,7 @@ mod tests {
 
     #[test]
     fn dropping_the_audio_leaves_none() {
-        let mut sound = Sound::new(Fallback::DropAudio, ConfigurationChange::Allow);
+        let mut sound = Sound::new(Fallback::DropAudio, ConfigurationChange::Allow, OutputAudio::Basic);
         let dropped = sound.fallback(&mut Fitter::default(), &track(AudioCodec::Aac, 48_000));
         assert_eq!(dropped, (None, Used::Nothing));
     }

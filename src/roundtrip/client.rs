@@ -170,11 +170,12 @@ impl<'a> Client<'a> {
         match message::read(event) {
             Ok(FromProcessor::Processed { id, data, metadata }) => {
                 debug!(%stream, id, bytes = data.as_ref().map_or(0, Bytes::len), "answer");
-                let undeclared_priming = self.settings.processor_priming;
+                let (undeclared_priming, outputs) =
+                    (self.settings.processor_priming, self.settings.output_audio);
                 let number = message::batch_number(stream, &id);
                 self.window.handle_answer(now, number, metadata, |request| {
                     let (duration, sent) = (request.duration, request.audio.len());
-                    answer::read(&data?, &answer::Terms { duration, sent, undeclared_priming })
+                    answer::read(&data?, &answer::Terms { duration, sent, undeclared_priming, outputs })
                 });
             }
             Ok(FromProcessor::Error { id, error }) => {

@@ -31,7 +31,7 @@ pub use failure::{Failure, ProcessorError, SizeLimit};
 pub use status::{Away, BreakerState, FragmentTimes, Status};
 pub use wire::{BadProcessorUrl, Endpoint, MAX_ANSWER_BYTES};
 
-use crate::media::{AudioParams, Flicks, Moment, StreamId};
+use crate::media::{AudioParams, Flicks, Moment, OutputAudio, StreamId};
 use crate::redact;
 
 /// How a stream talks to its processor.
@@ -56,6 +56,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Priming in samples of answers that declare none (`processorPriming`).
     pub processor_priming: u32,
+    /// What answers may be in.
+    pub output_audio: OutputAudio,
     /// The stream's `processingBudget`; the status says which one would have been enough.
     pub processing_budget: Duration,
 }
@@ -74,6 +76,7 @@ impl Settings {
             headers: Vec::new(),
             ca_file: None,
             processor_priming: 0,
+            output_audio: OutputAudio::default(),
             processing_budget: Duration::from_secs(12),
         }
     }
@@ -94,6 +97,7 @@ impl fmt::Debug for Settings {
             .field("headers", &headers)
             .field("ca_file", &self.ca_file)
             .field("processor_priming", &self.processor_priming)
+            .field("output_audio", &self.output_audio)
             .field("processing_budget", &self.processing_budget)
             .finish()
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::media::{AudioCodec, AudioParams, Flicks, is_carried};
+use crate::media::{AudioCodec, AudioParams, Flicks, OutputAudio};
 
 /// Most frames of an answer: half an hour of AAC, far beyond every batch. It bounds what the list of
 /// frames takes, since a frame may be a few bytes long.
@@ -81,8 +81,8 @@ pub enum AnswerError {
     /// FFmpeg's `empty_moov` of ADTS input does that without `-bsf:a aac_adtstoasc`.
     #[error("no AudioSpecificConfig, and it cannot be told from the frames")]
     NoConfig,
-    /// None of what RTMP carries.
-    #[error("{codec:?} cannot be carried by the outputs: send AAC or MP3")]
+    /// None of what the outputs carry ([`OutputAudio`]).
+    #[error("{codec:?} is not carried by the outputs: send AAC or MP3")]
     NotCarried { codec: AudioCodec },
     /// Too far from what was sent to be its sound.
     #[error("{answer_ms} ms of sound for a fragment of {fragment_ms} ms")]
@@ -98,6 +98,8 @@ pub(crate) struct Terms {
     pub(crate) sent: usize,
     /// Samples of priming of an answer that declares none.
     pub(crate) undeclared_priming: u32,
+    /// What it is to be published in.
+    pub(crate) outputs: OutputAudio,
 }
 
 /// What an answer holds.
@@ -128,7 +130,7 @@ pub(crate) fn read(data: &Bytes, terms: &Terms) -> Result<Processed, AnswerError
         return Err(AnswerError::TooLarge { bytes, limit });
     }
     let Contents { params, frames, priming, trailing } = take_apart(data)?;
-    if !is_carried(params.codec, frames.first().map_or(&[], |frame| frame)) {
+    if !terms.outputs.carries(params.codec, frames.first().map_or(&[], |frame| frame)) {
         return Err(AnswerError::NotCarried { codec: params.codec });
     }
     let priming = priming.unwrap_or(terms.undeclared_priming.into());

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::media::{self, AudioCodec, AudioTrack, asc};
+use crate::media::{self, AudioCodec, AudioTrack, OutputAudio, asc};
 
 /// ADTS of AAC-LC, 48 kHz, stereo (channel configuration 2) or mono.
 fn adts(frames: &[&[u8]], channels: u8) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn read(data: &Bytes, undeclared_priming: u32) -> Result<Processed, AnswerError>
     let contents = take_apart(data)?;
     let samples = contents.frames.len() as i64 * i64::from(contents.params.frame_len);
     let duration = Flicks::from_samples(samples, contents.params.sample_rate);
-    super::read(data, &Terms { duration, sent: data.len(), undeclared_priming })
+    super::read(data, &Terms { duration, sent: data.len(), undeclared_priming, outputs: OutputAudio::Basic })
 }
 
 fn read_vec(data: Vec<u8>) -> Result<Processed, AnswerError> {
@@ -202,6 +202,10 @@ fn what_the_outputs_do_not_carry_is_refused_by_name() {
         (fixture!("eac3.mp4"), AudioCodec::Eac3),
     ] {
         assert_eq!(read(&data, 0), Err(AnswerError::NotCarried { codec }));
+        let duration = Flicks::from_millis(1_000);
+        let outputs = OutputAudio::Enhanced;
+        let terms = Terms { duration, sent: data.len(), undeclared_priming: 0, outputs };
+        assert_eq!(super::read(&data, &terms).map(|answer| answer.params.codec), Ok(codec));
     }
     for carried in [fixture!("mp3.mp4"), fixture!("tone.mp3"), fixture!("aac.mp4"), fixture!("aac.adts")] {
         assert!(read(&carried, 0).is_ok());
@@ -213,7 +217,7 @@ fn a_tenth_or_a_second_too_long_or_too_short_is_the_sound_and_more_is_not() {
     let seconds = |answer: usize, sent: f64| {
         let data = Bytes::from(adts(&vec![&b"frame"[..]; answer * 375 / 8], 2));
         let duration = Flicks::from_millis((sent * 1e3) as i64);
-        let terms = Terms { duration, sent: data.len(), undeclared_priming: 0 };
+        let terms = Terms { duration, sent: data.len(), undeclared_priming: 0, outputs: OutputAudio::Basic };
         super::read(&data, &terms).map(|processed| processed.frames.len())
     };
     for (answer, sent) in [(32, 30.0), (32, 35.5), (32, 29.1), (8, 7.1), (8, 8.9), (8, 8.0)] {
@@ -231,8 +235,12 @@ fn a_tenth_or_a_second_too_long_or_too_short_is_the_sound_and_more_is_not() {
 #[test]
 fn an_answer_may_have_many_times_the_bytes_of_what_was_sent_but_not_any_number() {
     let data = Bytes::from(adts(&vec![&[0; 2_000][..]; 1_000], 2));
-    let terms =
-        |sent| Terms { duration: Flicks::from_samples(1_000 * 1_024, 48_000), sent, undeclared_priming: 0 };
+    let terms = |sent| Terms {
+        duration: Flicks::from_samples(1_000 * 1_024, 48_000),
+        sent,
+        undeclared_priming: 0,
+        outputs: OutputAudio::Basic,
+    };
     assert!(super::read(&data, &terms(data.len() / 15)).is_ok());
     let sent = data.len() / 20;
     let too_large = AnswerError::TooLarge { bytes: data.len(), limit: sent * 16 };

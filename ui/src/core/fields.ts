@@ -283,6 +283,18 @@ export const FIELDS: readonly Field[] = [
     check: shortText,
   },
   {
+    name: "outputAudio",
+    label: "Sound that the outputs carry",
+    kind: "choice",
+    section: "output",
+    hint: "Opus, AC-3 and E-AC-3 need Enhanced RTMP, which SRS does not take.",
+    standard: "AAC and MP3",
+    options: [
+      { value: "basic", label: "AAC and MP3" },
+      { value: "enhanced", label: "Opus, AC-3 and E-AC-3 too" },
+    ],
+  },
+  {
     name: "caFile",
     label: "Certificate authorities",
     kind: "text",
