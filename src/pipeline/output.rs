@@ -139,7 +139,7 @@ impl Output {
             }
         }
         let position = playout.position(now);
-        self.board.released(position);
+        self.board.released(position, self.release.played(position));
         self.board.held(self.release.status(position));
         last
     }

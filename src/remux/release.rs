@@ -24,11 +24,13 @@ const FILL_LEAD: Duration = Duration::from_millis(200);
 pub struct Release {
     interleaver: Interleaver,
     hold: Hold,
+    /// Where what was handed out ends.
+    handed_out: Flicks,
 }
 
 impl Release {
     pub fn new(hold: Hold) -> Self {
-        Self { interleaver: Interleaver::default(), hold }
+        Self { interleaver: Interleaver::default(), hold, handed_out: Flicks::ZERO }
     }
 
     /// A batch with the audio that it is to be published with. A batch that has audio and is published without is
@@ -72,7 +74,15 @@ impl Release {
 
     /// The next packet for the outputs, in DTS order.
     pub fn poll(&mut self) -> Option<Packet> {
-        self.hold.poll()
+        let packet = self.hold.poll()?;
+        self.handed_out = self.handed_out.max(packet.dts + packet.duration);
+        Some(packet)
+    }
+
+    /// How much of the output has been played when its clock has come to `position`: in a hole that is not filled, no
+    /// more than there was before it.
+    pub fn played(&self, position: Flicks) -> Flicks {
+        position.min(self.handed_out)
     }
 
     /// When [`Release::advance`] has something to do, if nothing else comes.

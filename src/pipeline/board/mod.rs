@@ -45,6 +45,8 @@ struct Kept {
     last_capture: Option<Moment>,
     in_play: VecDeque<InPlay>,
     position: Flicks,
+    /// Of the output.
+    played: Flicks,
     grid: GridStats,
 }
 
@@ -86,6 +88,7 @@ impl Board {
             last_capture: None,
             in_play: VecDeque::new(),
             position: Flicks::ZERO,
+            played: Flicks::ZERO,
             grid: GridStats::default(),
         };
         Self {
@@ -276,11 +279,13 @@ impl Board {
         self.kept().status.stats.histograms.batch_spare.record(spare);
     }
 
-    /// The playout clock has come to `position`.
-    pub(super) fn released(&self, position: Flicks) {
+    /// The playout clock has come to `position`, and the output has been played up to `played`.
+    pub(super) fn released(&self, position: Flicks, played: Flicks) {
         let now = self.epoch(self.clock.now());
         let mut kept = self.kept();
         kept.position = position;
+        // A clock that waits for a source goes back; what was played stays so.
+        kept.played = kept.played.max(played);
         if position < Flicks::ZERO {
             return;
         }
@@ -352,7 +357,7 @@ impl Board {
         let outputs: Vec<Output> =
             each.map(|(output, srs)| modules::output(&output.borrow(), srs.borrow().clone(), now)).collect();
         status.stats.bytes_published = outputs.iter().map(|output| output.bytes).sum();
-        status.stats.published_seconds = kept.position.max(Flicks::ZERO).to_secs_f64();
+        status.stats.published_seconds = kept.played.to_secs_f64();
         status.stats.lag_seconds = kept.in_play.front().and_then(|playing| {
             let played = kept.position - playing.start;
             (played >= Flicks::ZERO)
