@@ -235,7 +235,7 @@ impl StreamOptions {
             configuration_change: self.configuration_change.unwrap_or_default(),
             output_audio: self.output_audio.unwrap_or_default(),
             on_gap,
-            slate: self.slate,
+            slate: file("slate", self.slate)?,
             max_concurrent_batches: within(
                 "maxConcurrentBatches",
                 self.max_concurrent_batches.unwrap_or(S::DEFAULT_CONCURRENT),

@@ -168,6 +168,7 @@ fn every_wrong_value_is_reported_under_its_own_name() {
         (format!(r#"{{{LEAST},"sourceAudioName":""}}"#), "sourceAudioName"),
         (format!(r#"{{{LEAST},"startOffset":1e9}}"#), "startOffset"),
         (format!(r#"{{{LEAST},"sourceAllowedHosts":["10.0.0.0/40"]}}"#), "sourceAllowedHosts"),
+        (format!(r#"{{{LEAST},"slate":""}}"#), "slate"),
         (format!(r#"{{{LEAST},"caFile":""}}"#), "caFile"),
         (format!(r#"{{{LEAST},"srsHttpApi":"rtmp://h"}}"#), "srsHttpApi"),
         (format!(r#"{{{LEAST},"srsHttpApi":["http://h","http://i"]}}"#), "srsHttpApi"),
