@@ -34,6 +34,16 @@ pub(super) fn remove_unfinished(folder: &Path) {
     }
 }
 
+/// The same in each folder within `folder`; one in which nothing was finished goes, for nothing that is counted is in it.
+pub(super) fn remove_unfinished_within(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        remove_unfinished(&entry.path());
+        // Refused where something is left in it, and where it is a file.
+        let _ = fs::remove_dir(entry.path());
+    }
+}
+
 const TEMPORARY: &str = "tmp";
 
 fn temporary(path: &Path) -> PathBuf {
@@ -117,5 +127,19 @@ mod tests {
         fs::create_dir_all(taken.join("x")).unwrap();
         whole(&taken, &[Bytes::from_static(b"one")]).unwrap_err();
         assert!(!temporary(&taken).exists());
+    }
+
+    #[test]
+    fn what_was_left_unfinished_goes_and_what_was_finished_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let [finished, half, none] =
+            ["a/finished", "a/half.tmp", "b/half.tmp"].map(|name| root.path().join(name));
+        for path in [&finished, &half, &none] {
+            whole(path, &[Bytes::from_static(b"one")]).unwrap();
+        }
+        remove_unfinished_within(root.path());
+        assert!(finished.exists() && !half.exists());
+        assert!(!none.parent().unwrap().exists());
+        remove_unfinished_within(&root.path().join("nothing"));
     }
 }

@@ -180,6 +180,7 @@ impl Thread {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         self.numbers = Numbers::next(&self.layout);
         write::remove_unfinished(&self.layout.segments());
+        write::remove_unfinished_within(&self.layout.batches());
         self.disk.open(&self.layout, self.retention);
         while let Some(job) = queue.blocking_recv() {
             match job {
