@@ -1,6 +1,7 @@
-//! A disk that is full: artifacts stop, the stream goes on, and all is well by itself when there is room again.
+//! A disk that is full, and one that is read-only: artifacts stop, the stream goes on, and all is well by itself when
+//! the disk is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -8,7 +9,7 @@ use tokio::process::Command;
 
 use super::overdub::{Service, command};
 use super::resume::{STREAM, published_more, settings, surroundings};
-use super::tools::{Workdir, say};
+use super::tools::{Workdir, say, until};
 
 /// The whole disk of the service.
 const SIZE: u64 = 8 << 20;
@@ -29,8 +30,28 @@ fn on_a_small_disk(dir: &Workdir) -> Command {
     small
 }
 
+/// The service's disk becomes read-only, or writable again. Refused while a file is being written.
+async fn remount(service: &Service, storage: &Path, how: &str) {
+    until(Duration::from_secs(10), how, async || {
+        let mut remount = Command::new("nsenter");
+        remount.args(["--user", "--mount", "--target", &service.id().to_string()]);
+        remount.args(["mount", "-o", &format!("remount,{how}")]).arg(storage);
+        let done = remount.output().await.expect("nsenter is missing: apt-get install util-linux");
+        done.status.success().then_some(())
+    })
+    .await;
+}
+
+fn storage(status: &Value) -> Value {
+    status["stats"]["storage"].clone()
+}
+
+fn alarm(on: bool) -> impl Fn(&Value) -> bool {
+    move |status| storage(status)["alarm"] == on
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_costs_artifacts_and_no_output_until_there_is_room_again() {
+async fn a_full_or_read_only_disk_costs_artifacts_and_no_output_until_it_takes_them_again() {
     let dir = Workdir::new("full-disk");
     let (around, _stop) = surroundings().await;
     let service = Service::start_as(&dir, on_a_small_disk(&dir)).await;
@@ -40,8 +61,6 @@ async fn a_full_disk_costs_artifacts_and_no_output_until_there_is_room_again() {
     std::fs::write(&filler, vec![0; SIZE as usize - (64 << 10)]).expect("room for the filler");
 
     assert_eq!(service.start_stream(settings(&around, "all")).await.status, 200);
-    let storage = |status: &Value| status["stats"]["storage"].clone();
-    let alarm = |on: bool| move |status: &Value| storage(status)["alarm"] == on;
     let status = service.reaches(STREAM, "alarm", Duration::from_secs(30), alarm(true)).await;
     assert!(storage(&status)["failed"].as_u64() > Some(0), "{status}");
     published_more(&around, 0, 8).await;
@@ -49,13 +68,24 @@ async fn a_full_disk_costs_artifacts_and_no_output_until_there_is_room_again() {
     assert_eq!(storage(&status)["alarm"], true, "the disk is full still: {status}");
 
     std::fs::remove_file(&filler).expect("the filler goes");
-    let status = service.reaches(STREAM, "no alarm", Duration::from_secs(30), alarm(false)).await;
+    service.reaches(STREAM, "no alarm", Duration::from_secs(30), alarm(false)).await;
     published_more(&around, 0, 16).await;
+
+    let folder = dir.join("storage");
+    remount(&service, &folder, "ro").await;
+    service.reaches(STREAM, "alarm", Duration::from_secs(30), alarm(true)).await;
+    until(Duration::from_secs(10), "the journals' alarm", async || {
+        service.metrics().await.contains("\noverdub_journal_alarm 1\n").then_some(())
+    })
+    .await;
+    remount(&service, &folder, "rw").await;
+    let status = service.reaches(STREAM, "no alarm", Duration::from_secs(30), alarm(false)).await;
+    published_more(&around, 0, 26).await;
     let reports = around.reports().all();
     assert_eq!(reports.len(), 1, "one publication without a break");
     assert_eq!(reports[0].violations, []);
     say(&format!(
-        "full disk: {} files lost, {} written, output whole: {:.1} s, at most {} ms late",
+        "full and read-only disk: {} files lost, {} written, output whole: {:.1} s, at most {} ms late",
         storage(&status)["failed"],
         storage(&status)["files"],
         reports[0].video.packets as f64 / 25.0,

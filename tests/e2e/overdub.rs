@@ -139,6 +139,10 @@ impl Service {
         web::get(self.port, &path).await.unwrap_or_else(|| panic!("{path}: no answer")).json()
     }
 
+    pub async fn metrics(&self) -> String {
+        web::get(self.port, "/metrics").await.expect("an answer").body
+    }
+
     /// Waits until the status of a stream is as `wanted` says, and gives it.
     pub async fn reaches(
         &self,
