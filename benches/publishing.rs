@@ -93,7 +93,8 @@ fn main() {
 }
 
 fn wait(runtime: &tokio::runtime::Runtime, time: Duration) {
-    runtime.block_on(tokio::time::sleep(time));
+    // A sleep begins inside a runtime only.
+    runtime.block_on(async { tokio::time::sleep(time).await });
 }
 
 fn ffmpeg(file: &Path, url: &str) -> Child {
