@@ -25,7 +25,8 @@ COPY --from=binary /overdub.static /overdub
 USER 65532:65532
 WORKDIR /data
 VOLUME /data
-ENV OVERDUB_HOST=0.0.0.0 OVERDUB_STORAGE=/data/storage
+# The last: as in deploy/systemd/overdub.service.
+ENV OVERDUB_HOST=0.0.0.0 OVERDUB_STORAGE=/data/storage MALLOC_MMAP_THRESHOLD_=131072
 EXPOSE 3000
 # SIGTERM drains for up to a minute: `docker stop -t 70`.
 STOPSIGNAL SIGTERM
