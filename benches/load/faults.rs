@@ -1,7 +1,8 @@
 //! A script of faults, and what each cost.
 //!
 //! One fault a line: when (seconds after the start of the measurement), what (`processor`, `source`, `server`,
-//! `overdub`, `disk`), how (`kill`, `hang`; of the disk `full`), and after how many seconds it is restored.
+//! `network`, `overdub`, `disk`), how (`kill`, `hang`; of the disk `full`, `readonly`, `hang`), and after how many seconds
+//! it is restored.
 
 use std::path::Path;
 
@@ -23,6 +24,7 @@ pub enum What {
     Processor,
     Source,
     Server,
+    Network,
     Overdub,
     Disk,
 }
@@ -32,6 +34,7 @@ pub enum How {
     Kill,
     Hang,
     Full,
+    ReadOnly,
 }
 
 /// # Panics
@@ -52,14 +55,16 @@ fn fault(line: &str) -> Option<Fault> {
         "processor" => What::Processor,
         "source" => What::Source,
         "server" => What::Server,
+        "network" => What::Network,
         "overdub" => What::Overdub,
         "disk" => What::Disk,
         _ => return None,
     };
     let how = match how {
         "kill" if what != What::Disk => How::Kill,
-        "hang" if what != What::Disk => How::Hang,
+        "hang" => How::Hang,
         "full" if what == What::Disk => How::Full,
+        "readonly" if what == What::Disk => How::ReadOnly,
         _ => return None,
     };
     Some(Fault { at: at.parse().ok()?, what, how, lasts: lasts.parse().ok()? })

@@ -15,6 +15,7 @@
 //! | media | 720p, 3 Mbit/s, made once by FFmpeg, as live HLS segments |
 //! | origin, receiver | the source and the RTMP server, each a process of this binary |
 //! | process | a process that is started, measured, killed, stopped |
+//! | network, disk | those of Overdub, where they are to fail |
 //! | viewers | what arrives of each stream, and what does not |
 //! | faults | a script of them, and what each cost |
 //! | service | Overdub under load; ffmpeg: FFmpeg in its place |
@@ -22,9 +23,11 @@
 
 #![expect(unreachable_pub, reason = "a program: nothing is outside")]
 
+mod disk;
 mod faults;
 mod ffmpeg;
 mod media;
+mod network;
 mod numbers;
 mod origin;
 mod process;
@@ -56,6 +59,9 @@ enum Role {
     /// The RTMP server.
     #[command(hide = true)]
     Sink(receiver::Args),
+    /// What lies between Overdub and the others.
+    #[command(hide = true)]
+    Network(network::Args),
 }
 
 #[derive(clap::Args)]
@@ -76,12 +82,15 @@ struct Load {
     /// A script of faults.
     #[arg(long)]
     faults: Option<PathBuf>,
-    /// Megabytes of the disk that Overdub writes to, a tmpfs of its own; for faults of the disk.
+    /// Megabytes of the disk that Overdub writes to, one of its own; for faults of the disk.
     #[arg(long)]
     disk: Option<u64>,
     /// What is written: all, segments, output or none.
     #[arg(long, default_value = "all")]
     artifacts: String,
+    /// What is kept of each stream on the disk at most, as `retainBytes` has it.
+    #[arg(long, default_value = "20GB")]
+    retain: String,
     /// Another binary than the one that Cargo built beside this.
     #[arg(long)]
     overdub: Option<PathBuf>,
@@ -105,6 +114,7 @@ fn main() -> ExitCode {
             Role::Run(load) => service::run(&load).await,
             Role::Source(args) => origin::run(args).await,
             Role::Sink(args) => receiver::run(args).await,
+            Role::Network(args) => network::run(args).await,
         }
     });
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -10,15 +10,18 @@ use overdub::media::Moment;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::disk::{self, Kind};
 use super::faults::{self, Fault, How, Made, What};
 use super::numbers::{max, mean, quantile_of, slope, sum_of};
 use super::process::{Process, Taken};
 use super::receiver::Received;
 use super::viewers::Viewers;
-use super::{Load, media};
+use super::{Load, media, network};
 
 /// Between two looks at what viewers see.
 const LOOK: Duration = Duration::from_millis(200);
+/// Seconds between two looks at what lies on the disk.
+const LOOK_AT_DISK: u64 = 30;
 /// Nothing takes longer to begin than this beyond the latency.
 const PATIENCE: u64 = 90;
 
@@ -41,19 +44,15 @@ impl Around {
         let media = media::segments(seconds);
         let [source_port, server_port, reports_port] = [(); 3].map(|()| free_port());
         let began = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let this_binary = std::env::current_exe().expect("this binary");
         let role = move |role: &str, args: Vec<String>| {
-            let mut command = Command::new(&this_binary);
+            let mut command = Command::new(this_binary());
             command.arg(role).args(args);
             command
         };
         let folder = media.display().to_string();
-        let source = {
-            let role = role.clone();
-            let args = ["--port".to_owned(), source_port.to_string(), "--media".to_owned(), folder];
-            let args = [&args[..], &["--began".to_owned(), began.to_string()]].concat();
-            Process::start("source", move || role("source", args.clone()))
-        };
+        let args = ["--port".to_owned(), source_port.to_string(), "--media".to_owned(), folder];
+        let args = [&args[..], &["--began".to_owned(), began.to_string()]].concat();
+        let source = Process::start("source", move || role("source", args.clone()));
         let args =
             ["--port", &server_port.to_string(), "--reports", &reports_port.to_string()].map(str::to_owned);
         let server = Process::start("server", move || role("sink", args.to_vec()));
@@ -87,6 +86,10 @@ impl Around {
     }
 }
 
+pub fn this_binary() -> PathBuf {
+    std::env::current_exe().expect("this binary")
+}
+
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("an address").port()
@@ -110,9 +113,29 @@ pub async fn answers(url: &str) {
 struct Service {
     overdub: Process,
     processor: Process,
+    /// Between Overdub and the others, where the script has faults of it.
+    network: Option<Process>,
     url: String,
     storage: PathBuf,
     clock: Clock,
+}
+
+/// In bytes.
+#[derive(Clone, Copy, Default)]
+struct OnDisk {
+    said: f64,
+    found: f64,
+}
+
+/// Files come and go meanwhile.
+fn bytes_below(folder: &Path) -> f64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = entries.map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len() as f64,
+        Err(_) => 0.0,
+    });
+    bytes.fold(0.0, |sum, one| sum + one)
 }
 
 /// Whether all was clean.
@@ -122,46 +145,53 @@ pub async fn run(load: &Load) -> bool {
     let latency = load.batch + media::SEGMENT_SECONDS + load.budget;
     let mut around = Around::start(latency + PATIENCE + load.seconds + 2 * load.batch).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let service = Service::start(load, &around, folder.path(), clock).await;
+    let script = load.faults.as_deref().map(faults::read).unwrap_or_default();
+    let service = Service::start(load, &script, &mut around, folder.path(), clock).await;
     let empty = service.overdub.taken();
     service.start_streams(load, &around).await;
     service.all_publish(load, &mut around, latency).await;
     // What came before the first look is no fault.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    measure(load, around, service, empty).await
+    measure(load, script, around, service, empty).await
 }
 
 impl Service {
-    async fn start(load: &Load, around: &Around, folder: &Path, clock: Clock) -> Self {
+    async fn start(load: &Load, script: &[Fault], around: &mut Around, folder: &Path, clock: Clock) -> Self {
         let binary = load.overdub.clone().unwrap_or_else(|| env!("CARGO_BIN_EXE_overdub").into());
         let [port, processor_port] = [(); 2].map(|()| free_port());
+        let mut to_processor = processor_port;
+        let network = script
+            .iter()
+            .any(|fault| fault.what == What::Network)
+            .then(|| network::between([&mut around.source_port, &mut around.server_port, &mut to_processor]));
         let storage = folder.join("storage");
         fs::create_dir_all(&storage).expect("a folder");
         let log = folder.join("log");
         let (size, echo) = (load.disk, binary.clone());
+        let frozen = script.iter().any(|fault| fault.what == What::Disk && fault.how == How::Hang);
+        let kind = if frozen { Kind::Image } else { Kind::Memory };
         let output = format!("rtmp://127.0.0.1:{}/live/{{streamId}}", around.server_port);
-        let (batch, budget, artifacts) = (load.batch, load.budget, load.artifacts.clone());
+        let (batch, budget) = (load.batch, load.budget);
+        let (artifacts, retain) = (load.artifacts.clone(), load.retain.clone());
         let serving = storage.clone();
         let overdub = Process::start("overdub", move || {
             let mut command = match size {
                 None => Command::new(&binary),
                 Some(megabytes) => {
-                    let mut small = Command::new("unshare");
-                    small.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
-                    small.arg(format!("mount -t tmpfs -o size={megabytes}m none \"$0\" && exec \"$@\""));
-                    small.arg(&serving).arg(&binary);
+                    let mut small = disk::with_own(kind, megabytes, &serving, &binary);
                     small.env("OVERDUB_STORAGE_MIN_FREE", "0");
-                    small.env("OVERDUB_RETAIN_BYTES", "2MB");
                     small
                 }
             };
             let log = fs::File::options().create(true).append(true).open(&log).expect("a log file");
             command.args(["serve", "--port", &port.to_string(), "--storage"]).arg(&serving);
             command.env("OVERDUB_SRS_RTMP_URL", &output);
-            command.env("OVERDUB_AUDIO_PROCESSOR_URL", format!("http://127.0.0.1:{processor_port}"));
+            command.env("OVERDUB_AUDIO_PROCESSOR_URL", format!("http://127.0.0.1:{to_processor}"));
             command.env("OVERDUB_BUFFER_DURATION", batch.to_string());
             command.env("OVERDUB_PROCESSING_BUDGET", budget.to_string());
-            command.env("OVERDUB_ARTIFACTS", &artifacts).env("OVERDUB_MAX_STREAMS", "1000");
+            command.env("OVERDUB_ARTIFACTS", &artifacts).env("OVERDUB_RETAIN_BYTES", &retain);
+            // As the unit and the image have it.
+            command.env("OVERDUB_MAX_STREAMS", "1000").env("MALLOC_MMAP_THRESHOLD_", "131072");
             command.stdout(std::process::Stdio::null()).stderr(log);
             command
         });
@@ -173,7 +203,7 @@ impl Service {
         });
         let url = format!("http://127.0.0.1:{port}");
         answers(&format!("{url}/api/health")).await;
-        Self { overdub, processor, url, storage, clock }
+        Self { overdub, processor, network, url, storage, clock }
     }
 
     /// One after the other over the length of a batch: streams of life do not close their batches together.
@@ -212,9 +242,22 @@ impl Service {
         get(&format!("{}/metrics", self.url)).await.unwrap_or_default()
     }
 
+    /// The storage as Overdub sees it.
+    fn seen_storage(&self) -> PathBuf {
+        disk::inside(&self.overdub, &self.storage)
+    }
+
     fn filler(&self) -> PathBuf {
-        let storage = self.storage.strip_prefix("/").unwrap_or(&self.storage);
-        self.overdub.root().join(storage).join("filler")
+        self.seen_storage().join("filler")
+    }
+
+    /// What it says to have on the disk, and what is found there.
+    async fn on_disk(&self) -> OnDisk {
+        let said = sum_of(&self.metrics().await, "overdub_storage_bytes");
+        let folder = self.seen_storage();
+        let folders = ["original_stream", "processed_fragments"].map(|name| folder.join(name));
+        let found = tokio::task::spawn_blocking(move || folders.iter().map(|one| bytes_below(one)).sum());
+        OnDisk { said, found: found.await.unwrap_or(0.0) }
     }
 
     async fn begin(&mut self, fault: &Fault, around: &mut Around, disk: Option<u64>) {
@@ -222,38 +265,56 @@ impl Service {
             What::Processor => &mut self.processor,
             What::Source => &mut around.source,
             What::Overdub => &mut self.overdub,
+            What::Network => self.network.as_mut().expect("there is one for a script with such a fault"),
             What::Server if fault.how == How::Kill => return around.kill_server().await,
             What::Server => &mut around.server,
             What::Disk => {
-                // As much as there is room for: the write ends with the disk.
-                let size = disk.expect("--disk: the size of a disk that can be filled") << 20;
-                let _ = fs::write(self.filler(), vec![0; size as usize]);
-                return;
+                let megabytes = disk.expect("--disk: the size of a disk that can fail");
+                return self.disk_fails(fault.how, megabytes).await;
             }
         };
         match fault.how {
             How::Kill => process.kill().await,
-            How::Hang | How::Full => process.hang(),
+            _ => process.hang(),
         }
     }
 
-    fn end(&mut self, fault: &Fault, around: &mut Around) {
+    async fn disk_fails(&self, how: How, megabytes: u64) {
+        match how {
+            How::ReadOnly => disk::read_only(&self.overdub, &self.storage, true).await,
+            How::Hang => disk::frozen(&self.overdub, &self.storage, true).await,
+            // As much as there is room for: the write ends with the disk.
+            _ => drop(fs::write(self.filler(), vec![0; (megabytes as usize) << 20])),
+        }
+    }
+
+    async fn end(&mut self, fault: &Fault, around: &mut Around) {
         match fault.what {
             What::Processor => self.processor.restore(),
             What::Source => around.source.restore(),
             What::Server => around.server.restore(),
             What::Overdub => self.overdub.restore(),
-            What::Disk => drop(fs::remove_file(self.filler())),
+            What::Network => self.network.iter_mut().for_each(Process::restore),
+            What::Disk => match fault.how {
+                How::ReadOnly => disk::read_only(&self.overdub, &self.storage, false).await,
+                How::Hang => disk::frozen(&self.overdub, &self.storage, false).await,
+                _ => drop(fs::remove_file(self.filler())),
+            },
         }
     }
 }
 
-async fn measure(load: &Load, mut around: Around, mut service: Service, empty: Taken) -> bool {
+async fn measure(
+    load: &Load,
+    script: Vec<Fault>,
+    mut around: Around,
+    mut service: Service,
+    empty: Taken,
+) -> bool {
     let clock = service.clock;
-    let script = load.faults.as_deref().map(faults::read).unwrap_or_default();
     let (mut coming, mut going) = (script.clone(), Vec::<Fault>::new());
     let mut made: Vec<Made> = Vec::new();
-    let mut samples: Vec<Taken> = Vec::new();
+    let (mut samples, mut disk) = (Vec::<Taken>::new(), Vec::<OnDisk>::new());
     let mut fallbacks = 0.0;
     let taken = |service: &Service, around: &Around| {
         [&service.overdub, &around.source, &service.processor, &around.server]
@@ -268,7 +329,9 @@ async fn measure(load: &Load, mut around: Around, mut service: Service, empty: T
         let (now, later): (Vec<_>, Vec<_>) =
             going.drain(..).partition(|fault| fault.at + fault.lasts <= second);
         going = later;
-        now.iter().for_each(|fault| service.end(fault, &mut around));
+        for fault in &now {
+            service.end(fault, &mut around).await;
+        }
         let (now, later): (Vec<_>, Vec<_>) = coming.drain(..).partition(|fault| fault.at <= second);
         coming = later;
         for fault in now {
@@ -280,6 +343,9 @@ async fn measure(load: &Load, mut around: Around, mut service: Service, empty: T
         around.look(clock.now()).await;
         if samples.len() as u64 <= second {
             samples.push(service.overdub.taken());
+            if script.is_empty() && second >= LOOK_AT_DISK * (1 + disk.len() as u64) {
+                disk.push(service.on_disk().await);
+            }
             if !script.is_empty() {
                 let text = service.metrics().await;
                 if !text.is_empty() {
@@ -292,11 +358,12 @@ async fn measure(load: &Load, mut around: Around, mut service: Service, empty: T
     let lasted = elapsed().as_secs_f64();
     let after = taken(&service, &around);
     let metrics = service.metrics().await;
+    disk.push(service.on_disk().await);
     made.iter_mut().for_each(|one| one.over(&around.viewers, fallbacks));
     let lost = around.viewers.lost().iter().sum::<f64>() - lost_before;
     let clean = report(
         load,
-        &Seen { lasted, empty, before, after, samples, metrics, lost, viewers: &around.viewers },
+        &Seen { lasted, empty, before, after, samples, disk, metrics, lost, viewers: &around.viewers },
     );
     if script.is_empty() {
         return clean;
@@ -312,6 +379,7 @@ struct Seen<'a> {
     before: [f64; 4],
     after: [f64; 4],
     samples: Vec<Taken>,
+    disk: Vec<OnDisk>,
     metrics: String,
     lost: f64,
     viewers: &'a Viewers,
@@ -352,7 +420,12 @@ fn report(load: &Load, seen: &Seen<'_>) -> bool {
         "  a stream",
         format!("{each:.1} MB; bitrate x latency {bound:.1} MB; admission counts {:.1} MB", held / streams),
     );
-    one("  slope", format!("{:+.0} kB a minute", slope(&resident) * 60e3));
+    // First batches and the preview fill.
+    let filled = &resident[resident.len() / 10..];
+    one("  slope after the first tenth", format!("{:+.0} kB a minute", slope(filled) * 60e3));
+    let tenths =
+        resident.chunks(resident.len().div_ceil(10).max(1)).map(|tenth| format!("{:.0}", mean(tenth)));
+    one("  each tenth of the time", format!("{} MB", tenths.collect::<Vec<_>>().join(" ")));
     one(
         "open files",
         format!(
@@ -361,7 +434,16 @@ fn report(load: &Load, seen: &Seen<'_>) -> bool {
             files.last().unwrap_or(&0.0)
         ),
     );
-    one("artifacts on the disk", format!("{:.0} MB", sum("overdub_storage_bytes") / 1e6));
+    let disk = |what: fn(&OnDisk) -> f64| max(seen.disk.iter().map(what)) / 1e6;
+    one(
+        "artifacts on the disk, most",
+        format!(
+            "{:.0} MB said, {:.0} MB found; {} a stream may stay",
+            disk(|disk| disk.said),
+            disk(|disk| disk.found),
+            load.retain
+        ),
+    );
     one("lateness as sent: median, 99 %", format!("up to {:.0} ms, {:.0} ms", seconds(0.5), seconds(0.99)));
     one(
         "lateness as received: median, 99 %, worst",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use overdub::media::Moment;
 
-use super::media::{self, FRAMES_PER_SECOND};
+use super::media::FRAMES_PER_SECOND;
 use super::receiver::Received;
 
 /// Output that stands still for longer than this is noticed.
@@ -100,9 +100,8 @@ impl Received {
     fn lacks(&self) -> f64 {
         let Some((first, last)) = self.first.zip(self.last) else { return 0.0 };
         let frame = 1_000.0 / FRAMES_PER_SECOND;
-        let played = (last - first) as f64;
-        let lacks = played - (self.pictures.saturating_sub(1)) as f64 * frame;
-        // Times are whole milliseconds, and the media has joins.
-        if lacks < frame + played * media::JOINS { 0.0 } else { lacks }
+        let lacks = (last - first) as f64 - (self.pictures.saturating_sub(1)) as f64 * frame;
+        // Times are whole milliseconds.
+        if lacks < frame / 2.0 { 0.0 } else { lacks }
     }
 }
