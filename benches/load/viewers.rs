@@ -8,8 +8,8 @@ use overdub::media::Moment;
 use super::media::FRAMES_PER_SECOND;
 use super::receiver::Received;
 
-/// Output that stands still for longer than this is noticed.
-const NOTICED: Duration = Duration::from_secs(1);
+/// Output that stands still for longer than this is noticed. Where the source is away, a held picture comes each second.
+const NOTICED: Duration = Duration::from_millis(1_500);
 
 #[derive(Default)]
 pub struct Viewers {
