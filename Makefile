@@ -27,7 +27,7 @@ ui-check: ui/node_modules/.package-lock.json
 ## The page in real browsers (Chromium, Firefox) against a real service.
 ui-test: setup ui
 	$(CARGO) build --bin overdub
-	cd ui && timeout --kill-after=10s 10m npm run --silent e2e
+	cd ui && timeout --kill-after=10s 15m npm run --silent e2e
 
 ## Builds and runs everything embedded; prints the addresses of the page, of the preview and of the status.
 ## Without npm the binary has no page, and says so.
