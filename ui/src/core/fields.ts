@@ -284,10 +284,10 @@ export const FIELDS: readonly Field[] = [
   },
   {
     name: "outputAudio",
-    label: "Sound that the outputs carry",
+    label: "Sound codecs",
     kind: "choice",
     section: "output",
-    hint: "Opus, AC-3 and E-AC-3 need Enhanced RTMP, which SRS does not take.",
+    hint: "What goes out untouched. Opus, AC-3 and E-AC-3 need Enhanced RTMP, which SRS does not take.",
     standard: "AAC and MP3",
     options: [
       { value: "basic", label: "AAC and MP3" },
