@@ -206,7 +206,7 @@ mod tests {
             "audioProcessorUrl": "ws://p/x", "audioProcessorAuth": {"token": "t", "n": 1},
             "audioProcessorHeaders": {"x-key": "k"}, "contextFrames": 2, "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
-            "configurationChange": "silence", "onGap": "slate", "slate": "/srv/slate.mp4", "maxConcurrentBatches": 7, "liveStartSegments": 2,
+            "configurationChange": "silence", "outputAudio": "enhanced", "onGap": "slate", "slate": "/srv/slate.mp4", "maxConcurrentBatches": 7, "liveStartSegments": 2,
             "srsHttpApi": ["http://u:p@s:1985", "none"], "srsHlsUrl": ["https://s/{app}/{stream}.m3u8", "none"],
             "srsKickGhost": "dead", "caFile": "/etc/ca.pem", "artifacts": "segments", "retainBatches": 100, "retainAge": "12h", "retainBytes": "5GB", "processorPriming": 2112, "processorMaxMessage": 1000000
         }"#;

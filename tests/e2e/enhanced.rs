@@ -3,18 +3,19 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use overdub::clock::Clock;
 use overdub::sink;
-use overdub_rtmp::flv::{AudioFourCc, AudioTag, FILE_HEADER};
+use overdub_rtmp::flv::{AudioFourCc, AudioTag};
 use tokio_util::sync::CancellationToken;
 
 use super::overdub::command;
+use super::tags::tags;
 use super::tools::{Workdir, free_port, judge_tool, run};
 use super::web::Server;
 
-/// Six seconds of H.264 and AC-3 as a VOD playlist.
-async fn offer(dir: &Workdir) -> Server {
+/// Six seconds of H.264 and of sound by this encoder of FFmpeg, as a VOD playlist.
+async fn offer(dir: &Workdir, encoder: &str) -> Server {
     let root = dir.join("source");
     std::fs::create_dir_all(&root).expect("a folder");
     let mut ffmpeg = judge_tool("ffmpeg");
@@ -27,32 +28,21 @@ async fn offer(dir: &Workdir) -> Server {
         "-t",
         "6",
     ]);
-    ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "ac3", "-ac", "2"]);
+    ffmpeg.args(["-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", encoder, "-ac", "2"]);
     ffmpeg.args(["-f", "hls", "-hls_time", "2", "-hls_playlist_type", "vod"]).arg(root.join("index.m3u8"));
-    run(&mut ffmpeg, Duration::from_secs(30)).await.success("making a clip with AC-3");
+    run(&mut ffmpeg, Duration::from_secs(30)).await.success("making a clip");
     Server::start(&root).await
 }
 
 /// The audio tags of an FLV file.
 fn audio_tags(file: &[u8]) -> Vec<AudioTag> {
-    let mut rest = Bytes::copy_from_slice(&file[FILE_HEADER.len()..]);
-    let mut tags = Vec::new();
-    while rest.remaining() >= 11 {
-        let kind = rest.get_u8();
-        let len = usize::try_from(rest.get_uint(3)).expect("24 bits");
-        rest.advance(7);
-        let body = rest.split_to(len);
-        rest.advance(4);
-        if kind == 8 {
-            tags.push(AudioTag::parse(&body).expect("an audio tag"));
-        }
-    }
-    tags
+    let audio = tags(file).into_iter().filter(|(kind, ..)| *kind == 8);
+    audio.map(|(.., body)| AudioTag::parse(&body).expect("an audio tag")).collect()
 }
 
-/// What a stream of AC-3 and no processor sends with `outputAudio` so.
-async fn published(dir: &Workdir, output_audio: &str) -> Vec<AudioTag> {
-    let source = offer(dir).await;
+/// The sound that goes out of such a stream without a processor, with `outputAudio` so.
+async fn published(dir: &Workdir, encoder: &str, output_audio: &str) -> Vec<AudioTag> {
+    let source = offer(dir, encoder).await;
     let settings = sink::Settings { record: 16 << 20, ..sink::Settings::default() };
     let anywhere: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     let server = sink::Server::bind(anywhere, settings, Clock::start()).await.expect("a free port");
@@ -76,32 +66,42 @@ async fn published(dir: &Workdir, output_audio: &str) -> Vec<AudioTag> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_in_ac_3_goes_out_as_it_is_where_the_outputs_take_it() {
-    let dir = Workdir::new("ac-3");
-    let sent = published(&dir, "enhanced").await;
-    let frames: Vec<Bytes> = sent
-        .into_iter()
-        .map(|tag| match tag {
-            AudioTag::EnhancedFrame(AudioFourCc::Ac3, frame) => frame,
-            other => panic!("{other:?}"),
-        })
-        .collect();
-    let mut ffmpeg = judge_tool("ffmpeg");
-    ffmpeg.args(["-v", "error", "-i"]).arg(dir.join("source/index.m3u8"));
-    let elementary = dir.join("source.ac3");
-    ffmpeg.args(["-map", "0:a", "-c", "copy", "-f", "ac3"]).arg(&elementary);
-    run(&mut ffmpeg, Duration::from_secs(30)).await.success("reading the clip's sound");
-    assert_eq!(frames.len(), 188, "six seconds of 1,536 samples");
-    assert!(
-        frames.concat() == std::fs::read(elementary).expect("it was written"),
-        "the same frames, all of them"
-    );
+async fn an_original_by_enhanced_rtmp_goes_out_as_it_is_where_the_outputs_take_it() {
+    // 1,536 samples in a frame of AC-3 and E-AC-3, 20 ms in one of Opus, whose encoder has some before the first.
+    for (encoder, codec, least) in [
+        ("ac3", AudioFourCc::Ac3, 187),
+        ("eac3", AudioFourCc::Eac3, 187),
+        ("libopus", AudioFourCc::Opus, 300),
+    ] {
+        let dir = Workdir::new(encoder);
+        let sent = published(&dir, encoder, "enhanced").await;
+        let frames: Vec<Bytes> = sent
+            .into_iter()
+            .filter_map(|tag| match tag {
+                AudioTag::EnhancedFrame(of, frame) if of == codec => Some(frame),
+                AudioTag::EnhancedSequenceHeader(of, _) if of == codec => None,
+                other => panic!("{encoder}: {other:?}"),
+            })
+            .collect();
+        let mut ffmpeg = judge_tool("ffmpeg");
+        ffmpeg.args(["-v", "error", "-i"]).arg(dir.join("source/index.m3u8"));
+        let payload = dir.join("payload");
+        ffmpeg.args(["-map", "0:a", "-c", "copy", "-f", "data"]).arg(&payload);
+        run(&mut ffmpeg, Duration::from_secs(30)).await.success("reading the clip's sound");
+        assert!(
+            (least..least + 3).contains(&frames.len()),
+            "{encoder}: {} frames in six seconds",
+            frames.len()
+        );
+        let source = std::fs::read(payload).expect("it was written");
+        assert!(frames.concat() == source, "{encoder}: the same frames, all of them");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_original_in_ac_3_is_silence_in_aac_where_they_do_not() {
     let dir = Workdir::new("no-ac-3");
-    let sent = published(&dir, "basic").await;
+    let sent = published(&dir, "ac3", "basic").await;
     let frames = sent.iter().filter(|tag| matches!(tag, AudioTag::AacFrame(_))).count();
     assert!(matches!(sent[0], AudioTag::AacSequenceHeader(_)), "{:?}", sent[0]);
     assert_eq!(frames + 1, sent.len());

@@ -49,6 +49,8 @@ mod source;
 mod srs;
 mod srs_browser;
 mod srs_live;
+#[path = "../support/tags.rs"]
+mod tags;
 mod tools;
 mod vod;
 mod web;

@@ -7,6 +7,7 @@ use overdub::media::{AudioCodec, AudioParams, Flicks, Packet, PacketKind, VideoC
 use overdub_rtmp::Timestamp;
 use overdub_rtmp::flv::{AudioTag, FILE_HEADER, TagKind, VideoKind, VideoTag, write_tag};
 
+use crate::tags::tags;
 use crate::tools::{run, tool};
 
 /// Pictures per second, and pictures from one IDR picture to the next.
@@ -154,24 +155,6 @@ fn child_box(file: &Bytes, name: &[u8; 4]) -> Bytes {
     let at = file.windows(4).position(|four| four == name).expect("the box is there");
     let size = file.slice(at - 4..at).get_u32() as usize;
     file.slice(at + 4..at - 4 + size)
-}
-
-/// Type, time in ms and body of each whole tag (Adobe FLV 10.1, E.4.1).
-pub(crate) fn tags(file: &[u8]) -> Vec<(u8, i64, Bytes)> {
-    let mut rest = Bytes::copy_from_slice(&file[FILE_HEADER.len()..]);
-    let mut tags = Vec::new();
-    while rest.remaining() >= 11 {
-        let kind = rest.get_u8();
-        let len = rest.get_uint(3) as usize;
-        let ms = rest.get_uint(3) as i64 | i64::from(rest.get_u8()) << 24;
-        rest.advance(3);
-        if rest.remaining() < len + 4 {
-            break;
-        }
-        tags.push((kind, ms, rest.split_to(len)));
-        rest.advance(4);
-    }
-    tags
 }
 
 fn video_params(config: Bytes) -> VideoParams {

@@ -10,5 +10,7 @@ mod relay;
 mod run;
 mod sink;
 mod srs;
+#[path = "../support/tags.rs"]
+mod tags;
 mod tls;
 mod tools;

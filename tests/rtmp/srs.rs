@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::clip;
 use crate::run::{ALONE, Publishing};
+use crate::tags::tags;
 use crate::tools::{run, tool};
 
 /// An SRS in the foreground, in a folder of its own.
@@ -186,7 +187,7 @@ async fn srs_hands_on_hevc_and_aac_that_came_by_enhanced_rtmp() {
     let (hls, flv) = tokio::join!(pull_later(srs.http_url("key.m3u8"), 3), curl(srs.http_url("key.flv"), 3));
     assert_plays("hevc by hls", &hls, "hevc", 50);
     let (mut pictures, mut frames) = (0, 0);
-    for (kind, _, body) in clip::tags(&flv) {
+    for (kind, _, body) in tags(&flv) {
         match kind {
             9 => {
                 let tag = VideoTag::parse(&body).expect("a tag of Enhanced RTMP");

@@ -128,6 +128,9 @@ impl Hold {
 
     /// In `span` there is no sound by intent.
     pub fn mute(&mut self, span: Range<Flicks>) {
+        if matches!(self.filler, Filler::Nothing) {
+            return;
+        }
         self.sound.mute(span);
     }
 

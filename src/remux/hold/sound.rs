@@ -37,7 +37,11 @@ struct Heard {
 impl Sound {
     /// There is no sound in `span` by intent: nothing is put in.
     pub(super) fn mute(&mut self, span: Range<Flicks>) {
-        self.muted.push_back(span);
+        match self.muted.back_mut() {
+            // Batches join: a stream without sound is one span, however long it runs.
+            Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+            _ => self.muted.push_back(span),
+        }
     }
 
     /// Where the next frame that would stand for a missing one begins, and when it is known to be missing: the first
@@ -139,5 +143,19 @@ impl Sound {
     fn slate_frame(slate: Option<(&Slate, Flicks)>, at: Flicks) -> Option<(&Arc<AudioParams>, &Bytes)> {
         let (slate, began) = slate?;
         if at < began { None } else { slate.frame_at(at - began) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_is_left_without_sound_is_one_span() {
+        let mut sound = Sound::default();
+        let span = |from, to| Flicks::from_millis(from)..Flicks::from_millis(to);
+        (0..100).for_each(|batch| sound.mute(span(batch * 30_000, (batch + 1) * 30_000)));
+        sound.mute(span(3_030_000, 3_060_000));
+        assert_eq!(sound.muted, [span(0, 3_000_000), span(3_030_000, 3_060_000)]);
     }
 }
