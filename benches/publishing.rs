@@ -29,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 #[expect(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/rtmp/clip.rs"]
 mod clip;
+#[path = "../tests/support/tags.rs"]
+mod tags;
 #[path = "../tests/rtmp/tools.rs"]
 mod tools;
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::borders::{Borders, Held};
 use super::hole::{self, Edge, Limits};
 use super::late::{Arrival, Lateness};
-use super::open::{Open, piece_duration, samples_end};
+use super::open::{Open, samples_end};
 use super::output_axis::{Anchor, OutputAxis, Span};
 use super::{Grid, GridStats};
 use crate::media::{
@@ -243,7 +243,7 @@ impl Batcher {
         }
         let longest = Flicks::from_duration(self.longest_batch());
         let enough = open.duration() >= Flicks::from_duration(self.settings.buffer_duration);
-        let too_long = open.duration() + piece_duration(piece) > longest;
+        let too_long = open.duration() + piece.duration() > longest;
         if enough && (begins_at_random_access || too_long) { Ends::Batch } else { Ends::No }
     }
 
@@ -276,10 +276,9 @@ impl Batcher {
             return Flicks::ZERO;
         };
         // When it would be due had the stream begun with it.
-        let length = piece.span().map(|(start, end)| end - start).unwrap_or_default();
         let first = Playout::anchored(
             piece.origin.captured_at,
-            length,
+            piece.duration(),
             self.longest_batch(),
             self.settings.processing_budget,
         );

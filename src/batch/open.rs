@@ -112,11 +112,3 @@ impl Open {
 pub(super) fn samples_end(samples: &[VideoSample]) -> Option<Flicks> {
     samples.last().map(|sample| sample.dts + sample.duration)
 }
-
-pub(super) fn piece_duration(piece: &Piece) -> Flicks {
-    let video = piece.video.as_ref().and_then(|(_, s)| Some(samples_end(s)? - s.first()?.dts));
-    let audio = piece.audio.as_ref().and_then(|(params, frames)| {
-        Some(frames.last()?.pts + params.frame_duration() - frames.first()?.pts)
-    });
-    video.or(audio).unwrap_or_default()
-}

@@ -39,11 +39,18 @@ pub struct Piece {
 impl Piece {
     /// Where it begins and ends on the source axis, by its pictures (DTS) where it has any.
     pub fn span(&self) -> Option<(Flicks, Flicks)> {
-        if let Some((_, samples)) = &self.video {
-            let (first, last) = (samples.first()?, samples.last()?);
-            return Some((first.dts, last.dts + last.duration));
-        }
-        let (params, frames) = self.audio.as_ref()?;
-        Some((frames.first()?.pts, frames.last()?.pts + params.frame_duration()))
+        let video = self.video.as_ref().and_then(|(_, samples)| {
+            let last = samples.last()?;
+            Some((samples.first()?.dts, last.dts + last.duration))
+        });
+        video.or_else(|| {
+            let (params, frames) = self.audio.as_ref()?;
+            Some((frames.first()?.pts, frames.last()?.pts + params.frame_duration()))
+        })
+    }
+
+    /// How long it plays; zero without a sample.
+    pub fn duration(&self) -> Flicks {
+        self.span().map(|(start, end)| end - start).unwrap_or_default()
     }
 }
