@@ -29,6 +29,8 @@ pub struct Received {
     pub violation: Option<String>,
     /// How late tags came, in milliseconds after the earliest: median, 99th percentile, worst.
     pub late: [u64; 3],
+    /// How far the output's clock has fallen behind ours, in milliseconds.
+    pub drift: i64,
 }
 
 pub async fn run(args: Args) -> bool {
@@ -53,6 +55,7 @@ fn received(reports: &sink::Reports) -> Vec<Received> {
         };
         Received {
             late: [late(0.5), late(0.99), late(1.0)],
+            drift: report.drift_ms,
             first: report.video.first_ms,
             last: report.video.last_ms,
             pictures: report.video.packets,

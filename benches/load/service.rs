@@ -449,6 +449,11 @@ fn report(load: &Load, seen: &Seen<'_>) -> bool {
         "lateness as received: median, 99 %, worst",
         format!("{} ms, {} ms, {} ms (of the worst stream)", worst(0), worst(1), worst(2)),
     );
+    let drifts = || seen.viewers.all().map(super::viewers::Viewer::drift);
+    one(
+        "output's clock behind ours",
+        format!("{:+} to {:+} ms", drifts().min().unwrap_or(0), drifts().max().unwrap_or(0)),
+    );
     one("batches: processed, fallback", format!("{}, {fallbacks}", sum("overdub_batches_processed_total")));
     one(
         "source: segments, lost, retries",

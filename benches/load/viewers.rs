@@ -93,6 +93,10 @@ impl Viewer {
     pub fn late(&self) -> [u64; 3] {
         self.newest.late
     }
+
+    pub fn drift(&self) -> i64 {
+        self.newest.drift
+    }
 }
 
 impl Received {

@@ -210,8 +210,81 @@ pub(crate) async fn serve(
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use futures_util::future::{BoxFuture, pending};
+
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{Secret, StorageLimits, StreamOptions};
+    use crate::control::{Life, Stream};
+    use crate::preview::Preview;
+    use crate::status::StreamStatus;
+
+    /// A stream that does not end.
+    struct Stubborn(StreamSettings);
+
+    impl Stream for Stubborn {
+        fn settings(&self) -> &StreamSettings {
+            &self.0
+        }
+
+        fn status(&self) -> StreamStatus {
+            StreamStatus::starting(&self.0)
+        }
+
+        fn preview(&self) -> Arc<Preview> {
+            Arc::default()
+        }
+
+        fn is_finished(&self) -> bool {
+            false
+        }
+
+        fn stop(&self) -> BoxFuture<'static, ()> {
+            pending().boxed()
+        }
+    }
+
+    impl Life for Stubborn {
+        fn has_died(&self) -> bool {
+            false
+        }
+
+        fn ended(&self) -> BoxFuture<'static, ()> {
+            pending().boxed()
+        }
+    }
+
+    impl Launch for Stubborn {
+        fn launch(&self, settings: StreamSettings) -> Arc<dyn Life> {
+            Arc::new(Self(settings))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_do_not_end_hold_the_service_for_a_minute() {
+        let options = StreamOptions {
+            stream_id: Some("a".to_owned()),
+            source_url: Some("http://h/a.m3u8".to_owned()),
+            ..StreamOptions::default()
+        };
+        let stubborn = options.resolve().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let streams = Streams {
+            launch: Box::new(Stubborn(stubborn.clone())),
+            disk: Disk::new(folder.path(), StorageLimits::default()),
+            resumed: vec![stubborn],
+            journals: None,
+        };
+        let options = ServiceOptions { port: Some(0), ..ServiceOptions::default() };
+        let settings = options.resolve().unwrap();
+        let listener = listen(&settings).await.unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let began = tokio::time::Instant::now();
+        serve(listener, settings, streams, Lines::default(), Clock::start(), stop).await.unwrap();
+        let took = began.elapsed();
+        assert!((DRAIN..=DRAIN + LAST_REQUESTS).contains(&took), "{took:?}");
+    }
 
     async fn on(host: &str, access: AccessSettings) -> anyhow::Result<TcpListener> {
         let options =

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use overdub_rtmp::flv::{AudioTag, VideoKind, VideoTag};
 use overdub_rtmp::{Timestamp, Unwrapper};
 
+use super::pace::Pace;
 use super::report::{Report, TrackKind, Violation};
 use super::units;
 use crate::histogram::Histogram;
-use crate::media::{Flicks, Moment};
+use crate::media::Moment;
 
 /// Upper bounds of [`Report::late`] in milliseconds.
 static LATE: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 150, 200, 300, 500, 1_000];
@@ -21,7 +22,7 @@ pub struct Limits {
     pub gap: Duration,
     /// How far behind the newest media of the other track a packet may come.
     pub interleaving: Duration,
-    /// How far media may come before or after its time.
+    /// How far media may come before or after its time, where that follows a clock that is off by 0.1 % at most.
     pub pace: Duration,
 }
 
@@ -49,8 +50,8 @@ pub(super) struct Checker {
     audio_configured: bool,
     /// Highest DTS of either track.
     newest: Option<i64>,
-    /// Arrival and DTS of the first media.
-    anchor: Option<(Moment, i64)>,
+    /// Once media came.
+    pace: Option<Pace>,
 }
 
 impl Checker {
@@ -62,7 +63,7 @@ impl Checker {
             length_size: None,
             audio_configured: false,
             newest: None,
-            anchor: None,
+            pace: None,
         }
     }
 
@@ -180,9 +181,10 @@ impl Checker {
     }
 
     fn pace(&mut self, track: TrackKind, now: Moment, at: i64) {
-        let (arrived, first) = *self.anchor.get_or_insert((now, at));
-        let expected = arrived.offset(Flicks::from_millis(at - first));
-        let (late, early) = (now.saturating_since(expected), expected.saturating_since(now));
+        let pace = self.pace.get_or_insert_with(|| Pace::new(now, at));
+        let after = pace.arrived(now, at);
+        self.report.drift_ms = pace.drift().to_millis();
+        let (late, early) = (after.to_duration(), (-after).to_duration());
         self.report.latest = self.report.latest.max(late);
         self.report.earliest = self.report.earliest.max(early);
         self.report.late.record(late);

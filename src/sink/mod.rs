@@ -2,11 +2,13 @@
 //! real servers let pass (none of those measured rejects bad timestamps).
 //!
 //! - `check`: one publication against the rules. Pure.
+//! - `pace`: how far media comes before or after its time. Pure.
 //! - `units`: decoder configurations and NAL units inside tags. Pure.
 //! - `report`: what was seen, and what was wrong with it.
 //! - `server`: accepts publishers and keeps their reports.
 
 mod check;
+mod pace;
 mod report;
 mod server;
 #[cfg(test)]

@@ -28,10 +28,13 @@ pub struct Report {
     pub metadata: u64,
     pub video: Track,
     pub audio: Track,
-    /// Furthest that media came before and after its time, counted from the first media: its timestamps on
-    /// the clock of the arrivals.
+    /// Furthest that media came before and after its time: its timestamps on the clock of the arrivals, from the
+    /// first media on, at the pace of the publisher's clock.
     pub earliest: Duration,
     pub latest: Duration,
+    /// How far the publisher's clock has fallen behind that of the arrivals, in milliseconds; negative where it is
+    /// ahead.
+    pub drift_ms: i64,
     /// How long after its time media came, on the same clock; what came before it counts as 0.
     #[serde(skip)]
     pub late: Histogram,

@@ -154,3 +154,38 @@ fn a_hostile_publisher_fills_the_count_and_not_the_memory() {
     assert_eq!(stream.violations().len(), MAX_VIOLATIONS);
     assert_eq!(stream.0.report().violation_count, 10_000);
 }
+
+/// An hour of sound, two frames a second, of which each arrives `after` milliseconds after its timestamp.
+fn an_hour(after: impl Fn(u64) -> i64) -> Stream {
+    (0..7_200_u64).map(|frame| frame * 500).fold(Stream::begun(), |stream, at| {
+        let now = 10_000 + at.checked_add_signed(after(at)).unwrap();
+        stream.audio(now, at as u32, SOUND)
+    })
+}
+
+#[test]
+fn a_publisher_may_have_a_clock_of_its_own() {
+    for (ppm, drift_ms) in [(900, 3_240), (-900, -3_240)] {
+        let stream = an_hour(|at| at as i64 * ppm / 1_000_000);
+        assert_eq!(stream.violations(), [], "{ppm}");
+        let report = stream.0.report();
+        assert!((report.drift_ms - drift_ms).abs() < 25, "{ppm}: {}", report.drift_ms);
+        assert!(report.latest.max(report.earliest) < Duration::from_millis(25), "{ppm}: {report:?}");
+    }
+    // Ten times faster than any clock may be followed.
+    let stream = an_hour(|at| at as i64 / 100);
+    assert!(stream.violations().iter().all(|violation| matches!(violation, Violation::Late { .. })));
+    assert!(stream.0.report().violation_count > 6_500, "{}", stream.0.report().violation_count);
+}
+
+#[test]
+fn media_that_is_late_all_of_a_sudden_is_no_slow_clock() {
+    let stream = an_hour(|at| if at < 1_800_000 { 0 } else { 1_300 });
+    let report = stream.0.report();
+    assert_eq!(report.latest, Duration::from_millis(1_300));
+    // 300 ms over the limit, of which 1 ms is followed each second.
+    assert!((550..=650).contains(&report.violation_count), "{}", report.violation_count);
+    let hiccup = an_hour(|at| if (1_800_000..1_803_000).contains(&at) { 900 } else { 0 });
+    assert_eq!((hiccup.violations(), hiccup.0.report().drift_ms), (vec![], 0));
+    assert_eq!(hiccup.0.report().latest, Duration::from_millis(900));
+}
