@@ -98,3 +98,13 @@ pub fn of_ended_children() -> f64 {
     let ticks = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
     (ticks(16) + ticks(17)) / rustix::param::clock_ticks_per_second() as f64
 }
+
+/// CPU seconds of all processes of the machine so far, the kernel's own work included.
+pub fn of_machine() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or("").split_ascii_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|text| text.parse().ok()).collect();
+    // proc(5): user, nice, system, idle, iowait, irq, softirq, steal; what guests take is in user already.
+    let idle: f64 = ticks.iter().skip(3).take(2).sum();
+    (ticks.iter().take(8).sum::<f64>() - idle) / rustix::param::clock_ticks_per_second() as f64
+}

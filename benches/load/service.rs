@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::disk::{self, Kind};
 use super::faults::{self, Fault, How, Made, What};
 use super::numbers::{max, mean, quantile_of, slope, sum_of};
-use super::process::{Process, Taken};
+use super::process::{self, Process, Taken};
 use super::receiver::Received;
 use super::viewers::Viewers;
 use super::{Load, media, network};
@@ -213,8 +213,10 @@ impl Service {
         for number in 0..load.streams {
             let id = format!("load-{number}");
             let source = format!("http://127.0.0.1:{}/{id}/live.m3u8", around.source_port);
-            let body = json!({ "streamId": id, "sourceUrl": source }).to_string();
-            let request = client.post(format!("{}/api/pipeline/start", self.url)).body(body);
+            // Without it admission would count 8 Mbit/s for each that has just begun.
+            let bandwidth = media::BITS_PER_SECOND as u64;
+            let body = json!({ "streamId": id, "sourceUrl": source, "sourceMaxBandwidth": bandwidth });
+            let request = client.post(format!("{}/api/pipeline/start", self.url)).body(body.to_string());
             let answer = request.header("content-type", "application/json").send().await.expect("an answer");
             assert!(answer.status().is_success(), "{id}: {}", answer.text().await.unwrap_or_default());
             tokio::time::sleep(pause).await;
@@ -317,8 +319,9 @@ async fn measure(
     let (mut samples, mut disk) = (Vec::<Taken>::new(), Vec::<OnDisk>::new());
     let mut fallbacks = 0.0;
     let taken = |service: &Service, around: &Around| {
-        [&service.overdub, &around.source, &service.processor, &around.server]
-            .map(|one| one.taken().cpu_seconds)
+        let each = [&service.overdub, &around.source, &service.processor, &around.server];
+        let [overdub, source, processor, server] = each.map(|one| one.taken().cpu_seconds);
+        [overdub, source, processor, server, process::of_machine()]
     };
     let (started, before) = (clock.now(), taken(&service, &around));
     let elapsed = || clock.now().saturating_since(started);
@@ -376,8 +379,8 @@ async fn measure(
 struct Seen<'a> {
     lasted: f64,
     empty: Taken,
-    before: [f64; 4],
-    after: [f64; 4],
+    before: [f64; 5],
+    after: [f64; 5],
     samples: Vec<Taken>,
     disk: Vec<OnDisk>,
     metrics: String,
@@ -404,6 +407,8 @@ fn report(load: &Load, seen: &Seen<'_>) -> bool {
     let one = |what: &str, value: String| println!("  {what:<42}{value}");
     one("CPU, Overdub", format!("{:.1} % of a core, {:.2} % a stream", cpu(0), cpu(0) / streams));
     one("CPU, source, processor, RTMP server", format!("{:.1} %, {:.1} %, {:.1} %", cpu(1), cpu(2), cpu(3)));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    one("CPU, the whole machine", format!("{:.1} % of {cores} cores", cpu(4) / cores as f64));
     one(
         "memory, Overdub",
         format!(
