@@ -25,8 +25,7 @@ COPY --from=binary /overdub.static /overdub
 USER 65532:65532
 WORKDIR /data
 VOLUME /data
-# The last: as in deploy/systemd/overdub.service.
-ENV OVERDUB_HOST=0.0.0.0 OVERDUB_STORAGE=/data/storage MALLOC_MMAP_THRESHOLD_=131072
+ENV OVERDUB_HOST=0.0.0.0 OVERDUB_STORAGE=/data/storage
 EXPOSE 3000
 # SIGTERM drains for up to a minute: `docker stop -t 70`.
 STOPSIGNAL SIGTERM

@@ -5,8 +5,8 @@
 #   scripts/build-static.sh            target/x86_64-unknown-linux-gnu/release/overdub
 #   TARGET=x86_64-unknown-linux-musl scripts/build-static.sh       with musl (rustup and Debian's musl-tools)
 #
-# The default is glibc, linked statically: musl's allocator takes a lock for all threads. Names are resolved in the
-# empty root too, from its hosts and resolv.conf.
+# The default is glibc, linked statically: it is what docs/PERFORMANCE.md measures. Names are resolved in the empty root
+# too, from its hosts and resolv.conf.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${TARGET:-$(uname -m)-unknown-linux-gnu}

@@ -190,8 +190,7 @@ impl Service {
             command.env("OVERDUB_BUFFER_DURATION", batch.to_string());
             command.env("OVERDUB_PROCESSING_BUDGET", budget.to_string());
             command.env("OVERDUB_ARTIFACTS", &artifacts).env("OVERDUB_RETAIN_BYTES", &retain);
-            // As the unit and the image have it.
-            command.env("OVERDUB_MAX_STREAMS", "1000").env("MALLOC_MMAP_THRESHOLD_", "131072");
+            command.env("OVERDUB_MAX_STREAMS", "1000");
             command.stdout(std::process::Stdio::null()).stderr(log);
             command
         });
