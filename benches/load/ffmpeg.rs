@@ -14,9 +14,9 @@ use overdub::clock::Clock;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::around::Around;
 use super::numbers::{max, mean};
 use super::process::{of_ended_children, taken};
-use super::service::Around;
 use super::{Load, media};
 
 /// Those that run now.
@@ -123,8 +123,9 @@ async fn finished(args: &[&str]) -> Option<()> {
     status.filter(std::process::ExitStatus::success).map(|_| ())
 }
 
+/// It complains of where batches are cut for pages, and of the end of the run.
 fn ffmpeg(args: &[&str]) -> Command {
     let mut command = Command::new("ffmpeg");
-    command.args(["-nostdin", "-v", "error", "-y"]).args(args).kill_on_drop(true).stdin(Stdio::null());
+    command.args(["-nostdin", "-v", "fatal", "-y"]).args(args).kill_on_drop(true).stdin(Stdio::null());
     command
 }

@@ -18,11 +18,14 @@
 //! | network, disk | those of Overdub, where they are to fail |
 //! | viewers | what arrives of each stream, and what does not |
 //! | faults | a script of them, and what each cost |
+//! | around | source and RTMP server together, for whoever publishes |
 //! | service | Overdub under load; ffmpeg: FFmpeg in its place |
+//! | report | what it cost |
 //! | numbers | means, slopes, quantiles |
 
 #![expect(unreachable_pub, reason = "a program: nothing is outside")]
 
+mod around;
 mod disk;
 mod faults;
 mod ffmpeg;
@@ -32,6 +35,7 @@ mod numbers;
 mod origin;
 mod process;
 mod receiver;
+mod report;
 mod service;
 mod viewers;
 

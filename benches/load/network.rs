@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
+use super::around::{free_port, this_binary};
 use super::process::Process;
-use super::service::{free_port, this_binary};
 
 #[derive(clap::Args)]
 pub struct Args {

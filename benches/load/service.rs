@@ -1,21 +1,19 @@
 //! Overdub under load.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use overdub::clock::{Clock, wall_clock};
-use overdub::media::Moment;
+use overdub::clock::Clock;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::around::{Around, answers, free_port, get};
 use super::disk::{self, Kind};
 use super::faults::{self, Fault, How, Made, What};
-use super::numbers::{max, mean, quantile_of, slope, sum_of};
+use super::numbers::sum_of;
 use super::process::{self, Process, Taken};
-use super::receiver::Received;
-use super::viewers::Viewers;
+use super::report::{OnDisk, Seen, report};
 use super::{Load, media, network};
 
 /// Between two looks at what viewers see.
@@ -25,91 +23,6 @@ const LOOK_AT_DISK: u64 = 30;
 /// Nothing takes longer to begin than this beyond the latency.
 const PATIENCE: u64 = 90;
 
-/// Source, RTMP server and their ports.
-pub struct Around {
-    pub source: Process,
-    pub server: Process,
-    pub source_port: u16,
-    pub server_port: u16,
-    reports_port: u16,
-    /// Publications of servers that were killed.
-    publications: usize,
-    newest: usize,
-    pub viewers: Viewers,
-    pub media: PathBuf,
-}
-
-impl Around {
-    pub async fn start(seconds: u64) -> Self {
-        let media = media::segments(seconds);
-        let [source_port, server_port, reports_port] = [(); 3].map(|()| free_port());
-        let began = wall_clock().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let role = move |role: &str, args: Vec<String>| {
-            let mut command = Command::new(this_binary());
-            command.arg(role).args(args);
-            command
-        };
-        let folder = media.display().to_string();
-        let args = ["--port".to_owned(), source_port.to_string(), "--media".to_owned(), folder];
-        let args = [&args[..], &["--began".to_owned(), began.to_string()]].concat();
-        let source = Process::start("source", move || role("source", args.clone()));
-        let args =
-            ["--port", &server_port.to_string(), "--reports", &reports_port.to_string()].map(str::to_owned);
-        let server = Process::start("server", move || role("sink", args.to_vec()));
-        answers(&format!("http://127.0.0.1:{source_port}/any/live.m3u8")).await;
-        answers(&format!("http://127.0.0.1:{reports_port}/")).await;
-        Self {
-            source,
-            server,
-            source_port,
-            server_port,
-            reports_port,
-            publications: 0,
-            newest: 0,
-            viewers: Viewers::default(),
-            media,
-        }
-    }
-
-    /// Looks at what viewers see; a server that hangs or is gone shows nothing.
-    pub async fn look(&mut self, now: Moment) {
-        let Some(text) = get(&format!("http://127.0.0.1:{}/", self.reports_port)).await else { return };
-        let Ok(all) = serde_json::from_str::<Vec<Received>>(&text) else { return };
-        self.newest = all.len();
-        self.viewers.see(now, self.publications, &all);
-    }
-
-    async fn kill_server(&mut self) {
-        self.server.kill().await;
-        self.publications += self.newest.max(1);
-        self.newest = 0;
-    }
-}
-
-pub fn this_binary() -> PathBuf {
-    std::env::current_exe().expect("this binary")
-}
-
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
-}
-
-async fn get(url: &str) -> Option<String> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().ok()?;
-    client.get(url).send().await.ok()?.text().await.ok()
-}
-
-pub async fn answers(url: &str) {
-    for _ in 0..150 {
-        if get(url).await.is_some() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("{url} does not answer");
-}
-
 struct Service {
     overdub: Process,
     processor: Process,
@@ -118,13 +31,6 @@ struct Service {
     url: String,
     storage: PathBuf,
     clock: Clock,
-}
-
-/// In bytes.
-#[derive(Clone, Copy, Default)]
-struct OnDisk {
-    said: f64,
-    found: f64,
 }
 
 /// Files come and go meanwhile.
@@ -372,102 +278,4 @@ async fn measure(
     }
     Made::print_all(&made);
     true
-}
-
-/// All that was seen.
-struct Seen<'a> {
-    lasted: f64,
-    empty: Taken,
-    before: [f64; 5],
-    after: [f64; 5],
-    samples: Vec<Taken>,
-    disk: Vec<OnDisk>,
-    metrics: String,
-    lost: f64,
-    viewers: &'a Viewers,
-}
-
-fn report(load: &Load, seen: &Seen<'_>) -> bool {
-    let streams = load.streams as f64;
-    let sum = |name| sum_of(&seen.metrics, name);
-    let cpu = |who: usize| (seen.after[who] - seen.before[who]) / seen.lasted * 100.0;
-    let of = |what: fn(&Taken) -> f64| seen.samples.iter().map(what).collect::<Vec<f64>>();
-    let resident = of(|taken| taken.resident_bytes / 1e6);
-    let files = of(|taken| taken.open_files);
-    let held = sum("overdub_stream_memory_bytes") / 1e6;
-    let worst = |which: usize| seen.viewers.all().map(|viewer| viewer.late()[which]).max().unwrap_or(0);
-    let violations: u64 = seen.viewers.all().map(|viewer| viewer.violations).sum();
-    let (gaps, fallbacks) = (sum("overdub_source_gaps_total"), sum("overdub_fallbacks_total"));
-    let seconds = |part| quantile_of(&seen.metrics, "overdub_publish_lateness_seconds", part) * 1e3;
-    println!(
-        "{} streams of 3 Mbit/s, 720p, {:.0} s, batches of {} s, budget {} s, artifacts {}",
-        load.streams, seen.lasted, load.batch, load.budget, load.artifacts
-    );
-    let one = |what: &str, value: String| println!("  {what:<42}{value}");
-    one("CPU, Overdub", format!("{:.1} % of a core, {:.2} % a stream", cpu(0), cpu(0) / streams));
-    one("CPU, source, processor, RTMP server", format!("{:.1} %, {:.1} %, {:.1} %", cpu(1), cpu(2), cpu(3)));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    one("CPU, the whole machine", format!("{:.1} % of {cores} cores", cpu(4) / cores as f64));
-    one(
-        "memory, Overdub",
-        format!(
-            "{:.1} MB mean, {:.1} MB peak; {:.1} MB without streams",
-            mean(&resident),
-            max(resident.iter().copied()),
-            seen.empty.resident_bytes / 1e6
-        ),
-    );
-    let each = (mean(&resident) - seen.empty.resident_bytes / 1e6) / streams;
-    let latency = load.batch + media::SEGMENT_SECONDS + load.budget;
-    let bound = media::BITS_PER_SECOND / 8e6 * latency as f64;
-    one(
-        "  a stream",
-        format!("{each:.1} MB; bitrate x latency {bound:.1} MB; admission counts {:.1} MB", held / streams),
-    );
-    // First batches and the preview fill.
-    let filled = &resident[resident.len() / 10..];
-    one("  slope after the first tenth", format!("{:+.0} kB a minute", slope(filled) * 60e3));
-    let tenths =
-        resident.chunks(resident.len().div_ceil(10).max(1)).map(|tenth| format!("{:.0}", mean(tenth)));
-    one("  each tenth of the time", format!("{} MB", tenths.collect::<Vec<_>>().join(" ")));
-    one(
-        "open files",
-        format!(
-            "{:.0} at first, {:.0} at the end",
-            files.first().unwrap_or(&0.0),
-            files.last().unwrap_or(&0.0)
-        ),
-    );
-    let disk = |what: fn(&OnDisk) -> f64| max(seen.disk.iter().map(what)) / 1e6;
-    one(
-        "artifacts on the disk, most",
-        format!(
-            "{:.0} MB said, {:.0} MB found; {} a stream may stay",
-            disk(|disk| disk.said),
-            disk(|disk| disk.found),
-            load.retain
-        ),
-    );
-    one("lateness as sent: median, 99 %", format!("up to {:.0} ms, {:.0} ms", seconds(0.5), seconds(0.99)));
-    one(
-        "lateness as received: median, 99 %, worst",
-        format!("{} ms, {} ms, {} ms (of the worst stream)", worst(0), worst(1), worst(2)),
-    );
-    let drifts = || seen.viewers.all().map(super::viewers::Viewer::drift);
-    one(
-        "output's clock behind ours",
-        format!("{:+} to {:+} ms", drifts().min().unwrap_or(0), drifts().max().unwrap_or(0)),
-    );
-    one("batches: processed, fallback", format!("{}, {fallbacks}", sum("overdub_batches_processed_total")));
-    one(
-        "source: segments, lost, retries",
-        format!("{}, {gaps}, {}", sum("overdub_source_segments_total"), sum("overdub_source_retries_total")),
-    );
-    one("output: pictures lost, violations", format!("{:.2} s, {violations}", seen.lost));
-    for viewer in seen.viewers.all().filter(|viewer| viewer.violation.is_some()).take(3) {
-        one("", viewer.violation.clone().unwrap_or_default());
-    }
-    let clean = gaps + fallbacks + seen.lost == 0.0 && violations == 0;
-    println!("load: {}", if clean { "clean" } else { "NOT clean" });
-    clean
 }

@@ -280,9 +280,9 @@ mod tests {
         let listener = listen(&settings).await.unwrap();
         let stop = CancellationToken::new();
         stop.cancel();
-        let began = tokio::time::Instant::now();
-        serve(listener, settings, streams, Lines::default(), Clock::start(), stop).await.unwrap();
-        let took = began.elapsed();
+        let clock = Clock::start();
+        serve(listener, settings, streams, Lines::default(), clock, stop).await.unwrap();
+        let took = clock.now().since_start();
         assert!((DRAIN..=DRAIN + LAST_REQUESTS).contains(&took), "{took:?}");
     }
 
