@@ -91,9 +91,9 @@ impl Made {
         }
         let lost: Vec<f64> =
             viewers.lost().iter().zip(&self.lost_before).map(|(now, before)| now - before).collect();
-        let (still, went_on) = viewers.stood_still(self.at);
+        let still = viewers.stood_still(self.at);
         let restored = self.at.offset(overdub::media::Flicks::from_millis(self.fault.lasts as i64 * 1_000));
-        let back = went_on.map_or("not noticed".to_owned(), |at| {
+        let back = viewers.whole(self.at).map_or("not noticed".to_owned(), |at| {
             format!("{:.1} s", at.saturating_since(restored).as_secs_f64())
         });
         let noticed = lost.iter().zip(&still).filter(|(lost, still)| **lost > 0.1 || **still > 0.0).count();
@@ -110,7 +110,7 @@ impl Made {
 
     pub fn print_all(all: &[Self]) {
         println!(
-            "\n| fault | for | viewers that noticed | pictures lost: median, most | longest stop | flows again after it was restored | batches with the fallback |"
+            "\n| fault | for | viewers that noticed | pictures lost: median, most | longest stop | all pictures again after it was restored | batches with the fallback |"
         );
         println!("|---|---|---|---|---|---|---|");
         for row in all.iter().filter_map(|made| made.row.as_ref()) {

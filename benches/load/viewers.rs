@@ -26,6 +26,9 @@ pub struct Viewer {
     lost_before: f64,
     moved: Option<Moment>,
     stops: Vec<(Moment, Duration)>,
+    /// When pictures were last found to be missing, and how many seconds of them by then.
+    missed: Option<Moment>,
+    missing: f64,
     pub violations: u64,
     pub violation: Option<String>,
 }
@@ -48,17 +51,16 @@ impl Viewers {
         self.all().map(Viewer::lost_seconds).collect()
     }
 
-    /// For how long each has stood still since `since`, in seconds, and when the last of them went on.
-    pub fn stood_still(&self, since: Moment) -> (Vec<f64>, Option<Moment>) {
-        let mut went_on = None;
-        let still = self.all().map(|viewer| {
-            let stops = viewer.stops.iter().filter(|(at, _)| *at >= since);
-            stops.fold(0.0, |sum, (at, length)| {
-                went_on = went_on.max(Some(*at));
-                sum + length.as_secs_f64()
-            })
-        });
-        (still.collect(), went_on)
+    /// For how long each has stood still since `since`, in seconds.
+    pub fn stood_still(&self, since: Moment) -> Vec<f64> {
+        let stops = |viewer: &Viewer| viewer.stops_since(since).map(|(_, length)| length.as_secs_f64()).sum();
+        self.all().map(stops).collect()
+    }
+
+    /// Since when all have had all pictures again; none where all had them since `since`.
+    pub fn whole(&self, since: Moment) -> Option<Moment> {
+        let went_on = |viewer: &Viewer| viewer.stops_since(since).map(|(at, _)| *at).max();
+        self.all().filter_map(|viewer| went_on(viewer).max(viewer.missed.filter(|at| *at >= since))).max()
     }
 }
 
@@ -84,6 +86,15 @@ impl Viewer {
         self.violations = received.violations;
         self.violation.clone_from(&received.violation);
         self.newest = received.clone();
+        // Times are whole milliseconds.
+        let missing = self.lost_seconds();
+        if missing > self.missing + 0.5 / FRAMES_PER_SECOND {
+            (self.missed, self.missing) = (Some(now), missing);
+        }
+    }
+
+    fn stops_since(&self, since: Moment) -> impl Iterator<Item = &(Moment, Duration)> {
+        self.stops.iter().filter(move |(at, _)| *at >= since)
     }
 
     pub fn lost_seconds(&self) -> f64 {

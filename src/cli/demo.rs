@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{
     AccessOptions, OneOrMany, ServiceOptions, ServiceSettings, Span, StreamOptions, from_environment,
 };
-use crate::control::{Launcher, Lines};
+use crate::control::{Launcher, Lines, Page};
 use crate::demo::Surroundings;
 use crate::pipeline;
 use crate::sink::Report;
@@ -52,8 +52,13 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let settings = settings(&args, &surroundings, &temporary)?;
     let listener: TcpListener = serve::listen(&settings).await?;
     let service = format!("http://{}", listener.local_addr()?);
+    let page = match Page::EMBEDDED.is_built() {
+        true => format!("{service}/#/streams/{STREAM}"),
+        false => "not in this binary: it needs npm (`make ui`)".to_owned(),
+    };
     print::line(&format!(
         "overdub demo: a live source, an echo processor and an RTMP server, all inside\n\
+         \n  page      {page}\
          \n  preview   {service}/preview/{STREAM}/index.m3u8   (any HLS player: ffplay, VLC, Safari)\
          \n  status    {service}/api/pipeline/status\
          \n  source    {}\

@@ -39,6 +39,11 @@ async fn the_demo_plays_within_20_s_with_an_empty_path() {
     };
     say(&format!("demo: the preview had a segment after {:.1} s", started.elapsed().as_secs_f64()));
 
+    // `make ui` has built the page or not; what is said of it has to be true.
+    let page = web::get(port, "/").await.expect("an answer");
+    let told = address(&demo.log(), "/#/streams/demo").is_some();
+    assert_eq!((page.status == 200, page.body.contains("<html")), (told, told), "{}", demo.log());
+
     let status = web::get(port, "/api/pipeline/status").await.expect("an answer").json();
     assert_eq!(status["isRunning"], true, "{status}");
     let mut probe = judge_tool("ffprobe");
