@@ -15,7 +15,8 @@ const DATE_ROUNDING: Flicks = Flicks::from_millis(500);
 /// not, and this.
 const ARRIVAL_JITTER: Flicks = Flicks::from_millis(1_000);
 
-/// Stamps that go on over a jump agree with the arrivals to this, beside a target duration.
+/// Stamps that go on over a jump agree to this with what the playlist says is lost (EXTINF is rounded for each segment),
+/// and beside a target duration with the arrivals.
 const AGREEMENT: Flicks = Flicks::from_millis(2_000);
 
 /// Where a piece stands by each of the clocks.
@@ -76,7 +77,10 @@ pub(super) fn length(before: &Edge, after: &Edge, limits: Limits) -> Flicks {
         }
         _ => {
             let jump = after.start - before.end;
-            if jump > Flicks::ZERO && (jump - elapsed).abs() <= limits.target_duration + AGREEMENT {
+            let arrivals_agree = (jump - elapsed).abs() <= limits.target_duration + AGREEMENT;
+            // A server that was away has several segments at once when it is back: they arrive later than they could have.
+            let playlist_agrees = limits.lost > Flicks::ZERO && (jump - limits.lost).abs() <= AGREEMENT;
+            if jump > Flicks::ZERO && (arrivals_agree || playlist_agrees) {
                 // The source's clock went on; nobody else is as exact.
                 jump
             } else if limits.lost > Flicks::ZERO && elapsed <= limits.lost + jitter {
@@ -155,5 +159,15 @@ mod tests {
         let limits = Limits { target_duration: SEGMENT, lost, most: Flicks::from_millis(100_000) };
         assert_eq!(length(&edge(100.0, None, 0), &edge(118.5, None, 0), limits), lost);
         assert_eq!(length(&edge(100.0, None, 0), &edge(108.5, None, 0), limits), lost);
+    }
+
+    #[test]
+    fn stamps_and_playlist_that_agree_are_right_against_the_arrivals() {
+        let lost = Flicks::from_millis(12_000);
+        let limits = Limits { target_duration: SEGMENT, lost, most: Flicks::from_millis(100_000) };
+        // The server was away for longer than its playlist reaches back, and has six segments at once.
+        let back = |start| length(&edge(100.0, None, 0), &edge(136.0, None, start), limits).to_secs_f64();
+        assert_eq!(back(18_100), 12.1);
+        assert_eq!(back(777_000), 30.0, "another clock: the arrivals say it");
     }
 }

@@ -88,6 +88,17 @@ fn a_backlog_that_is_made_up_for_moves_nothing_where_holes_are_kept() {
 }
 
 #[test]
+fn a_server_that_was_away_for_longer_than_its_playlist_reaches_back_adds_no_latency() {
+    let (mut batcher, _) = begun(Holes::Kept);
+    // Eight segments are gone; six come at once, and the rest when it should be.
+    batcher.handle_lost(Duration::from_secs(6 * 8));
+    let back = |n: u64| Piece { period: 1, ..late(n, 6 * 18_u64.saturating_sub(n)) };
+    let batches = feed(&mut batcher, (13..40).map(back));
+    assert_eq!(batcher.take_move(), None);
+    assert!((spans(&batches)[0].0 - 78.0).abs() < 0.2, "each plays at its own time: {:?}", spans(&batches));
+}
+
+#[test]
 fn a_source_that_stays_late_is_moved_once_and_just_enough() {
     for holes in [Holes::Kept, Holes::Closed] {
         let (mut batcher, playout) = begun(holes);
