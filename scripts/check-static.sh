@@ -13,13 +13,11 @@ trap '[ -z "$service" ] || kill "$service" 2>/dev/null || true; rm -rf "$root"' 
 mkdir -p "$root/etc" "$root/data"
 cp "$binary" "$root/overdub"
 printf '127.0.0.1 localhost here.example\n' >"$root/etc/hosts"
-inside() {
-  if [ "$(id -u)" -eq 0 ]; then chroot "$root" "$@"; else unshare --user --map-root-user chroot "$root" "$@"; fi
-}
-inside /overdub --version
+if [ "$(id -u)" -eq 0 ]; then inside=(chroot "$root"); else inside=(unshare --user --map-root-user chroot "$root"); fi
+"${inside[@]}" /overdub --version
 port=$((20000 + RANDOM % 20000))
-# `exec` inside a subshell, so that the id is that of the service.
-(inside /overdub serve --host here.example --port "$port" --storage /data/storage) >"$root/log" 2>&1 &
+# Each of these becomes the next, so that the id is that of the service.
+"${inside[@]}" /overdub serve --host here.example --port "$port" --storage /data/storage >"$root/log" 2>&1 &
 service=$!
 for _ in $(seq 50); do
   health=$(curl -fsS "http://127.0.0.1:$port/api/health" 2>/dev/null) && break
