@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// Whole segments come and go between samples that outlive them. In glibc's heap they leave holes, and memory creeps for
-/// hours; in this one it stays (docs/PERFORMANCE.md).
+/// With glibc's heap memory creeps for hours, presumably by whole segments that come and go between samples that outlive
+/// them; with this one it stays (docs/PERFORMANCE.md).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
