@@ -25,6 +25,9 @@ pub(super) struct Args {
     /// The audio processor [default: http://127.0.0.1:5000]
     #[arg(long, value_name = "URL")]
     processor: Option<String>,
+    /// The Engine.IO path of the processor, "path" in Socket.IO's own clients [default: /socket.io]
+    #[arg(long, value_name = "PATH")]
+    processor_path: Option<String>,
     /// Credentials for the processor: a token, or a JSON object; better in OVERDUB_AUDIO_PROCESSOR_AUTH.
     #[arg(long, value_name = "AUTH", value_parser = |text: &str| Ok::<_, String>(ProcessorAuth::from_text(text)))]
     processor_auth: Option<ProcessorAuth>,
@@ -126,6 +129,7 @@ impl Args {
             srs_kick_ghost: self.srs_kick_ghost,
             ca_file: self.ca_file.clone(),
             audio_processor_url: self.processor.clone(),
+            audio_processor_path: self.processor_path.clone(),
             audio_processor_auth: self.processor_auth.clone(),
             audio_processor_headers: given(&self.processor_header)
                 .map(|headers| headers.into_iter().collect()),

@@ -43,7 +43,8 @@ impl From<&StreamSettings> for StreamOptions {
         let SourceAccess { headers, user_agent, auth, proxy, allowed_hosts } = source;
         let SourceChoice { variant, max_height, max_bandwidth, audio_language, audio_name, start_offset } =
             choice;
-        let ProcessorAccess { auth: processor_auth, headers: processor_headers } = processor;
+        let ProcessorAccess { path: processor_path, auth: processor_auth, headers: processor_headers } =
+            processor;
         let given = |list: Vec<String>| (!list.is_empty()).then_some(list);
         Self {
             stream_id: Some(stream_id.to_string()),
@@ -69,6 +70,7 @@ impl From<&StreamSettings> for StreamOptions {
             source_audio_name: audio_name.clone(),
             start_offset: start_offset.map(|millis| millis as f64 / 1e3),
             audio_processor_url: Some(audio_processor_url.as_str().to_owned()),
+            audio_processor_path: processor_path.clone(),
             audio_processor_auth: processor_auth.clone(),
             audio_processor_headers: (!processor_headers.is_empty())
                 .then(|| processor_headers.iter().cloned().collect()),
@@ -203,7 +205,7 @@ mod tests {
             "sourceAllowedHosts": ["cdn.example", "*.cdn.example", "10.1.0.0/16"],
             "sourceVariant": "720p", "sourceMaxHeight": 720, "sourceMaxBandwidth": 3000000,
             "sourceAudioLanguage": "en", "sourceAudioName": "English", "startOffset": -90.5,
-            "audioProcessorUrl": "ws://p/x", "audioProcessorAuth": {"token": "t", "n": 1},
+            "audioProcessorUrl": "ws://p/x", "audioProcessorPath": "/custom", "audioProcessorAuth": {"token": "t", "n": 1},
             "audioProcessorHeaders": {"x-key": "k"}, "contextFrames": 2, "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
             "configurationChange": "silence", "outputAudio": "enhanced", "onGap": "slate", "slate": "/srv/slate.mp4", "maxConcurrentBatches": 7, "liveStartSegments": 2,

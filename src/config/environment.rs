@@ -41,6 +41,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             source_audio_name: read.text(&["OVERDUB_SOURCE_AUDIO_NAME"]),
             start_offset: read.parsed(&["OVERDUB_START_OFFSET"], "must be a number of seconds")?,
             audio_processor_url: read.text(&["OVERDUB_AUDIO_PROCESSOR_URL", "AUDIO_PROCESSOR_URL"]),
+            audio_processor_path: read.text(&["OVERDUB_AUDIO_PROCESSOR_PATH"]),
             audio_processor_auth: read
                 .text(&["OVERDUB_AUDIO_PROCESSOR_AUTH"])
                 .map(|text| ProcessorAuth::from_text(&text)),

@@ -64,6 +64,10 @@ pub struct StreamOptions {
     /// The Socket.IO server that answers with the new sound; `http://127.0.0.1:5000` by default.
     #[schema(pattern = "^(http|ws)s?://", max_length = 4_096)]
     pub audio_processor_url: Option<String>,
+    /// The path of its Engine.IO, which Socket.IO's own clients call `path`; `/socket.io` by default. With it, the path
+    /// of `audioProcessorUrl` is the namespace and nothing else.
+    #[schema(min_length = 1, max_length = 1_024, example = "/socket.io")]
+    pub audio_processor_path: Option<String>,
     /// An object, or a text as `{"token": text}`: the payload of the Socket.IO connect packet.
     pub audio_processor_auth: Option<ProcessorAuth>,
     /// Of the WebSocket handshake, at most 32.
@@ -156,6 +160,7 @@ impl StreamOptions {
             source_audio_name: self.source_audio_name.or(lower.source_audio_name),
             start_offset: self.start_offset.or(lower.start_offset),
             audio_processor_url: self.audio_processor_url.or(lower.audio_processor_url),
+            audio_processor_path: self.audio_processor_path.or(lower.audio_processor_path),
             audio_processor_auth: self.audio_processor_auth.or(lower.audio_processor_auth),
             audio_processor_headers: self.audio_processor_headers.or(lower.audio_processor_headers),
             srs_rtmp_url: self.srs_rtmp_url.or(lower.srs_rtmp_url),

@@ -12,6 +12,8 @@ use crate::redact;
 /// What goes with every connection to the processor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessorAccess {
+    /// The Engine.IO path, which Socket.IO's own clients call `path`.
+    pub path: Option<String>,
     /// The payload of the Socket.IO connect packet.
     pub auth: Option<ProcessorAuth>,
     /// Of the WebSocket handshake; names in lower case, each once.
@@ -61,6 +63,8 @@ impl<'de> Deserialize<'de> for ProcessorAuth {
 impl ProcessorAccess {
     /// It goes with every connection; credentials are short.
     pub const MAX_AUTH: usize = 16 << 10;
+    /// As long as the addresses that servers take.
+    pub const MAX_PATH: usize = 1 << 10;
 
     /// What the WebSocket handshake says itself (RFC 6455 4.1).
     const OURS: [&str; 11] = [
@@ -89,6 +93,19 @@ impl StreamOptions {
         }
         let headers =
             headers("audioProcessorHeaders", &ProcessorAccess::OURS, self.audio_processor_headers.as_ref())?;
-        Ok(ProcessorAccess { auth, headers })
+        let path = self.audio_processor_path.clone();
+        if path.as_deref().is_some_and(|path| !is_path(path)) {
+            return Err(Invalid::new(
+                "audioProcessorPath",
+                "must be a path such as /socket.io, without a query",
+            ));
+        }
+        Ok(ProcessorAccess { path, auth, headers })
     }
+}
+
+/// python-socketio's servers are given their path without a slash in front.
+fn is_path(text: &str) -> bool {
+    let plain = !text.contains(['?', '#', '\\']) && !text.contains("//") && !text.contains("..");
+    plain && (1..=ProcessorAccess::MAX_PATH).contains(&text.len()) && text.chars().all(|c| !c.is_control())
 }

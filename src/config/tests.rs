@@ -82,6 +82,7 @@ fn what_opens_the_processor_is_kept_and_never_shown() {
     let variables = [
         ("OVERDUB_AUDIO_PROCESSOR_AUTH", r#"{"token":"opensesame","tenant":7}"#),
         ("OVERDUB_AUDIO_PROCESSOR_HEADERS", r#"{"X-Key":"opensesame"}"#),
+        ("OVERDUB_AUDIO_PROCESSOR_PATH", "/custom"),
         ("OVERDUB_CONTEXT_FRAMES", "3"),
         ("SOURCE_URL", "http://h/a.m3u8"),
         ("STREAM_ID", "a"),
@@ -90,6 +91,7 @@ fn what_opens_the_processor_is_kept_and_never_shown() {
     let environment = from_environment(variable).unwrap().stream.resolve().unwrap();
     assert_eq!(auth(&environment.processor), Some(expected));
     assert_eq!((environment.processor.headers.len(), environment.context_frames), (1, 3));
+    assert_eq!(environment.processor.path.as_deref(), Some("/custom"));
     let (_, reason) = refused(&format!(r#"{{{LEAST},"audioProcessorAuth":["opensesame"]}}"#));
     assert!(!reason.contains("opensesame"), "{reason}");
 }
@@ -152,6 +154,10 @@ fn every_wrong_value_is_reported_under_its_own_name() {
         (format!(r#"{{{LEAST},"audioProcessorAuth":"{}"}}"#, "x".repeat(20_000)), "audioProcessorAuth"),
         (format!(r#"{{{LEAST},"audioProcessorHeaders":{{"Upgrade":"c"}}}}"#), "audioProcessorHeaders"),
         (format!(r#"{{{LEAST},"audioProcessorHeaders":{{"X":"1","x":"2"}}}}"#), "audioProcessorHeaders"),
+        (format!(r#"{{{LEAST},"audioProcessorPath":""}}"#), "audioProcessorPath"),
+        (format!(r#"{{{LEAST},"audioProcessorPath":"/a?b=c"}}"#), "audioProcessorPath"),
+        (format!(r#"{{{LEAST},"audioProcessorPath":"//h/a"}}"#), "audioProcessorPath"),
+        (format!(r#"{{{LEAST},"audioProcessorPath":"/a/../b"}}"#), "audioProcessorPath"),
         (format!(r#"{{{LEAST},"buferDuration":30}}"#), "buferDuration"),
         (format!(r#"{{{LEAST},"sourceHeaders":{{"a b":"c"}}}}"#), "sourceHeaders"),
         (format!(r#"{{{LEAST},"sourceHeaders":{{"Host":"c"}}}}"#), "sourceHeaders"),

@@ -460,6 +460,7 @@ fn roundtrip_settings(settings: &StreamSettings) -> roundtrip::Settings {
         processor_priming: settings.processor_priming,
         output_audio: settings.output_audio,
         processing_budget: settings.processing_budget,
+        engine_path: settings.processor.path.clone(),
         auth: settings.processor.auth.as_ref().map(|auth| auth.reveal().clone()),
         headers: settings
             .processor

@@ -85,7 +85,9 @@ impl<'a> Client<'a> {
             processing_budget: settings.processing_budget,
         };
         // A URL that cannot be used has no namespace either: the link reports it.
-        let namespace = Endpoint::new(&settings.url).map(|endpoint| endpoint.namespace).unwrap_or_default();
+        let namespace = Endpoint::new(&settings.url, settings.engine_path.as_deref())
+            .map(|endpoint| endpoint.namespace)
+            .unwrap_or_default();
         let url = redact::url(settings.url.as_str());
         Self { settings, clock, namespace, url, window: Window::new(config), outgoing: None, status }
     }
@@ -154,8 +156,11 @@ impl<'a> Client<'a> {
                 self.outgoing = Some(outgoing);
                 self.window.handle_connected(max_payload);
             }
-            LinkEvent::Disconnected { error, retry_at } => {
+            LinkEvent::Disconnected { error, too_big, retry_at } => {
                 self.outgoing = None;
+                if too_big {
+                    self.window.handle_too_big(self.clock.now(), &error);
+                }
                 self.window.handle_disconnected(self.clock.now(), error, retry_at);
             }
             LinkEvent::Event(event) => self.handle_event(event),

@@ -20,9 +20,13 @@ pub enum Failure {
     #[error(transparent)]
     ProcessorError(#[from] ProcessorError),
     /// Larger than what the setting or the server allows; it was not sent, because servers close the
-    /// connection over such a message without a word.
+    /// connection over such a message.
     #[error("fragment of {size} bytes is over {limit}")]
     TooLarge { size: usize, limit: SizeLimit },
+    /// The server, which announced no limit that forbids it, closed the connection because of its size. `closed` says
+    /// who did and in which words.
+    #[error("fragment of {size} bytes was refused: {closed}")]
+    TooBig { size: usize, closed: String },
     /// The circuit breaker is open: the fragment was not sent.
     #[error("circuit breaker is open after repeated failures")]
     BreakerOpen,
@@ -41,14 +45,15 @@ impl Failure {
             Self::NotSent => "notSent",
             Self::Disconnected { .. } => "disconnected",
             Self::ProcessorError(_) => "processorError",
-            Self::TooLarge { .. } => "tooLarge",
+            Self::TooLarge { .. } | Self::TooBig { .. } => "tooLarge",
             Self::BreakerOpen => "breakerOpen",
             Self::BadAnswer(_) => "badAnswer",
             Self::Stopped => "stopped",
         }
     }
 
-    /// Whether this says something about the processor, so that the breaker counts it.
+    /// Whether this says something about the processor, so that the breaker counts it. A refused size does: each such
+    /// fragment costs the connection, so that after a few only the breaker's probes are sent.
     pub(super) fn blames_processor(&self) -> bool {
         !matches!(self, Self::TooLarge { .. } | Self::BreakerOpen | Self::Stopped)
     }

@@ -1,6 +1,7 @@
 //! The connection to the processor: one WebSocket after the other, for ever. Shell.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,23 +11,31 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, header};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::Settings;
 use super::backoff::Backoff;
+use super::refusal::{self, Closed, LinkError, Stage};
 use super::wire::{self, Decoder, Endpoint, Event, Open, Packet, WireError};
-use super::{BadProcessorUrl, Settings};
 use crate::clock::Clock;
 use crate::media::Moment;
 use crate::{redact, tls};
 
 /// A connection that lived this long was a good one: the next attempt after its loss is not held back.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
+
+/// What this client calls itself; firewalls refuse clients that do not say.
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("overdub/", env!("CARGO_PKG_VERSION")));
+
+/// For the reason that a server gave before it stopped reading: it is there already when writing fails.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// For the farewell; a server that does not take it is left without.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,6 +58,8 @@ pub(super) enum LinkEvent {
     /// the next attempt is made.
     Disconnected {
         error: String,
+        /// The server said that a message was over its limit.
+        too_big: bool,
         retry_at: Moment,
     },
     Event(Event),
@@ -66,39 +77,6 @@ pub(super) enum LinkEvent {
 pub(super) struct Outgoing {
     pub(super) text: String,
     pub(super) attachment: Option<Bytes>,
-}
-
-/// Why there is no connection: what is to be read after "processor at http://...".
-#[derive(Debug, thiserror::Error)]
-enum LinkError {
-    #[error("cannot be asked: {0}")]
-    Url(#[from] BadProcessorUrl),
-    #[error("cannot be asked: header {0:?} cannot be sent")]
-    Header(String),
-    /// Nothing listens there.
-    #[error("refused the connection")]
-    Refused,
-    #[error("is unreachable: {0}")]
-    Unreachable(io::Error),
-    #[error("took no connection within {} s", .0.as_secs_f64())]
-    ConnectTimeout(Duration),
-    #[error("failed: {0}")]
-    WebSocket(String),
-    /// Socket.IO's CONNECT_ERROR, in the server's words.
-    #[error("does not let the service in: {0}")]
-    Forbidden(String),
-    #[error("closed the connection")]
-    Closed,
-    #[error("gave no sign of life for {} s", .0.as_secs_f64())]
-    HeartbeatTimeout(Duration),
-    #[error("did not take {bytes} bytes within {} s", .timeout.as_secs_f64())]
-    WriteTimeout { bytes: usize, timeout: Duration },
-    #[error("sent a message of {0} bytes, more than {max} are not read", max = wire::MAX_ANSWER_BYTES)]
-    TooLarge(usize),
-    #[error("cannot be trusted: {0}")]
-    Tls(#[from] tls::Error),
-    #[error("is no Engine.IO 4 server: {0}")]
-    Handshake(String),
 }
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -128,9 +106,10 @@ pub(super) async fn run(
             return;
         }
         let error = match ended {
-            Ok(()) => LinkError::Closed,
+            Ok(()) => LinkError::Closed(Closed::default()),
             Err(error) => error,
         };
+        let too_big = error.is_too_big();
         if clock.now().saturating_since(started) >= GOOD_AFTER {
             backoff.reset();
         }
@@ -146,7 +125,7 @@ pub(super) async fn run(
         }
         let error = format!("processor at {} {error}", url.trim_end_matches('/'));
         let retry_at = clock.now() + wait;
-        if events.send(LinkEvent::Disconnected { error, retry_at }).await.is_err() {
+        if events.send(LinkEvent::Disconnected { error, too_big, retry_at }).await.is_err() {
             return;
         }
         tokio::select! {
@@ -163,12 +142,14 @@ async fn run_once(
     events: &mpsc::Sender<LinkEvent>,
     stop: &CancellationToken,
 ) -> Result<(), LinkError> {
-    let endpoint = Endpoint::new(&settings.url)?;
-    let connecting = timeout(settings.connect_timeout, connect(settings, &endpoint));
-    let session = tokio::select! {
+    let endpoint = Endpoint::new(&settings.url, settings.engine_path.as_deref())?;
+    let limit = settings.connect_timeout;
+    let mut stage = Stage::Connect;
+    let connected = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        session = connecting => session.map_err(|_| LinkError::ConnectTimeout(settings.connect_timeout))??,
+        connected = timeout(limit, connect(settings, &endpoint, &mut stage)) => connected,
     };
+    let session = connected.map_err(|_| LinkError::ConnectTimeout { stage, limit })??;
     let Session { socket, decoder, open } = session;
     info!(stream = %settings.stream_id, processor = url, max_payload = open.max_payload, "connected to the processor");
     let (outgoing, to_send) = mpsc::channel(OUTGOING);
@@ -180,10 +161,20 @@ async fn run_once(
     let (replies, to_reply) = mpsc::channel(REPLIES);
     let reader =
         Reader { stream, decoder, heartbeat: open.heartbeat, namespace: &endpoint.namespace, replies };
+    let mut reading = pin!(reader.run(events));
     tokio::select! {
         () = stop.cancelled() => {}
-        ended = reader.run(events) => return ended,
-        ended = write(&mut sink, to_send, to_reply, settings.write_timeout) => return ended,
+        ended = &mut reading => return ended,
+        ended = write(&mut sink, to_send, to_reply, settings.write_timeout) => {
+            // A server that refuses a message in the middle of it says why, and then takes no more of it.
+            return match ended {
+                Err(LinkError::WebSocket(_)) => match timeout(CLOSE_TIMEOUT, reading).await {
+                    Ok(Err(closed @ LinkError::Closed(_))) => Err(closed),
+                    _ => ended,
+                },
+                ended => ended,
+            };
+        }
     }
     // Nobody waits for what comes of the farewell.
     let _ = timeout(FAREWELL_TIMEOUT, async {
@@ -195,8 +186,9 @@ async fn run_once(
 }
 
 /// TCP, TLS, WebSocket, Engine.IO handshake, Socket.IO namespace.
-async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Session, LinkError> {
+async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) -> Result<Session, LinkError> {
     let mut request = endpoint.address.as_str().into_client_request().map_err(web_socket)?;
+    request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
     for (name, value) in &settings.headers {
         let unusable = || LinkError::Header(name.clone());
         let value = HeaderValue::from_str(value).map_err(|_| unusable())?;
@@ -216,20 +208,42 @@ async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Session, Li
         Connector::Plain
     };
     let upgraded = client_async_tls_with_config(request, tcp, Some(limits), Some(connector)).await;
-    let (mut socket, _) = upgraded.map_err(web_socket)?;
+    let (mut socket, _) = upgraded.map_err(|error| match error {
+        tungstenite::Error::Http(response) => {
+            let body = response.body().as_deref().unwrap_or_default();
+            let status = response.status().as_u16();
+            LinkError::Http(refusal::handshake(status, response.headers(), body, endpoint.engine_path()))
+        }
+        // What engine.io does, after a second, with an upgrade at a path that is not its own.
+        tungstenite::Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            LinkError::NoAnswerAt(endpoint.engine_path().to_owned())
+        }
+        // What answered is no HTTP/1.1, or did not switch to WebSocket as RFC 6455 4.1 asks.
+        error @ (tungstenite::Error::Protocol(_) | tungstenite::Error::HttpFormat(_)) => {
+            LinkError::NotWebSocket(error.to_string())
+        }
+        error => web_socket(error),
+    })?;
 
+    *stage = Stage::Open;
     let mut decoder = Decoder::new(&endpoint.namespace);
     let open = match next_packet(&mut socket, &mut decoder).await? {
         Packet::Open(open) => open,
         other => return Err(LinkError::Handshake(format!("first packet is {other:?}"))),
     };
     let hello = wire::connect(&endpoint.namespace, settings.auth.as_ref());
+    *stage = Stage::Join;
     socket.send(Message::text(hello)).await.map_err(web_socket)?;
     loop {
-        match next_packet(&mut socket, &mut decoder).await? {
+        let packet = match next_packet(&mut socket, &mut decoder).await {
+            Err(LinkError::Closed(closed)) if closed.is_silent() => return Err(LinkError::ClosedAtConnect),
+            packet => packet?,
+        };
+        match packet {
             Packet::Connected => return Ok(Session { socket, decoder, open }),
+            Packet::ConnectedWithoutId => return Err(LinkError::OldSocketIo),
             Packet::Refused(reason) => return Err(LinkError::Forbidden(reason)),
-            Packet::Close | Packet::Disconnected => return Err(LinkError::Closed),
+            Packet::Close | Packet::Disconnected => return Err(LinkError::ClosedAtConnect),
             Packet::Ping => socket.send(Message::text(wire::PONG)).await.map_err(web_socket)?,
             Packet::Open(_) | Packet::Event(_) | Packet::Ignored => {}
         }
@@ -239,19 +253,34 @@ async fn connect(settings: &Settings, endpoint: &Endpoint) -> Result<Session, Li
 /// The next whole packet while connecting, when anything broken is a reason to give up.
 async fn next_packet(socket: &mut Socket, decoder: &mut Decoder) -> Result<Packet, LinkError> {
     loop {
-        let frame = socket.next().await.ok_or(LinkError::Closed)?.map_err(web_socket)?;
-        let packet = decode(decoder, frame).map_err(|error| LinkError::Handshake(error.to_string()))?;
-        if let Some(packet) = packet {
-            return Ok(packet);
+        let frame = socket.next().await.ok_or_else(ended)?.map_err(web_socket)?;
+        match decode(decoder, frame) {
+            Ok(Some(packet)) => return Ok(packet),
+            Ok(None) => {}
+            Err(Broken::Closed(closed)) => return Err(LinkError::Closed(closed)),
+            Err(Broken::Wire(WireError::UnexpectedBinary)) => return Err(LinkError::OtherParser),
+            Err(Broken::Wire(error)) => return Err(LinkError::Handshake(error.to_string())),
         }
     }
 }
 
-fn decode(decoder: &mut Decoder, frame: Message) -> Result<Option<Packet>, WireError> {
+/// A frame that is no packet.
+enum Broken {
+    Closed(Closed),
+    Wire(WireError),
+}
+
+impl From<WireError> for Broken {
+    fn from(error: WireError) -> Self {
+        Self::Wire(error)
+    }
+}
+
+fn decode(decoder: &mut Decoder, frame: Message) -> Result<Option<Packet>, Broken> {
     match frame {
-        Message::Text(text) => decoder.handle_text(&text),
-        Message::Binary(data) => decoder.handle_binary(data),
-        Message::Close(_) => Ok(Some(Packet::Close)),
+        Message::Text(text) => Ok(decoder.handle_text(&text)?),
+        Message::Binary(data) => Ok(decoder.handle_binary(data)?),
+        Message::Close(frame) => Err(Broken::Closed(frame.map(closed).unwrap_or_default())),
         // WebSocket's own pings are answered by tungstenite.
         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
     }
@@ -271,7 +300,7 @@ impl Reader<'_> {
         loop {
             let frame = timeout(self.heartbeat, self.stream.next()).await;
             let frame = frame.map_err(|_| LinkError::HeartbeatTimeout(self.heartbeat))?;
-            let frame = match frame.ok_or(LinkError::Closed)? {
+            let frame = match frame.ok_or_else(ended)? {
                 Err(tungstenite::Error::Capacity(CapacityError::MessageTooLong { size, .. })) => {
                     // Whose it is stands in the text before it.
                     if let Some(event) = self.decoder.take_partial()
@@ -294,10 +323,14 @@ impl Reader<'_> {
                     self.reply(wire::PONG.to_owned());
                     continue;
                 }
-                Ok(Some(Packet::Close | Packet::Disconnected)) => return Err(LinkError::Closed),
+                Ok(Some(Packet::Close | Packet::Disconnected)) => return Err(ended()),
                 Ok(Some(Packet::Refused(reason))) => return Err(LinkError::Forbidden(reason)),
-                Ok(Some(Packet::Open(_) | Packet::Connected | Packet::Ignored) | None) => continue,
-                Err(error) => LinkEvent::BadMessage(error),
+                Ok(
+                    Some(Packet::Open(_) | Packet::Connected | Packet::ConnectedWithoutId | Packet::Ignored)
+                    | None,
+                ) => continue,
+                Err(Broken::Closed(closed)) => return Err(LinkError::Closed(closed)),
+                Err(Broken::Wire(error)) => LinkEvent::BadMessage(error),
             };
             if events.send(event).await.is_err() {
                 return Ok(());
@@ -348,14 +381,19 @@ fn unreachable(error: io::Error) -> LinkError {
     }
 }
 
+/// The connection ended without a close frame, or by a packet of its own.
+fn ended() -> LinkError {
+    LinkError::Closed(Closed::default())
+}
+
+fn closed(frame: CloseFrame) -> Closed {
+    Closed::new(frame.code.into(), &frame.reason)
+}
+
 /// tungstenite's errors without the URL, whose query may hold a token.
 fn web_socket(error: tungstenite::Error) -> LinkError {
     match error {
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => LinkError::Closed,
-        tungstenite::Error::Http(response) => LinkError::Handshake(format!(
-            "it answers HTTP {} instead of a WebSocket",
-            response.status().as_u16()
-        )),
+        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => ended(),
         tungstenite::Error::Io(error) => LinkError::WebSocket(error.to_string()),
         tungstenite::Error::Url(_) => LinkError::WebSocket("address cannot be used".to_owned()),
         other => LinkError::WebSocket(other.to_string()),

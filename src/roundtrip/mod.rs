@@ -1,7 +1,7 @@
 //! The round trip: the audio of a batch to the processor and back, in time or not at all.
 //!
 //! [`run`] is the task of one stream. Pure parts: `wire` (Engine.IO and Socket.IO packets), `message`
-//! (the events of the protocol), `inflight` (deadlines, order, retries, the circuit breaker), `answer`
+//! (the events of the protocol), `refusal` (why a connection is not made or kept), `inflight` (deadlines, order, retries, the circuit breaker), `answer`
 //! (what came back, to audio frames), `backoff`. Shells: `link` (one WebSocket connection after the
 //! other), `client` (the machine, the link and the channels).
 
@@ -12,6 +12,7 @@ mod failure;
 pub(crate) mod inflight;
 mod link;
 mod message;
+mod refusal;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod status;
@@ -39,6 +40,8 @@ use crate::redact;
 pub struct Settings {
     /// `http`, `https`, `ws` or `wss`; see [`Endpoint::new`] for its path.
     pub url: url::Url,
+    /// The Engine.IO path, `/socket.io` where it is not given.
+    pub engine_path: Option<String>,
     pub stream_id: StreamId,
     /// Most fragments that the processor holds unanswered.
     pub max_concurrent: usize,
@@ -67,6 +70,7 @@ impl Settings {
     pub fn new(url: url::Url, stream_id: StreamId) -> Self {
         Self {
             url,
+            engine_path: None,
             stream_id,
             max_concurrent: 3,
             max_fragment_bytes: MAX_ANSWER_BYTES,
@@ -88,6 +92,7 @@ impl fmt::Debug for Settings {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Settings")
             .field("url", &redact::url(self.url.as_str()))
+            .field("engine_path", &self.engine_path)
             .field("stream_id", &self.stream_id)
             .field("max_concurrent", &self.max_concurrent)
             .field("max_fragment_bytes", &self.max_fragment_bytes)

@@ -88,6 +88,7 @@ impl Processor {
             if events
                 .send(LinkEvent::Disconnected {
                     error: "told to".to_owned(),
+                    too_big: false,
                     retry_at: self.clock.now() + AWAY,
                 })
                 .await

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::HeaderMap;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use crate::harness::{Client, adts, settings};
@@ -23,17 +25,30 @@ async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 /// Accepts a WebSocket; also the path with query, and the header `x-key`.
-#[expect(clippy::result_large_err, reason = "the callback is of tungstenite's type")]
 async fn accept(listener: &TcpListener) -> (WebSocketStream<TcpStream>, String, String) {
+    let (socket, uri, headers) = accept_with_headers(listener).await;
+    let key = headers.get("x-key").map_or("", |key| key.to_str().unwrap_or("")).to_owned();
+    (socket, uri, key)
+}
+
+#[expect(clippy::result_large_err, reason = "the callback is of tungstenite's type")]
+async fn accept_with_headers(listener: &TcpListener) -> (WebSocketStream<TcpStream>, String, HeaderMap) {
     let (tcp, _) = listener.accept().await.expect("a client");
-    let (mut uri, mut key) = (String::new(), String::new());
+    let (mut uri, mut headers) = (String::new(), HeaderMap::new());
     let inspect = |request: &Request, response: Response| {
         uri = request.uri().to_string();
-        key = request.headers().get("x-key").map_or("", |key| key.to_str().unwrap_or("")).to_owned();
+        headers = request.headers().clone();
         Ok(response)
     };
     let socket = accept_hdr_async(tcp, inspect).await.expect("a WebSocket client");
-    (socket, uri, key)
+    (socket, uri, headers)
+}
+
+/// Lets the client into the default namespace.
+async fn let_in(socket: &mut WebSocketStream<TcpStream>) {
+    say(socket, OPEN).await;
+    hear(socket).await;
+    say(socket, r#"40{"sid":"x"}"#).await;
 }
 
 async fn say(socket: &mut WebSocketStream<TcpStream>, text: &str) {
@@ -226,4 +241,206 @@ async fn https_begins_with_tls_and_a_server_without_it_is_named() {
     );
     client.stop.cancel();
     client.finish().await;
+}
+
+#[tokio::test]
+async fn the_handshake_names_the_client_and_asks_at_the_path_that_is_set() {
+    let (listener, address) = listen().await;
+    for (headers, path, agent, uri) in [
+        (
+            Vec::new(),
+            None,
+            concat!("overdub/", env!("CARGO_PKG_VERSION")),
+            "/socket.io/?EIO=4&transport=websocket",
+        ),
+        (
+            vec![("user-agent".to_owned(), "studio/1".to_owned())],
+            Some("/custom".to_owned()),
+            "studio/1",
+            "/custom/?EIO=4&transport=websocket",
+        ),
+    ] {
+        let client = Client::with(Settings { headers, engine_path: path, ..settings(&url(address)) });
+        let (_socket, asked, given) = accept_with_headers(&listener).await;
+        assert_eq!((given["user-agent"].to_str().expect("text"), asked.as_str()), (agent, uri));
+        assert_eq!(given.get_all("user-agent").iter().count(), 1);
+        client.stop.cancel();
+        client.finish().await;
+    }
+}
+
+/// The first error that a client shows of a server that does `act` with the WebSocket.
+async fn error_of(act: impl AsyncFnOnce(&mut WebSocketStream<TcpStream>)) -> String {
+    let (listener, address) = listen().await;
+    let connect_timeout = Duration::from_millis(500);
+    let mut client = Client::with(Settings { connect_timeout, ..settings(&url(address)) });
+    let (mut socket, ..) = accept(&listener).await;
+    act(&mut socket).await;
+    let status = client.until("an error", |status| status.last_error.is_some()).await;
+    client.stop.cancel();
+    client.finish().await;
+    let error = status.last_error.expect("an error");
+    error
+        .strip_prefix(&format!("processor at {} ", url(address)))
+        .expect("the processor's address")
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_server_of_socket_io_2_is_named() {
+    // Node's socket.io 2 and python-socketio 4 enter the default namespace unasked, before or after our CONNECT.
+    for (before, after) in [("40", ""), ("", "40"), ("", "40/dub")] {
+        let error = error_of(async |socket| {
+            say(socket, r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":5000}"#).await;
+            if !before.is_empty() {
+                say(socket, before).await;
+            }
+            if !after.is_empty() {
+                hear(socket).await;
+                say(socket, after).await;
+            }
+        })
+        .await;
+        assert!(error.contains("speaks Socket.IO 2 (Engine.IO 3)"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_another_parser_is_named() {
+    let joining = async |socket: &mut WebSocketStream<TcpStream>| {
+        say(socket, OPEN).await;
+        hear(socket).await;
+    };
+    // CONNECT in MessagePack, as a server of Socket.IO 5 would answer its own kind.
+    let answered = error_of(async |socket| {
+        joining(socket).await;
+        let packet = b"\x83\xa4type\x00\xa3nsp\xa1/\xa4data\x81\xa3sid\xa1x";
+        socket.send(Message::binary(&packet[..])).await.expect("the client listens");
+    });
+    // socket.io-msgpack-parser cannot read our CONNECT; engine.io then closes without a reason.
+    let closed = error_of(async |socket| {
+        joining(socket).await;
+        socket.close(None).await.expect("open");
+    });
+    // python-socketio logs it and waits.
+    let silent = error_of(joining);
+    for error in [answered.await, closed.await, silent.await] {
+        assert!(error.contains("msgpack"), "{error}");
+    }
+    let mute = error_of(async |_| ()).await;
+    assert_eq!(mute, "opened a WebSocket, but sent no Engine.IO handshake within 0.5 s");
+}
+
+#[tokio::test]
+async fn a_close_frame_is_shown_whenever_it_comes() {
+    let frame = |code: u16, reason: &'static str| CloseFrame { code: code.into(), reason: reason.into() };
+    let restart = "closed the connection (1012 service restart: back in a minute)";
+    for joined in [false, true] {
+        let error = error_of(async |socket| {
+            if joined {
+                let_in(socket).await;
+            }
+            socket.close(Some(frame(1012, "back in a minute"))).await.expect("open");
+        })
+        .await;
+        assert_eq!(error, restart);
+    }
+}
+
+#[tokio::test]
+async fn a_fragment_that_was_too_big_is_sent_once_and_the_others_go_on() {
+    let (listener, address) = listen().await;
+    let mut client = Client::start(&url(address));
+    let (mut socket, ..) = accept(&listener).await;
+    let_in(&mut socket).await;
+    let (small, large) = (adts(1, 100, 0), adts(1, 900, 0));
+    client.request(0, &small, Duration::from_secs(20)).await;
+    client.request(1, &large, Duration::from_secs(20)).await;
+    // Both arrive; then the server closes over the second one.
+    for _ in 0..4 {
+        socket.next().await.expect("open").expect("a frame");
+    }
+    let frame = CloseFrame { code: 1009.into(), reason: "1 kB where half is taken".into() };
+    socket.close(Some(frame)).await.expect("open");
+    let status = client.until("the loss", |status| !status.connected && status.connections == 1).await;
+    let error = status.last_error.expect("an error");
+    assert!(error.contains("(1009 message too big: 1 kB where half is taken); raise"), "{error}");
+    // On the next connection only the small one comes again.
+    let (mut socket, ..) = accept(&listener).await;
+    let_in(&mut socket).await;
+    assert!(hear(&mut socket).await.contains("test_batch-0"));
+    let data = socket.next().await.expect("open").expect("a frame").into_data();
+    let answer = r#"451-["fragment:processed",{"fragment":{"id":"test_batch-0"},"data":{"_placeholder":true,"num":0}}]"#;
+    say(&mut socket, answer).await;
+    socket.send(Message::Binary(data)).await.expect("open");
+    client.outcome().await.result.expect("processed");
+    let failure = client.outcome().await.result.expect_err("refused");
+    assert!(
+        matches!(&failure, Failure::TooBig { size: 907, closed } if closed.contains("1009")),
+        "{failure:?}"
+    );
+    client.stop.cancel();
+    let status = client.finish().await;
+    assert_eq!((status.sent, status.resent), (2, 1), "{status:#?}");
+}
+
+#[tokio::test]
+async fn a_server_that_closes_in_the_middle_of_a_fragment_is_heard() {
+    let (listener, address) = listen().await;
+    let mut client = Client::start(&url(address));
+    let (mut socket, ..) = accept(&listener).await;
+    say(&mut socket, r#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#).await;
+    hear(&mut socket).await;
+    say(&mut socket, r#"40{"sid":"x"}"#).await;
+    // More than the kernel's buffers take on either side, so that writing is under way.
+    client.request(0, &adts(1_900, 8_184, 0), Duration::from_secs(20)).await;
+    let mut tcp = socket.into_inner();
+    tcp.read_exact(&mut [0; 10_000]).await.expect("the fragment begins");
+    // A close frame (RFC 6455 5.5.1), and then the end, with what was sent unread: a reset for the other side.
+    tcp.write_all(b"\x88\x09\x03\xf1too big").await.expect("open");
+    drop(tcp);
+    let failure = client.outcome().await.result.expect_err("refused");
+    assert!(
+        matches!(&failure, Failure::TooBig { closed, .. } if closed.contains("too big: too big")),
+        "{failure:?}"
+    );
+    client.stop.cancel();
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_answered_by_plain_http_is_explained() {
+    for (answer, expected) in [
+        (
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: text/html\r\ncontent-length: 17\r\n\r\nTransport unknown",
+            "allows polling only (HTTP 400: Transport unknown)",
+        ),
+        (
+            "HTTP/1.1 308 Permanent Redirect\r\nlocation: https://h/socket.io/?EIO=4\r\ncontent-length: 0\r\n\r\n",
+            "redirects to https://h/socket.io/ (HTTP 308)",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>",
+            "has no Engine.IO server at /socket.io/ (HTTP 404: an HTML page); audioProcessorPath",
+        ),
+        ("HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n", "must forward the Upgrade"),
+        ("", "closed the connection without an answer at /socket.io/; if its"),
+        ("HTTP/1.0 200 OK\r\n\r\nhello", "is no WebSocket server"),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "is no WebSocket server"),
+    ] {
+        let (listener, address) = listen().await;
+        let mut client = Client::start(&url(address));
+        let (mut tcp, _) = listener.accept().await.expect("a client");
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            asked.push(tcp.read_u8().await.expect("a request"));
+        }
+        tcp.write_all(answer.as_bytes()).await.expect("the client reads");
+        drop(tcp);
+        let status = client.until("an error", |status| status.last_error.is_some()).await;
+        let error = status.last_error.expect("an error");
+        assert!(error.contains(expected), "{error}");
+        client.stop.cancel();
+        client.finish().await;
+    }
 }

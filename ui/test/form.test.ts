@@ -126,6 +126,7 @@ describe("the fields", () => {
   it("of the processor's access, of SRS and of what is kept take what the service takes", () => {
     const values = {
       ...valid,
+      audioProcessorPath: "/custom",
       audioProcessorHeaders: "x-key: k",
       audioProcessorAuth: '{"token":"t"}',
       contextFrames: "3",
@@ -139,6 +140,7 @@ describe("the fields", () => {
     expect(form.validate(values)).toEqual({});
     expect(form.request(values)).toEqual({
       ...valid,
+      audioProcessorPath: "/custom",
       audioProcessorHeaders: { "x-key": "k" },
       audioProcessorAuth: '{"token":"t"}',
       contextFrames: 3,

@@ -13,6 +13,7 @@ mod model_tests;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -109,6 +110,22 @@ impl Window {
         self.connection = Some(max_payload);
         self.counts.away = None;
         self.counts.connections += 1;
+    }
+
+    /// The server closes the connection because a message was over its limit; `closed` says so in its words. The
+    /// largest unanswered fragment goes to its fallback instead of being sent again: it is either the one that was
+    /// refused, or one sent after that, which is no smaller than what is refused already.
+    pub(crate) fn handle_too_big(&mut self, now: Moment, closed: &str) {
+        self.handle_timeout(now);
+        let size_if_sent = |entry: &Entry| match &entry.state {
+            State::Waiting(waiting) if waiting.phase == Phase::Sent => Some(waiting.request.audio.len()),
+            _ => None,
+        };
+        let sent = self.entries.iter().enumerate();
+        let sent = sent.filter_map(|(index, entry)| Some((size_if_sent(entry)?, Reverse(index))));
+        if let Some((size, Reverse(index))) = sent.max() {
+            self.fail(now, index, Failure::TooBig { size, closed: closed.to_owned() });
+        }
     }
 
     /// The connection is gone, and with it what it carried: unanswered fragments are sent again on the

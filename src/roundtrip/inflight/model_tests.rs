@@ -29,6 +29,8 @@ enum Step {
     },
     Connect(Option<usize>),
     Disconnect,
+    /// The server closes the connection over a message's size.
+    TooBig,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -40,6 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_u64..8, any::<bool>()).prop_map(|(back, retryable)| Step::Error { back, retryable }),
         1 => prop_oneof![Just(None), Just(Some(500))].prop_map(Step::Connect),
         1 => Just(Step::Disconnect),
+        1 => Just(Step::TooBig),
     ]
 }
 
@@ -49,6 +52,7 @@ struct Observer {
     now: Moment,
     connected: bool,
     deadlines: BTreeMap<u64, Moment>,
+    sizes: BTreeMap<u64, usize>,
     /// Sent on the present connection, and neither answered nor given up.
     with_processor: BTreeSet<u64>,
     ever_sent: BTreeSet<u64>,
@@ -122,6 +126,7 @@ fn play(steps: Vec<Step>) {
             Step::Request { allowed, size } => {
                 let deadline = now + Duration::from_millis(allowed);
                 observer.deadlines.insert(newest, deadline);
+                observer.sizes.insert(newest, size);
                 window.handle_request(now, request(newest, deadline, size)).unwrap();
             }
             Step::Answer { back: n, good: true } => window.handle_answer(now, back(n), None, processed),
@@ -139,6 +144,24 @@ fn play(steps: Vec<Step>) {
             Step::Disconnect => {
                 observer.connected = false;
                 window.handle_disconnected(now, "told to".to_owned(), now);
+            }
+            Step::TooBig => {
+                let largest = observer.with_processor.iter().map(|number| observer.sizes[number]).max();
+                window.handle_too_big(now, "too big");
+                observer.connected = false;
+                window.handle_disconnected(now, "told to".to_owned(), now);
+                let settled = |number: &u64| {
+                    window
+                        .entries
+                        .iter()
+                        .all(|entry| entry.number != *number || matches!(entry.state, State::Settled(_)))
+                };
+                let largest_has_ended =
+                    |number: &u64| Some(observer.sizes[number]) == largest && settled(number);
+                assert!(
+                    largest.is_none() || observer.with_processor.iter().any(largest_has_ended),
+                    "the largest fragment would be sent again"
+                );
             }
         }
         observer.forget_settled(&window);

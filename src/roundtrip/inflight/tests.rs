@@ -114,6 +114,63 @@ fn an_answer_at_the_deadline_is_late_and_says_what_would_have_been_enough() {
 }
 
 #[test]
+fn a_fragment_that_was_too_big_for_the_server_is_not_sent_again() {
+    // Sizes of the fragments under way, and which of them ends.
+    for (sizes, culprit) in [
+        (&[300][..], 0),
+        (&[300, 200, 100], 0),
+        (&[100, 200, 300], 2),
+        (&[100, 300, 200], 1),
+        // Of several of one size the server met the first one first.
+        (&[300, 300, 300], 0),
+    ] {
+        let mut window = Window::new(CONFIG);
+        window.handle_connected(None);
+        for (number, size) in (0..).zip(sizes) {
+            window.handle_request(at(0.0), request(number, at(10.0), *size)).unwrap();
+        }
+        sent(&mut window, 0.0);
+        window.handle_too_big(at(1.0), "processor at http://p closed the connection (1009 message too big)");
+        window.handle_disconnected(at(1.0), "closed".to_owned(), at(2.0));
+        window.handle_connected(None);
+        let others: Vec<u64> = (0..sizes.len() as u64).filter(|number| *number != culprit).collect();
+        assert_eq!(sent(&mut window, 2.0), others, "{sizes:?}");
+        for number in others {
+            window.handle_answer(at(3.0), Some(number), None, processed);
+        }
+        let ended: Vec<_> = std::iter::from_fn(|| window.poll_outcome()).collect();
+        let failure = ended[culprit as usize].result.clone().unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "fragment of 300 bytes was refused: processor at http://p closed the connection (1009 message too big)"
+        );
+        assert_eq!(window.status().fallbacks, [("tooLarge", 1)].into());
+    }
+    // What was answered, or waits to be sent, is not to blame.
+    let mut window = window(4, 10.0);
+    sent(&mut window, 0.0);
+    for number in 0..3 {
+        window.handle_answer(at(1.0), Some(number), None, processed);
+    }
+    window.handle_too_big(at(1.0), "closed");
+    assert_eq!(window.status().fallbacks_total(), 0);
+    assert_eq!(sent(&mut window, 1.0), [3]);
+}
+
+#[test]
+fn a_server_that_takes_no_fragment_is_left_alone_by_the_breaker() {
+    let mut window = Window::new(CONFIG);
+    for number in 0..FAILURES as u64 {
+        window.handle_connected(None);
+        window.handle_request(at(0.0), request(number, at(100.0), 900)).unwrap();
+        assert_eq!(sent(&mut window, 0.0), [number]);
+        window.handle_too_big(at(0.0), "closed");
+        window.handle_disconnected(at(0.0), "closed".to_owned(), at(0.0));
+    }
+    assert_eq!(window.status().breaker, BreakerState::Open);
+}
+
+#[test]
 fn the_budget_needed_is_that_of_the_worst_answer() {
     let mut window = window(3, 10.0);
     sent(&mut window, 0.0);

@@ -49,6 +49,9 @@ pub(super) enum Packet {
     Ping,
     /// The namespace let us in.
     Connected,
+    /// A connect packet without a session id: Socket.IO 2 sends it unasked for the default namespace, and that is how
+    /// its own later clients know it. Protocol 5 requires the id.
+    ConnectedWithoutId,
     /// The namespace refused us, with the server's own words.
     Refused(String),
     /// The server put us out of the namespace.
@@ -160,6 +163,10 @@ impl Decoder {
         let is_binary = matches!(kind, '5' | '6');
         let (attachments, rest) = if is_binary { attachment_count(rest)? } else { (0, rest) };
         let (namespace, rest) = split_namespace(rest);
+        if kind == '0' && !has_session_id(rest) {
+            // In whichever namespace.
+            return Ok(Some(Packet::ConnectedWithoutId));
+        }
         if namespace != self.namespace {
             // Its attachments, if any, will be reported as unexpected.
             return Ok(Some(Packet::Ignored));
@@ -238,6 +245,10 @@ fn split_namespace(text: &str) -> (&str, &str) {
     let (namespace, rest) = text.split_once(',').unwrap_or((text, ""));
     // "/" is the default namespace written out.
     (if namespace == "/" { "" } else { namespace }, rest)
+}
+
+fn has_session_id(json: &str) -> bool {
+    serde_json::from_str(json).is_ok_and(|answer: Value| answer["sid"].is_string())
 }
 
 fn open(json: &str) -> Result<Open, WireError> {

@@ -27,6 +27,10 @@ fn control_packets_are_told_apart() {
     assert_eq!(decode("2"), Ok(Some(Packet::Ping)));
     assert_eq!(decode("1"), Ok(Some(Packet::Close)));
     assert_eq!(decode(r#"40{"sid":"x"}"#), Ok(Some(Packet::Connected)));
+    for old in ["40", "40/", "40/,", "40/other", "40{}", r#"40/other,{"x":1}"#, "40[", r#"40{"sid":1}"#] {
+        assert_eq!(decode(old), Ok(Some(Packet::ConnectedWithoutId)), "{old}");
+    }
+    assert_eq!(decode(r#"40/other,{"sid":"x"}"#), Ok(Some(Packet::Ignored)));
     assert_eq!(decode("41"), Ok(Some(Packet::Disconnected)));
     assert_eq!(decode(r#"44{"message":"no entry"}"#), Ok(Some(Packet::Refused("no entry".into()))));
     assert_eq!(decode(r#"44"no""#), Ok(Some(Packet::Refused("no".into()))));

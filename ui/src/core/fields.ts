@@ -231,6 +231,15 @@ export const FIELDS: readonly Field[] = [
     check: (text) => whole(text, 0, MAX_CONTEXT),
   },
   {
+    name: "audioProcessorPath",
+    label: "Engine.IO path",
+    kind: "text",
+    section: "processor",
+    hint: "What Socket.IO's clients call path. The path of the processor's address is the namespace.",
+    standard: "/socket.io",
+    check: (text) => (/[?#\\]|\/\/|\.\./.test(text) ? "Must be a path such as /socket.io, without a query." : null),
+  },
+  {
     name: "audioProcessorAuth",
     label: "Credentials",
     kind: "secret",
