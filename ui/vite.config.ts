@@ -1,7 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-// The page is served by `overdub` itself: below its root, and everything from there.
+// The page is served by `overdub` itself, and asks for everything relative to its own address: a reverse proxy may have
+// put it below a path.
 export default defineConfig({
+  base: "./",
   build: {
     target: "es2022",
     // A data: address would need a wider content security policy.

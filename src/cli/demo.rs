@@ -102,14 +102,13 @@ fn settings(
         processing_budget: Some(Span(BUDGET)),
         ..StreamOptions::default()
     };
+    let environment = from_environment(environment::variable)?;
     let options = ServiceOptions {
+        base_path: environment.base_path,
         host: args.host.clone(),
         port: args.port,
         storage_path: Some(args.storage.clone().unwrap_or_else(|| temporary.to_owned())),
-        access: AccessOptions {
-            insecure: args.insecure.then_some(true),
-            ..from_environment(environment::variable)?.access
-        },
+        access: AccessOptions { insecure: args.insecure.then_some(true), ..environment.access },
         stream,
         ..ServiceOptions::default()
     };

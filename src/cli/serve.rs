@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// 0 takes a free one [default: 3000]
     #[arg(long)]
     port: Option<u16>,
+    /// The path below which a reverse proxy offers the service, where the proxy does not strip it: /overdub
+    #[arg(long, value_name = "PATH")]
+    base_path: Option<String>,
     /// Let other machines in although no token is asked for (OVERDUB_API_TOKEN)
     #[arg(long)]
     insecure: bool,
@@ -89,6 +92,7 @@ pub(super) fn settings(args: Args) -> anyhow::Result<ServiceSettings> {
     let flags = ServiceOptions {
         host: args.host,
         port: args.port,
+        base_path: args.base_path,
         storage_path: args.storage,
         access: AccessOptions {
             insecure: args.insecure.then_some(true),
@@ -170,6 +174,7 @@ pub(crate) async fn serve(
         access,
         limits,
         disk: streams.disk,
+        base_path: settings.base_path,
         journals: streams.journals,
     };
     if !setup.page.is_built() {

@@ -13,6 +13,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
     Ok(ServiceOptions {
         host: read.text(&["OVERDUB_HOST"]),
         port: read.parsed(&["OVERDUB_PORT", "PORT"], "must be a port number, 0 to 65535")?,
+        base_path: read.text(&["OVERDUB_BASE_PATH"]),
         storage_path: read.text(&["OVERDUB_STORAGE", "STORAGE_BASE_PATH"]).map(Into::into),
         storage_max_bytes: read.parsed(&["OVERDUB_STORAGE_MAX_BYTES"], SIZE)?,
         max_streams: read.parsed(&["OVERDUB_MAX_STREAMS"], NUMBER)?,

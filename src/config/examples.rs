@@ -32,7 +32,15 @@ fn shown(text: &str) -> (String, Vec<&str>) {
 fn assert_defaults(options: ServiceOptions, what: &str) {
     let (given, plain) = (options.resolve().unwrap(), ServiceOptions::default().resolve().unwrap());
     let service = |s: &super::ServiceSettings| {
-        (s.host.clone(), s.port, s.storage_path.clone(), s.storage_limits, s.limits, s.access.clone())
+        (
+            s.host.clone(),
+            s.port,
+            s.base_path.clone(),
+            s.storage_path.clone(),
+            s.storage_limits,
+            s.limits,
+            s.access.clone(),
+        )
     };
     assert!(service(&given) == service(&plain), "{what}: a default of the service is another");
     let stream = |defaults: StreamOptions| {

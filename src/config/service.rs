@@ -29,6 +29,8 @@ use super::{
 pub struct ServiceOptions {
     pub host: Option<String>,
     pub port: Option<u16>,
+    /// The path below which a reverse proxy offers the service, where the proxy leaves it in the requests.
+    pub base_path: Option<String>,
     pub storage_path: Option<PathBuf>,
     /// What the artifacts of all streams may take together.
     pub storage_max_bytes: Option<Size>,
@@ -53,6 +55,8 @@ pub struct ServiceSettings {
     /// Address or name to listen on.
     pub host: String,
     pub port: u16,
+    /// Empty, or a path without a slash at its end.
+    pub base_path: String,
     /// The folder that holds everything the service writes (DESIGN section 7).
     pub storage_path: PathBuf,
     /// What all streams may take of the disk.
@@ -71,12 +75,26 @@ impl ServiceSettings {
     pub const DEFAULT_HOST: &str = "127.0.0.1";
     /// The original service's port.
     pub const DEFAULT_PORT: u16 = 3000;
+    /// As long as anything that a person writes into a proxy's configuration.
+    pub const MAX_BASE_PATH: usize = 1 << 10;
     /// Below the working directory, as the original service.
     pub const DEFAULT_STORAGE: &str = "storage";
     /// Enough for logs, journals and whoever comes to look.
     pub const DEFAULT_MIN_FREE: u64 = 1_000_000_000;
     /// The name of a configured stream that was given none.
     pub const DEFAULT_STREAM_ID: &str = "stream";
+}
+
+/// Without the slash at its end; what is `/` is no path.
+fn base_path(given: &str) -> Result<String, Invalid> {
+    let path = given.trim_end_matches('/');
+    let usual = |c: char| c.is_ascii_alphanumeric() || "/-._~%".contains(c);
+    let plain =
+        path.chars().all(usual) && !path.contains("//") && path.len() <= ServiceSettings::MAX_BASE_PATH;
+    if plain && (path.is_empty() || path.starts_with('/')) && !path.split('/').any(|part| part == "..") {
+        return Ok(path.to_owned());
+    }
+    Err(Invalid::new("basePath", "must be a path such as /overdub, as the proxy passes it on"))
 }
 
 impl ServiceOptions {
@@ -91,6 +109,7 @@ impl ServiceOptions {
         Self {
             host: self.host.or(lower.host),
             port: self.port.or(lower.port),
+            base_path: self.base_path.or(lower.base_path),
             storage_path: self.storage_path.or(lower.storage_path),
             storage_max_bytes: self.storage_max_bytes.or(lower.storage_max_bytes),
             storage_min_free: self.storage_min_free.or(lower.storage_min_free),
@@ -135,6 +154,7 @@ impl ServiceOptions {
             host,
             access: self.access.resolve()?,
             port: self.port.unwrap_or(S::DEFAULT_PORT),
+            base_path: base_path(self.base_path.as_deref().unwrap_or_default())?,
             storage_path,
             storage_limits: StorageLimits {
                 max_bytes: self.storage_max_bytes.map(|size| size.0),
@@ -155,5 +175,23 @@ impl ServiceOptions {
             stream_defaults,
             autostart,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_path_is_a_path_and_ends_without_a_slash() {
+        for (given, path) in
+            [("", ""), ("/", ""), ("/overdub", "/overdub"), ("/a/b-c/", "/a/b-c"), ("/a%20b", "/a%20b")]
+        {
+            assert_eq!(base_path(given).unwrap(), path);
+        }
+        for wrong in ["overdub", "//h/a", "/a//b", "/a/../b", "/a?b", "/a b", "https://h/a", "/a\\b", "/a;b"]
+        {
+            assert_eq!(base_path(wrong).unwrap_err().field, "basePath", "{wrong}");
+        }
     }
 }

@@ -7,7 +7,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
-/// The page asks for its style sheet and nothing else.
+/// The page asks for its style sheet and nothing else, relative to its own address, `/docs`: a proxy may have put both
+/// below a path.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -36,10 +37,10 @@ pub(super) fn html(document: &Value) -> String {
     html += "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">";
     html += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">";
     html += &format!(
-        "<title>{title}: HTTP API</title><link rel=\"stylesheet\" href=\"/docs/style.css\"></head>\n"
+        "<title>{title}: HTTP API</title><link rel=\"stylesheet\" href=\"docs/style.css\"></head>\n"
     );
     html += &format!("<body>\n<header><h1>{title}</h1>{}", prose(&info["description"]));
-    html += "<p>For programs: <a href=\"/openapi.json\">/openapi.json</a></p></header>\n<nav aria-label=\"Calls\"><ul>\n";
+    html += "<p>For programs: <a href=\"openapi.json\">openapi.json</a></p></header>\n<nav aria-label=\"Calls\"><ul>\n";
     for operation in &operations {
         html += &format!("<li><a href=\"#{}\">{}</a></li>\n", operation.id(), operation.call());
     }

@@ -1,6 +1,7 @@
 //! The description of the API: OpenAPI 3.1, from the types and handlers themselves.
 
 use utoipa::OpenApi;
+use utoipa::openapi::Server;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
@@ -36,6 +37,8 @@ struct Frame;
 /// The document without paths.
 pub(super) fn frame() -> Document {
     let mut document = Frame::openapi();
+    // Relative to the document itself (OpenAPI 3.1, 4.8.5.1): a proxy may have put the service below a path.
+    document.servers = Some(vec![Server::new(".")]);
     let description = "The value of OVERDUB_API_TOKEN where the service runs, if it was started with one.";
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
     let query = ApiKey::Query(ApiKeyValue::with_description("token", "The same, for players."));

@@ -5,6 +5,7 @@
 
 mod access;
 mod admission;
+mod base_path;
 mod body;
 mod docs;
 mod document;
@@ -77,6 +78,8 @@ pub struct Setup {
     pub limits: ServiceLimits,
     /// For monitoring.
     pub journals: Option<Journals>,
+    /// Below which path everything is found too; empty, or without a slash at its end.
+    pub base_path: String,
 }
 
 impl Setup {
@@ -90,6 +93,7 @@ impl Setup {
             access: Access::default(),
             limits: ServiceLimits::default(),
             journals: None,
+            base_path: String::new(),
         }
     }
 }
@@ -137,7 +141,8 @@ pub fn router(control: Arc<Control>) -> Router {
     document::limit(all.get_openapi_mut());
     let (router, mut document) = all.merge(media).split_for_parts();
     document::complete(&mut document);
-    router
+    let base_path = control.setup.base_path.clone();
+    let router = router
         .merge(description(&document))
         .fallback(page)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
@@ -147,7 +152,8 @@ pub fn router(control: Arc<Control>) -> Router {
         .layer(control.setup.access.cors())
         .layer(from_fn(limits::nosniff))
         .layer(CatchPanicLayer::custom(limits::panicked))
-        .with_state(control)
+        .with_state(control);
+    base_path::below(&base_path, router)
 }
 
 /// What the API is, for programs and for people. Tells nothing of the streams, so it needs no token.

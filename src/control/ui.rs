@@ -25,9 +25,6 @@ pub struct File {
 const INDEX: &str = "index.html";
 /// Vite puts a hash of the content into the names in here: what is behind a name never changes.
 const HASHED: &str = "assets/";
-/// What belongs to the service: a wrong address there is an error and no view of the page.
-const NOT_THE_PAGE: [&str; 6] = ["api", "preview", "socket.io", "metrics", "docs", "openapi.json"];
-
 /// Everything only from here, but for the source's own playlist and media, which a person asks the page to play.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'none'; \
      connect-src 'self' http: https:; media-src 'self' blob: http: https:; frame-ancestors 'none'; base-uri 'none'; \
@@ -35,6 +32,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const NOT_BUILT: &str = "this binary was built without the web page (`npm ci && npm run build` in ui/, then build \
      again); everything else works: the API is described at /docs";
+
+/// All views of the page are behind `#` in its address, so that its files can be found relative to it.
+const NOTHING: &str = "there is nothing at this address; a service behind a proxy that keeps a path in front of the \
+     service's own needs to know that path (OVERDUB_BASE_PATH)";
 
 impl Page {
     /// What the build found in `ui/dist`.
@@ -51,7 +52,7 @@ impl Page {
 
     /// Answers whatever no route of the API takes.
     pub(super) fn answer(self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
-        let nothing = || ApiError::not_found("there is nothing at this address").into_response();
+        let nothing = || ApiError::not_found(NOTHING).into_response();
         if method != Method::GET && method != Method::HEAD {
             return nothing();
         }
@@ -59,23 +60,15 @@ impl Page {
         if let Some(file) = self.file(if path.is_empty() { INDEX } else { path }) {
             return file.answer(method, headers);
         }
-        match self.file(INDEX) {
-            Some(index) if is_view(path) => index.answer(method, headers),
-            None if path.is_empty() || path == INDEX => ApiError::not_found(NOT_BUILT).into_response(),
-            _ => nothing(),
+        if !self.is_built() && (path.is_empty() || path == INDEX) {
+            return ApiError::not_found(NOT_BUILT).into_response();
         }
+        nothing()
     }
 
     fn file(self, path: &str) -> Option<&'static File> {
         self.0.iter().find(|file| file.path == path)
     }
-}
-
-/// Addresses of the page's own views look like folders, those of files have an extension.
-fn is_view(path: &str) -> bool {
-    let first = path.split('/').next().unwrap_or_default();
-    let last = path.rsplit('/').next().unwrap_or_default();
-    !NOT_THE_PAGE.contains(&first) && !last.contains('.')
 }
 
 impl File {
@@ -182,11 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_views_lead_to_the_page_and_wrong_ones_do_not() {
+    fn the_page_is_at_its_root_only_from_where_its_files_are_found() {
         for (path, status) in [
             ("/", 200),
             ("/index.html", 200),
-            ("/streams/news", 200),
+            ("/theme/", 404),
+            ("/overdub/", 404),
+            ("/streams/news", 404),
             ("/assets/gone.js", 404),
             ("/assets/../index.html", 404),
             ("/api/nothing", 404),
@@ -197,14 +192,14 @@ mod tests {
         }
         let post = PAGE.answer(&Method::POST, &"/".parse().unwrap(), &HeaderMap::new());
         assert_eq!(post.status(), 404);
-        let page = get(PAGE, "/streams/news", &[]);
+        let page = get(PAGE, "/", &[]);
         assert!(shown(&page, "content-security-policy").contains("script-src 'self'"));
     }
 
     #[test]
     fn without_a_page_the_root_says_so() {
         assert!(!Page::default().is_built() && PAGE.is_built());
-        for path in ["/", "/index.html", "/streams/news"] {
+        for path in ["/", "/index.html"] {
             let answer = get(Page::default(), path, &[]);
             assert_eq!(
                 (answer.status(), shown(&answer, "content-type")),

@@ -197,6 +197,7 @@ pub(super) fn handshake(status: u16, headers: &HeaderMap, body: &[u8], path: &st
         426 => lost_upgrade(&shown),
         502 | 504 => format!("is out of reach of the proxy in front of it ({shown})"),
         503 => format!("is unavailable ({shown})"),
+        400..500 => format!("rejected the WebSocket handshake ({shown})"),
         _ => format!("answered the WebSocket handshake with {shown}; is it a Socket.IO server?"),
     }
 }
@@ -226,7 +227,9 @@ impl Said {
     fn new(headers: &HeaderMap, body: &[u8]) -> Self {
         let media =
             headers.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
-        let text = String::from_utf8_lossy(body);
+        let is_chunked = headers.get(header::TRANSFER_ENCODING).is_some_and(|coding| coding == "chunked");
+        let body = if is_chunked { joined(body) } else { body.to_vec() };
+        let text = String::from_utf8_lossy(&body);
         let text = text.trim();
         // engine.io labels its one-line messages as HTML.
         let is_html = text.starts_with('<') || text.is_empty() && media.contains("html");
@@ -247,6 +250,21 @@ impl Said {
             None => format!("HTTP {status}"),
         }
     }
+}
+
+/// The chunks of a body (RFC 9112 7.1), as far as it is there. Node's HTTP server sends one for each write.
+fn joined(mut body: &[u8]) -> Vec<u8> {
+    let mut data = Vec::new();
+    while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
+        let size = std::str::from_utf8(&body[..end]).ok();
+        let size = size.and_then(|line| usize::from_str_radix(line.split(';').next()?.trim(), 16).ok());
+        let Some(size) = size.filter(|&size| size > 0) else { break };
+        let rest = &body[end + 2..];
+        let (chunk, rest) = rest.split_at(size.min(rest.len()));
+        data.extend_from_slice(chunk);
+        body = rest.strip_prefix(b"\r\n").unwrap_or_default();
+    }
+    data
 }
 
 /// A redirect's target without its query, which repeats ours and may hold a token.
@@ -276,6 +294,7 @@ mod tests {
         handshake(status, &headers.collect(), body.as_bytes(), "/socket.io/")
     }
 
+    const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
     const HTML: (&str, &str) = ("content-type", "text/html");
 
     #[test]
@@ -291,6 +310,16 @@ mod tests {
                 r#"{"code":0,"message":"Transport unknown"}"#,
                 &["polling", "HTTP 400: Transport unknown"],
             ),
+            // The same as Node's HTTP server sends it, and cut off.
+            (
+                400,
+                &[CHUNKED],
+                "28\r\n{\"code\":0,\"message\":\"Transport unknown\"}\r\n0\r\n\r\n",
+                &["polling only"],
+            ),
+            (400, &[CHUNKED], "5;x=1\r\n\"Inva\r\ne\r\nlid transport\"\r\n", &["polling only"]),
+            (400, &[CHUNKED], "ffffffffffffffff\r\nhello", &["(HTTP 400: hello)"]),
+            (400, &[CHUNKED], "fffffffffffffffff\r\nhello", &["(HTTP 400)"]),
             // python-engineio with transports=["polling"].
             (400, &[], r#""Invalid transport""#, &["polling", "HTTP 400: Invalid transport"]),
             // nginx without proxy_set_header Upgrade, before either.
@@ -327,7 +356,7 @@ mod tests {
             (503, &[], "", &["unavailable (HTTP 503)"]),
             (200, &[HTML], PAGE, &["HTTP 200: an HTML page", "is it a Socket.IO server?"]),
             (200, &[HTML], "", &["HTTP 200: an HTML page"]),
-            (418, &[], "a\r\nb", &["HTTP 418: a;"]),
+            (418, &[], "a\r\nb", &["rejected the WebSocket handshake (HTTP 418: a)"]),
         ];
         for (status, headers, body, expected) in cases {
             let said = answer(*status, headers, body);

@@ -224,3 +224,36 @@ async fn no_answer_is_guessed_at() {
         assert_eq!(shown(&response, "x-content-type-options"), Some("nosniff"), "{path}");
     }
 }
+
+/// The same rules hold below the path of a proxy, which is not a way around them.
+#[tokio::test]
+async fn below_a_path_everything_is_as_at_the_root() {
+    let access = Access::new(AccessSettings::default(), "127.0.0.1", true);
+    let setup = Setup { access, base_path: "/a/overdub".to_owned(), ..set_up() };
+    let api = Api::set_up(Launched::default(), setup);
+    let (host, own) = (("host", "localhost:3000"), ("origin", "http://localhost:3000"));
+    let (strange, other) = (("origin", "https://evil.example"), ("host", "evil.example"));
+    for (method, path, headers, status) in [
+        ("GET", "/api/health", &[host][..], 200),
+        ("GET", "/a/overdub/api/health", &[host], 200),
+        ("GET", "/a/overdub/openapi.json", &[host], 200),
+        ("GET", "/a/overdub/docs/style.css", &[host], 200),
+        ("GET", "/a/overdub/socket.io/?EIO=4&transport=polling", &[host, own], 200),
+        ("GET", "/a/overdub/socket.io/?EIO=4&transport=polling", &[host, strange], 403),
+        ("POST", "/a/overdub/api/pipeline/stop", &[host, strange], 403),
+        ("POST", "/a/overdub/api/pipeline/stop", &[host, own], 404),
+        ("GET", "/a/overdub/api/health", &[other], 403),
+        ("GET", "/a/overdubbed/api/health", &[host], 404),
+        ("GET", "/overdub/api/health", &[host], 404),
+        ("GET", "/a/overdub", &[host], 307),
+    ] {
+        let response = raw(&api, request(method, path, headers)).await;
+        assert_eq!(response.status().as_u16(), status, "{method} {path} {headers:?}");
+        if status == 307 {
+            assert_eq!(shown(&response, "location"), Some("/a/overdub/"));
+        }
+    }
+    // A header of a client changes nothing: it would be a way past the paths that a proxy offers.
+    let headers = [host, ("x-forwarded-prefix", "/b"), ("x-forwarded-prefix", "/b/")];
+    assert_eq!(raw(&api, request("GET", "/b/api/health", &headers)).await.status().as_u16(), 404);
+}

@@ -3,6 +3,7 @@ import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { duration, host } from "../core/format";
 import { type Side, checkAddress, explain, latency } from "../core/preview";
 import type { StreamStatus } from "../core/types";
+import { address } from "../shell/address";
 import { recallTexts, remember } from "../shell/memory";
 import type { Playing } from "../shell/player";
 import { api, now } from "../shell/store";
@@ -44,7 +45,7 @@ interface Props {
 }
 
 function Player({ status, side, playing, onPlaying }: Props) {
-  const own = side === "output" ? `/preview/${encodeURIComponent(status.streamId)}/index.m3u8` : status.sourceUrl;
+  const own = side === "output" ? address(`preview/${encodeURIComponent(status.streamId)}/index.m3u8`) : status.sourceUrl;
   const memory = `preview.${side}`;
   const [other, setOther] = useState<string | null>(() => recallTexts(memory)[status.streamId] ?? null);
   const [fault, setFault] = useState<string | null>(null);

@@ -1,6 +1,7 @@
 /** The service's HTTP API. */
 
 import type { Cleaned, Done, StorageStats, StreamStatus } from "../core/types";
+import { address } from "./address";
 
 /** Longest wait for an answer; a stop may take ten seconds. */
 const TIMEOUT_MS = 20_000;
@@ -30,45 +31,45 @@ export class Api {
   token: string | null = null;
 
   health(): Promise<Health> {
-    return this.#call<Health>("GET", "/api/health");
+    return this.#call<Health>("GET", "api/health");
   }
 
   async pipelines(): Promise<StreamStatus[]> {
-    return (await this.#call<{ pipelines: StreamStatus[] }>("GET", "/api/pipelines")).pipelines;
+    return (await this.#call<{ pipelines: StreamStatus[] }>("GET", "api/pipelines")).pipelines;
   }
 
   settings(id: string): Promise<Record<string, unknown>> {
-    return this.#call("GET", `/api/pipelines/${encodeURIComponent(id)}/settings`);
+    return this.#call("GET", `api/pipelines/${encodeURIComponent(id)}/settings`);
   }
 
   /** What is set for all streams. */
   defaults(): Promise<Record<string, unknown>> {
-    return this.#call("GET", "/api/pipeline/defaults");
+    return this.#call("GET", "api/pipeline/defaults");
   }
 
   start(body: Record<string, unknown>): Promise<Done> {
-    return this.#call("POST", "/api/pipeline/start", body);
+    return this.#call("POST", "api/pipeline/start", body);
   }
 
   stop(streamId: string): Promise<Done> {
-    return this.#call("POST", "/api/pipeline/stop", { streamId });
+    return this.#call("POST", "api/pipeline/stop", { streamId });
   }
 
   restart(id: string): Promise<Done> {
-    return this.#call("POST", `/api/pipelines/${encodeURIComponent(id)}/restart`, {});
+    return this.#call("POST", `api/pipelines/${encodeURIComponent(id)}/restart`, {});
   }
 
   /** Forgets a stopped stream. */
   remove(id: string): Promise<unknown> {
-    return this.#call("DELETE", `/api/pipelines/${encodeURIComponent(id)}`);
+    return this.#call("DELETE", `api/pipelines/${encodeURIComponent(id)}`);
   }
 
   storage(): Promise<StorageStats> {
-    return this.#call("GET", "/api/storage/stats");
+    return this.#call("GET", "api/storage/stats");
   }
 
   clean(request: { streamId?: string; keepLast?: number }): Promise<Cleaned> {
-    return this.#call("POST", "/api/storage/clean", request);
+    return this.#call("POST", "api/storage/clean", request);
   }
 
   async #call<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -77,7 +78,7 @@ export class Api {
     if (body !== undefined) headers["content-type"] = "application/json";
     let response: Response;
     try {
-      response = await fetch(path, {
+      response = await fetch(address(path), {
         method,
         headers,
         body: body === undefined ? null : JSON.stringify(body),

@@ -4,6 +4,7 @@ import { type Socket, io } from "socket.io-client";
 
 import { parse } from "../core/log";
 import type { LogLine, StreamStatus } from "../core/types";
+import { address } from "./address";
 
 export interface Listener {
   connected(): void;
@@ -27,6 +28,7 @@ export class Events {
 
   constructor(listener: Listener, token: () => string | null) {
     const socket = io({
+      path: new URL(address("socket.io/")).pathname,
       autoConnect: false,
       transports: ["websocket", "polling"],
       tryAllTransports: true,
