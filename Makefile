@@ -7,7 +7,7 @@ TEST_THREADS ?= 8
 TEST_LIMIT ?= 30m
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: static check-deploy load load-smoke faults coverage check-monitoring ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
+.PHONY: field field-long static check-deploy load load-smoke faults coverage check-monitoring ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
 
 UI_SOURCES := $(wildcard ui/src/* ui/src/*/* ui/public/* ui/*.json ui/*.ts) ui/index.html
 
@@ -35,7 +35,7 @@ demo: $(if $(shell command -v npm),ui)
 	$(CARGO) run --bin overdub -- demo
 
 ## Everything that CI checks; installs what it needs first.
-test: setup ui fmt-check ui-check lint purity tests check-monitoring check-deploy load-smoke ui-test fuzz-crates doc deny
+test: setup ui fmt-check ui-check lint purity tests check-monitoring check-deploy load-smoke ui-test field fuzz-crates doc deny
 
 ## The Debian packages that the tests use, when they are missing.
 setup:
@@ -63,6 +63,20 @@ e2e: setup
 ## The end-to-end tests in their long form: three minutes of stream each, about twenty minutes in all.
 test-long: setup
 	OVERDUB_LONG=1 timeout --kill-after=10s 60m $(CARGO) test --test e2e -- --nocapture --test-threads 2 long_
+
+# Cases made from what users of other projects reported; a clone has none.
+FIELD ?= ../shared/field
+RUN_FIELD = timeout --kill-after=10s $(TEST_LIMIT) ./scripts/field.py --folder "$(FIELD)" --cache target/field
+
+## Those of $(FIELD) that are short, side by side, by the debug build that the tests have made already.
+field: setup ui
+	$(CARGO) build --bin overdub
+	$(RUN_FIELD) --binary target/debug/overdub
+
+## All of them, two of each set at a time, by a release build.
+field-long: setup ui
+	$(CARGO) build --release --bin overdub
+	$(RUN_FIELD) --binary target/release/overdub --long --jobs 1
 
 ## The same against a real SRS, read back by RTMP, HTTP-FLV and HLS, and played by a browser: make test-srs SRS=/path/to/srs
 test-srs: setup ui/node_modules/.package-lock.json
