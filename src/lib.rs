@@ -55,3 +55,6 @@ pub mod srs;
 pub mod status;
 pub mod storage;
 pub mod tls;
+
+/// What Overdub calls itself in every HTTP request; firewalls refuse clients that do not say.
+pub const USER_AGENT: &str = concat!("overdub/", env!("CARGO_PKG_VERSION"));

@@ -153,7 +153,8 @@ impl Input {
             return Ok(Self { shown: name.to_owned(), source: Source::File(Chunks::new(file)) });
         }
         let url = HttpUrl::new(name).map_err(anyhow::Error::msg)?;
-        let client = Client::builder().tls_backend_preconfigured(hls::tls(None).await?).build()?;
+        let client = Client::builder().tls_backend_preconfigured(hls::tls(None).await?);
+        let client = client.user_agent(crate::USER_AGENT).build()?;
         // reqwest's errors would repeat the address, token included.
         let response = client.get(url.as_url().clone()).send().await.map_err(reqwest::Error::without_url);
         let response = response.with_context(|| format!("cannot fetch {url}"))?;

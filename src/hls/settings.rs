@@ -97,7 +97,7 @@ impl Settings {
             },
             max_playlist_bytes: 16 << 20,
             max_segment_bytes: 64 << 20,
-            user_agent: concat!("overdub/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: crate::USER_AGENT.to_owned(),
             headers: Vec::new(),
             proxy: Proxy::default(),
             ca_file: None,

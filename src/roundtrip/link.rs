@@ -31,9 +31,6 @@ use crate::{redact, tls};
 /// A connection that lived this long was a good one: the next attempt after its loss is not held back.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 
-/// What this client calls itself; firewalls refuse clients that do not say.
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("overdub/", env!("CARGO_PKG_VERSION")));
-
 /// For the reason that a server gave before it stopped reading: it is there already when writing fails.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -188,7 +185,7 @@ async fn run_once(
 /// TCP, TLS, WebSocket, Engine.IO handshake, Socket.IO namespace.
 async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) -> Result<Session, LinkError> {
     let mut request = endpoint.address.as_str().into_client_request().map_err(web_socket)?;
-    request.headers_mut().insert(header::USER_AGENT, USER_AGENT);
+    request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
     for (name, value) in &settings.headers {
         let unusable = || LinkError::Header(name.clone());
         let value = HeaderValue::from_str(value).map_err(|_| unusable())?;
@@ -280,7 +277,7 @@ fn decode(decoder: &mut Decoder, frame: Message) -> Result<Option<Packet>, Broke
     match frame {
         Message::Text(text) => Ok(decoder.handle_text(&text)?),
         Message::Binary(data) => Ok(decoder.handle_binary(data)?),
-        Message::Close(frame) => Err(Broken::Closed(frame.map(closed).unwrap_or_default())),
+        Message::Close(frame) => Err(Broken::Closed(frame.as_ref().map(closed).unwrap_or_default())),
         // WebSocket's own pings are answered by tungstenite.
         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
     }
@@ -386,7 +383,7 @@ fn ended() -> LinkError {
     LinkError::Closed(Closed::default())
 }
 
-fn closed(frame: CloseFrame) -> Closed {
+fn closed(frame: &CloseFrame) -> Closed {
     Closed::new(frame.code.into(), &frame.reason)
 }
 

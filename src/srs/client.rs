@@ -44,6 +44,7 @@ impl Client {
     pub(super) fn new(api: Url, hls: Option<Url>, tls: rustls::ClientConfig) -> Result<Self, Error> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
+            .user_agent(crate::USER_AGENT)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(TIMEOUT)

@@ -160,7 +160,7 @@ fn a_fragment_that_was_too_big_for_the_server_is_not_sent_again() {
 #[test]
 fn a_server_that_takes_no_fragment_is_left_alone_by_the_breaker() {
     let mut window = Window::new(CONFIG);
-    for number in 0..FAILURES as u64 {
+    for number in 0..u64::from(FAILURES) {
         window.handle_connected(None);
         window.handle_request(at(0.0), request(number, at(100.0), 900)).unwrap();
         assert_eq!(sent(&mut window, 0.0), [number]);
