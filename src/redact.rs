@@ -8,6 +8,8 @@ pub const HIDDEN: &str = "…";
 /// `url` without user, password, query and fragment: tokens live there.
 pub fn url(url: &str) -> String {
     match url::Url::parse(url) {
+        // The resource itself is in it, and that may be a key (RFC 2397).
+        Ok(parsed) if parsed.scheme() == "data" => format!("data:{HIDDEN}"),
         Ok(mut parsed) => {
             // Both fail only for URLs that cannot have a user, and then there is none to hide.
             let _ = parsed.set_username("");
@@ -85,5 +87,6 @@ mod tests {
         assert_eq!(rtmp_url("rtmp://h:1935/live/secret?k=v"), "rtmp://h:1935/live/se…");
         assert_eq!(rtmp_url("rtmp://u:p@h/live/k"), "rtmp://h/live/k…");
         assert_eq!(url("garbage"), "(not a URL)");
+        assert_eq!(url("data:;base64,AAECAwQFBgcICQoLDA0ODw=="), "data:…");
     }
 }

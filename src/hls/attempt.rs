@@ -9,6 +9,11 @@ use crate::media::Moment;
 /// A segment of a complete playlist stays where it is, so it is worth waiting for a server that restarts.
 const VOD_LIFE: Duration = Duration::from_secs(60);
 
+/// How long a segment that is itself at fault may hold up those behind it that are there, in target durations at
+/// most, and at the most: they are played from the same budget.
+const HOLDS_UP_TARGETS: f64 = 0.5;
+const HOLDS_UP: Duration = Duration::from_secs(2);
+
 /// What limits the attempts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -43,6 +48,10 @@ impl Attempts {
         self.gives_up_at.saturating_since(now)
     }
 
+    pub(super) fn have_failed(&self) -> bool {
+        self.made > 0
+    }
+
     pub(super) fn taken(&self, now: Moment) -> Duration {
         now.saturating_since(self.first_at)
     }
@@ -66,9 +75,17 @@ impl Attempts {
     }
 }
 
+/// Whether a segment that failed with `error` would hold up those behind it for too long if it were tried again at
+/// `retry_at`. The first of them is there since `ready_at`.
+pub(super) fn holds_up(error: &Error, retry_at: Moment, ready_at: Option<Moment>, target: Duration) -> bool {
+    let patience = target.mul_f64(HOLDS_UP_TARGETS).min(HOLDS_UP);
+    error.is_fault_of_the_segment() && ready_at.is_some_and(|ready_at| retry_at > ready_at + patience)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hls::CryptError;
 
     const LIVE: Limits = Limits { vod: false, live_life: Duration::from_secs(12) };
 
@@ -102,6 +119,19 @@ mod tests {
         assert_eq!(tried(&status(404), false, LIVE).0, 1);
         assert_eq!(tried(&Error::TooLarge { url: String::new(), limit: 1 }, true, LIVE).0, 1);
         assert!(tried(&status(500), false, LIVE).0 > 5, "the server is ill: it may still have it");
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_decrypted_holds_up_those_behind_it_for_two_seconds_at_most() {
+        let at = |millis| Moment::from_start(Duration::from_millis(millis));
+        let wrong = Error::Crypt { url: String::new(), source: CryptError::Padding };
+        let holds_up = |error, retry_at, target| {
+            holds_up(error, at(retry_at), Some(at(1_000)), Duration::from_secs(target))
+        };
+        assert!(!holds_up(&wrong, 1_500, 1) && holds_up(&wrong, 1_501, 1));
+        assert!(!holds_up(&wrong, 3_000, 10) && holds_up(&wrong, 3_001, 10));
+        assert!(!holds_up(&status(404), 60_000, 1), "its server may have it yet");
+        assert!(!super::holds_up(&wrong, at(60_000), None, LIVE.live_life), "nothing waits for it");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(super) struct BoxHeader {
     pub(super) length: usize,
     /// Of the whole box, as it says: it may be smaller than its header, or reach beyond the bytes.
     pub(super) size: u64,
+    open: bool,
 }
 
 impl BoxHeader {
@@ -26,7 +27,12 @@ impl BoxHeader {
             0 => (8, header.len() as u64),
             size => (8, size.into()),
         };
-        Some(Self { kind: *kind, start: at, length, size })
+        Some(Self { kind: *kind, start: at, length, size, open: header.starts_with(&[0; 4]) })
+    }
+
+    /// It has no size: it goes on to the end of the file.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Where it ends; none where it does not fit into `limit` bytes, or not even its header into its size.

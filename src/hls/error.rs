@@ -73,17 +73,22 @@ impl Error {
             Self::Status { status, .. } => matches!(status, 403 | 404 | 408 | 425 | 429 | 500..=599),
             // A damaged body or a key in rotation; what a playlist asks for does not change.
             Self::Crypt { source, .. } => source.is_transient(),
+            Self::Playlist { source, .. } => source.is_transient(),
             Self::Client { .. }
             | Self::Scheme { .. }
             | Self::Forbidden { .. }
             | Self::Address { .. }
             | Self::TooLarge { .. }
-            | Self::Playlist { .. }
             | Self::NestedMaster { .. }
             | Self::File { .. }
             | Self::Unsupported { .. }
             | Self::Startup { .. } => false,
         }
+    }
+
+    /// Whether the segment itself is at fault, and not its server: another attempt rarely brings another body.
+    pub(super) fn is_fault_of_the_segment(&self) -> bool {
+        matches!(self, Self::Crypt { .. })
     }
 
     /// Whether the server answered that the resource is not there, or not for us.

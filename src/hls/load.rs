@@ -8,7 +8,7 @@ use url::Url;
 
 use super::fetch::{Answer, Body, Http, Request, Validators};
 use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, Start, parse};
-use super::{Error, Settings};
+use super::{Error, Settings, unpack};
 use crate::policy::Reach;
 use crate::redact;
 
@@ -179,8 +179,13 @@ impl Loader {
         };
         let imported = self.inherited.variables.clone();
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
-        let playlist = parse(&body.bytes, &definitions)
-            .map_err(|source| Error::Playlist { url: redact::url(body.url.as_str()), source })?;
+        let shown = || redact::url(body.url.as_str());
+        let text = unpack::text(&body.bytes, limit).map_err(|fault| match fault {
+            unpack::Fault::TooLarge => Error::TooLarge { url: shown(), limit },
+            unpack::Fault::Playlist(source) => Error::Playlist { url: shown(), source },
+        })?;
+        let playlist =
+            parse(&text, &definitions).map_err(|source| Error::Playlist { url: shown(), source })?;
         Ok(Reading::Changed(body, playlist))
     }
 

@@ -7,9 +7,9 @@
 //! - `join`: the order of two renditions. Pure.
 //! - `retry`, `attempt`: how long to wait before trying again, and how often. Pure.
 //! - `crypt`: encryption, of whole segments and of samples; `whole`: whether a body is all of a segment;
-//!   `boxes`: where the boxes of an MP4 lie. Pure.
+//!   `boxes`: where the boxes of an MP4 lie; `unpack`: the text of a playlist out of its body. Pure.
 //! - `fetch`: one HTTP request, bounded; `keys`: those for keys; `segment`: one attempt at a segment.
-//! - `load`, `work`: what a source waits for, playlists and segments.
+//! - `load`, `work`: what a source waits for, playlists and segments; `maps`: initialization sections.
 //! - `file`: a film in one MP4 file, in place of a playlist.
 //! - `presentation`: what a master playlist offers; `reader`: one rendition of it; `source`: the task.
 //!
@@ -27,6 +27,7 @@ mod file;
 mod join;
 mod keys;
 mod load;
+mod maps;
 mod marks;
 pub mod playlist;
 mod presentation;
@@ -37,6 +38,7 @@ mod segment;
 mod settings;
 mod source;
 mod status;
+mod unpack;
 pub mod variant;
 mod whole;
 mod work;

@@ -8,12 +8,12 @@ use tokio::sync::mpsc::OwnedPermit;
 use tracing::{debug, info, warn};
 use url::Url;
 
-use super::attempt::{Attempts, Limits, Verdict};
+use super::attempt::{Attempts, Limits, Verdict, holds_up};
 use super::cursor::{Counters, Cursor, Listed, Missed, Next, Place};
 use super::join::Side;
 use super::load::Loader;
 use super::marks::Marks;
-use super::playlist::{Media, SegmentRef, merge};
+use super::playlist::{Media, Numbering, SegmentRef, merge};
 use super::work::{Client, Done, Fetched, Work};
 use super::{Error, Event, Segment};
 use crate::media::{Moment, Rendition};
@@ -23,6 +23,10 @@ use crate::redact;
 /// Segments on their way at once, or waiting for one before them: a source that is behind catches up, and
 /// its server is not asked for more at once than a browser would.
 const MAX_AHEAD: usize = 4;
+
+/// Segments that may wait for one that fails: as many as a window lists that moves on by one a second, for as long
+/// as a segment is tried. Otherwise they would leave the window meanwhile.
+const MAX_HELD_UP: usize = 32;
 
 /// Bytes that may wait for their turn: two segments of the largest usual size, 10 s at 50 Mbit/s each.
 const MAX_WAITING_BYTES: usize = 128 << 20;
@@ -40,6 +44,8 @@ pub(super) struct Reader {
     reach: Reach,
     reload_began: Moment,
     last: Option<Media>,
+    /// For a playlist that does not number its segments.
+    numbering: Numbering,
     slots: VecDeque<Slot>,
     next_id: u64,
     largest: usize,
@@ -84,6 +90,7 @@ impl Reader {
             abandoned: None,
             reload_began: Moment::ZERO,
             last: None,
+            numbering: Numbering::default(),
             slots: VecDeque::new(),
             next_id: 0,
             largest: 0,
@@ -114,7 +121,7 @@ impl Reader {
         self.slots.truncate(there);
         self.cursor.switch(place, now);
         self.failed_attempts = 0;
-        self.last = None;
+        (self.last, self.numbering) = (None, Numbering::default());
         // Nothing is left of what the other one listed.
         self.reach = loader.reach();
         self.renew(loader);
@@ -153,8 +160,8 @@ impl Reader {
             if let Some(latest) = latest(self.last.as_ref(), &listed, &self.cursor) {
                 listed.segment.clone_from(latest);
             }
-            let fetch = client.clone().fetch(listed.segment.clone(), self.reach, attempts.remaining(now));
             let (rendition, id) = (self.rendition, slot.id);
+            let fetch = client.clone().fetch(rendition, listed.clone(), self.reach, attempts.remaining(now));
             slot.state = State::Asked { listed, attempts };
             work.push(Box::pin(async move { Done::Segment { rendition, id, result: fetch.await } }));
         }
@@ -165,7 +172,7 @@ impl Reader {
     fn take_slots(&mut self, client: &Client, room: usize, now: Moment) {
         let limits =
             Limits { vod: self.cursor.is_vod().unwrap_or(false), live_life: client.settings.segment_life };
-        while self.slots.len() < MAX_AHEAD.min(room.saturating_add(1)) {
+        while self.takes_another(room, limits.vod) {
             let waiting: usize = self.slots.iter().map(Slot::bytes).sum();
             let coming = self.slots.iter().filter(|slot| !slot.is_settled()).count() + 1;
             // Before the first one came it may be of any size that is allowed.
@@ -191,6 +198,17 @@ impl Reader {
             self.slots.push_back(Slot { id: self.next_id, state });
             self.next_id += 1;
         }
+    }
+
+    /// Whether one more segment may be on its way, or wait.
+    fn takes_another(&self, room: usize, vod: bool) -> bool {
+        if self.slots.len() < MAX_AHEAD.min(room.saturating_add(1)) {
+            return true;
+        }
+        // What a complete playlist lists stays there.
+        let held_up = !vod && self.slots.front().is_some_and(Slot::has_failed);
+        let under_way = self.slots.iter().filter(|slot| !slot.is_settled()).count();
+        held_up && under_way < MAX_AHEAD && self.slots.len() < MAX_HELD_UP
     }
 
     /// When [`Reader::work`] has something to do.
@@ -226,7 +244,7 @@ impl Reader {
     }
 
     pub(super) fn handle_playlist(&mut self, media: Media, now: Moment) {
-        let media = merge(self.last.as_ref(), media);
+        let media = merge(self.last.as_ref(), self.numbering.handle(self.last.as_ref(), media));
         let update = self.cursor.handle_playlist(&media, self.reload_began, now);
         let rendition = self.rendition;
         debug!(
@@ -264,6 +282,9 @@ impl Reader {
         random: f64,
         now: Moment,
     ) -> Option<(Error, bool)> {
+        let target = self.cursor.target_duration().unwrap_or_default();
+        let mut behind = self.slots.iter().skip_while(|slot| slot.id != id).skip(1);
+        let ready_behind = behind.find_map(Slot::ready_at);
         let slot = self.slots.iter_mut().find(|slot| slot.id == id)?;
         let State::Asked { listed, mut attempts } = slot.state.clone_asked()? else { return None };
         match result {
@@ -277,12 +298,12 @@ impl Reader {
                 self.failed_attempts = self.failed_attempts.saturating_add(1);
                 let still = self.cursor.still_lists(&listed);
                 match attempts.handle_failure(&error, still, random, now) {
-                    Verdict::RetryAt(retry_at) => {
+                    Verdict::RetryAt(retry_at) if !holds_up(&error, retry_at, ready_behind, target) => {
                         debug!(%error, "segment failed, will be tried again");
                         slot.state = State::Waiting { listed, attempts, retry_at };
                         Some((error, true))
                     }
-                    Verdict::GiveUp => {
+                    Verdict::RetryAt(_) | Verdict::GiveUp => {
                         slot.state = State::Lost { listed, reason: error.to_string() };
                         Some((error, false))
                     }
@@ -389,6 +410,21 @@ impl Slot {
     /// It is there, or it will not come.
     fn is_settled(&self) -> bool {
         !matches!(self.state, State::Waiting { .. } | State::Asked { .. })
+    }
+
+    /// It was asked for and is tried again.
+    fn has_failed(&self) -> bool {
+        match &self.state {
+            State::Waiting { attempts, .. } | State::Asked { attempts, .. } => attempts.have_failed(),
+            State::Ready { .. } | State::Lost { .. } | State::Missed(_) => false,
+        }
+    }
+
+    fn ready_at(&self) -> Option<Moment> {
+        match self.state {
+            State::Ready { at, .. } => Some(at),
+            _ => None,
+        }
     }
 
     fn segment(&self) -> Option<&SegmentRef> {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::crypt::samples::Protection;
 use super::crypt::{Method, Plan};
-use super::fetch::Http;
+use super::fetch::{Answer, Http, Request, Span, Validators};
 use super::keys::Keys;
 use super::playlist::{ByteRange, Key, KeyMethod, Map, SegmentRef};
 use super::whole::{self, Fault};
@@ -40,6 +40,12 @@ struct SeemedCut {
     length: usize,
 }
 
+/// What came of an address that was asked before.
+pub(super) enum Section {
+    Unchanged,
+    Changed { body: Bytes, validators: Validators },
+}
+
 /// What is asked for, and on which terms.
 struct Resource<'a> {
     uri: &'a str,
@@ -51,6 +57,8 @@ struct Resource<'a> {
     from: Reach,
     limit: usize,
     total: Duration,
+    /// The version that is there already.
+    known: Option<&'a Validators>,
 }
 
 impl Segments {
@@ -79,11 +87,17 @@ impl Segments {
             from,
             limit: self.max_bytes,
             total,
+            known: None,
         };
-        self.resource(&resource, protection).await
+        match self.resource(&resource, protection).await? {
+            Section::Changed { body, .. } => Ok(body),
+            // Nothing was known, so nothing can be unchanged.
+            Section::Unchanged => Err(Error::Status { url: redact::url(&segment.uri), status: 304 }),
+        }
     }
 
-    /// The initialization section `map` (RFC 8216 4.3.2.5), decrypted, for the segment of this `sequence`.
+    /// The initialization section `map` (RFC 8216 4.3.2.5), decrypted, for the segment of this `sequence`; where a
+    /// version of it is `known`, whether it still holds, by the word of the origin rather than of a cache.
     ///
     /// # Errors
     ///
@@ -91,23 +105,25 @@ impl Segments {
     pub(super) async fn initialization(
         &self,
         map: &Map,
+        known: Option<&Validators>,
         sequence: u64,
         from: Reach,
         total: Duration,
-    ) -> Result<Bytes, Error> {
+    ) -> Result<Section, Error> {
         let limit = MAX_MAP_BYTES;
         // It has no samples.
         let key = map.key.as_deref().filter(|key| key.method != KeyMethod::SampleAes);
         let range = map.byte_range;
-        self.resource(&Resource { uri: &map.uri, range, key, sequence, from, limit, total }, None).await
+        let resource = Resource { uri: &map.uri, range, key, sequence, from, limit, total, known };
+        self.resource(&resource, None).await
     }
 
     async fn resource(
         &self,
         resource: &Resource<'_>,
         protection: Option<Arc<Protection>>,
-    ) -> Result<Bytes, Error> {
-        let &Resource { uri, range, key, sequence, from, limit, total } = resource;
+    ) -> Result<Section, Error> {
+        let &Resource { uri, range, key, sequence, from, limit, total, known } = resource;
         let shown = redact::url(uri);
         let url = Url::parse(uri).map_err(|_| Error::Address { playlist: shown.clone() })?;
         let plan = key
@@ -120,7 +136,13 @@ impl Segments {
                 Some(plan) => Some((plan, self.keys.find(plan, from, total).await?)),
                 None => None,
             };
-            let body = self.http.get(&url, from, range, limit, total).await?.bytes;
+            let span = range.map_or(Span::All, Span::Exactly);
+            let request =
+                Request { span, limit, total, known, fresh: known.is_some(), ..Request::new(&url, from) };
+            let (body, validators) = match self.http.fetch(request).await? {
+                Answer::Body(body) => (body.bytes, body.validators),
+                Answer::Unchanged | Answer::Film { .. } => return Ok(Section::Unchanged),
+            };
             let plain = match found {
                 Some((plan, found)) if plan.method == Method::SampleAes => {
                     self.keys.decrypt_samples(plan, found, protection, body, &shown).await?
@@ -129,7 +151,7 @@ impl Segments {
                 None => body,
             };
             self.check(&plain, resource, &shown)?;
-            Ok(plain)
+            Ok(Section::Changed { body: plain, validators })
         };
         let late = |_| Error::Timeout { url: shown.clone(), what: "complete segment", after: total };
         tokio::time::timeout(total, work).await.map_err(late)?

@@ -9,7 +9,13 @@ use super::boxes::{BoxHeader, begin_file};
 /// (DVB).
 const STRIDES: [usize; 3] = [188, 192, 204];
 
-const SYNC: u8 = 0x47;
+pub(super) const SYNC: u8 = 0x47;
+
+/// So many sync bytes in a row are no chance, wherever they begin.
+const SYNCS: usize = 4;
+
+/// How far packets are looked for behind something else: a picture that a segment is disguised as.
+const SEARCH: usize = 64 << 10;
 
 /// What is wrong with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +24,48 @@ pub(super) enum Fault {
     NoSegment(&'static str),
     /// It may have been cut off; or the source cut it so.
     Cut(&'static str),
+}
+
+/// Where the packets of a transport stream lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packets {
+    /// The first byte of the first packet.
+    first: usize,
+    stride: usize,
+}
+
+impl Packets {
+    /// How much of `length` bytes is behind the last whole packet.
+    pub(super) fn rest(self, length: usize) -> usize {
+        length.saturating_sub(self.first) % self.stride
+    }
+}
+
+/// The packets of `body`, where it is a transport stream beyond doubt, whatever stands before them. The last
+/// `padding` bytes may not belong to it.
+pub(super) fn packets(body: &[u8], padding: usize) -> Option<Packets> {
+    let head = body.get(..SEARCH).unwrap_or(body);
+    let end = body.len().saturating_sub(padding);
+    let at = |at: usize, stride: usize| {
+        let first = at.checked_sub(before_sync(stride)).filter(|first| first + stride <= body.len())?;
+        let syncs = || (0..SYNCS).map(|packet| at + packet * stride).take_while(|at| *at < end);
+        if !syncs().all(|at| body.get(at) == Some(&SYNC)) {
+            return None;
+        }
+        let needed = match first {
+            // A single packet is proved by its length.
+            0 if end <= stride => 1,
+            0 => 2,
+            _ => SYNCS,
+        };
+        (syncs().count() >= needed).then_some(Packets { first, stride })
+    };
+    memchr::memchr_iter(SYNC, head).find_map(|sync| STRIDES.into_iter().find_map(|stride| at(sync, stride)))
+}
+
+/// BDAV has its four bytes before the sync byte.
+fn before_sync(stride: usize) -> usize {
+    if stride == 192 { 4 } else { 0 }
 }
 
 /// The first fault of `body`.
@@ -35,8 +83,7 @@ pub(super) fn check(body: &[u8]) -> Result<(), Fault> {
 
 /// Whether packets of `stride` bytes fill the body; none where these are no such packets.
 fn packets_at(body: &[u8], stride: usize) -> Option<bool> {
-    // BDAV has its four bytes before the sync byte.
-    let first = if stride == 192 { 4 } else { 0 };
+    let first = before_sync(stride);
     let synced = |packet: usize| body.get(first + packet * stride) == Some(&SYNC);
     let whole = body.len().is_multiple_of(stride);
     // Two packets prove a stride; a single one is proved by its length.

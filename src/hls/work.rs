@@ -8,19 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::crypt::CryptError;
-use super::crypt::samples::{self, Protection};
+use super::cursor::Listed;
 use super::fetch::Http;
 use super::load::{Loader, Opened};
-use super::playlist::{KeyMethod, Map, Media, SegmentRef};
+use super::maps::{Maps, Need};
+use super::playlist::{KeyMethod, Media};
 use super::segment::Segments;
 use super::{Error, Settings};
+use crate::clock::Clock;
 use crate::media::Rendition;
 use crate::policy::Reach;
 use crate::redact;
-
-/// Initialization sections kept: a source that breaks for advertisements comes back to its own.
-const MAX_MAPS: usize = 8;
 
 /// A request on its way.
 pub(super) type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -53,47 +51,40 @@ pub(super) struct Fetched {
     pub(super) data: Bytes,
 }
 
-/// An initialization section: what came of its address.
-#[derive(Clone)]
-struct Init {
-    body: Bytes,
-    /// In the clear, where its samples are encrypted.
-    opened: Result<Option<(Bytes, Arc<Protection>)>, CryptError>,
-}
-
-type KnownMap = (Arc<Map>, Init);
-
 /// What every request needs.
 #[derive(Clone)]
 pub(super) struct Client {
     pub(super) http: Arc<Http>,
     pub(super) settings: Arc<Settings>,
     segments: Arc<Segments>,
-    maps: Arc<Mutex<Vec<KnownMap>>>,
+    maps: Arc<Mutex<Maps>>,
 }
 
 impl Client {
-    pub(super) fn new(http: Arc<Http>, settings: Arc<Settings>) -> Self {
+    pub(super) fn new(http: Arc<Http>, settings: Arc<Settings>, clock: Clock) -> Self {
         let segments = Arc::new(Segments::new(http.clone(), &settings));
-        Self { http, settings, segments, maps: Arc::default() }
+        Self { http, settings, segments, maps: Arc::new(Mutex::new(Maps::new(clock))) }
     }
 
-    /// The segment and, where it has one, its initialization section: each is asked for once. The playlist
-    /// that lists them is `from` away.
+    /// The segment and, where it has one, its initialization section. The playlist that lists them is `from` away.
     pub(super) async fn fetch(
         self,
-        segment: SegmentRef,
+        rendition: Rendition,
+        listed: Listed,
         from: Reach,
         total: Duration,
     ) -> Result<Fetched, Error> {
+        let Listed { segment, era, listed_at, .. } = listed;
         let samples_encrypted = segment.key.as_ref().is_some_and(|key| key.method == KeyMethod::SampleAes);
         let (mut init, mut protection) = (None, None);
         if let Some(map) = &segment.map {
-            let Init { body, opened } = self.fetch_map(map, segment.sequence, from, total).await?;
-            init = Some(body);
+            let need = Need { rendition, era, listed_at, sequence: segment.sequence, from, total };
+            // Held while it is fetched: the segments that need it too wait for it instead of asking again.
+            let found = self.maps.lock().await.find(&self.segments, map, need).await?;
+            init = Some(found.body);
             if samples_encrypted {
                 let crypt = |source| Error::Crypt { url: redact::url(&map.uri), source };
-                protection = match opened.map_err(crypt)? {
+                protection = match found.opened.map_err(crypt)? {
                     Some((plain, how)) => {
                         init = Some(plain);
                         Some(how)
@@ -103,28 +94,5 @@ impl Client {
             }
         }
         Ok(Fetched { init, data: self.segments.fetch(&segment, protection, from, total).await? })
-    }
-
-    /// An initialization section: the same bytes as long as the address, the range and the key are the same.
-    async fn fetch_map(
-        &self,
-        map: &Arc<Map>,
-        sequence: u64,
-        from: Reach,
-        total: Duration,
-    ) -> Result<Init, Error> {
-        // Held while it is fetched: the segments that need it too wait for it instead of asking again.
-        let mut maps = self.maps.lock().await;
-        if let Some((_, init)) = maps.iter().find(|(known, _)| known == map) {
-            return Ok(init.clone());
-        }
-        let body = self.segments.initialization(map, sequence, from, total).await?;
-        let opened = samples::open(&body).map(|opened| opened.map(|(plain, how)| (plain, Arc::new(how))));
-        let init = Init { body, opened };
-        if maps.len() == MAX_MAPS {
-            maps.remove(0);
-        }
-        maps.push((map.clone(), init.clone()));
-        Ok(init)
     }
 }

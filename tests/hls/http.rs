@@ -43,7 +43,7 @@ fn as_host(url: &Url, host: &str) -> Settings {
     Settings { resolver: Arc::new(Invented(names.into())), ..settings(url) }
 }
 
-fn asked(log: &Log, path: &str) -> usize {
+pub(crate) fn asked(log: &Log, path: &str) -> usize {
     log.lock().unwrap().iter().filter(|(_, asked)| asked == path).count()
 }
 
@@ -69,14 +69,14 @@ fn port(ask: &Ask) -> u16 {
     ask.header("host").and_then(|host| host.rsplit(':').next()?.parse().ok()).expect("a port")
 }
 
-async fn all(settings: Settings) -> Got {
+pub(crate) async fn all(settings: Settings) -> Got {
     let mut run = run(settings);
     let got = run.take(usize::MAX).await;
     run.task.await.unwrap().unwrap();
     got
 }
 
-fn sequences(got: &Got) -> Vec<u64> {
+pub(crate) fn sequences(got: &Got) -> Vec<u64> {
     got.segments.iter().map(|segment| segment.media_sequence).collect()
 }
 
@@ -256,7 +256,7 @@ async fn a_body_without_a_length_that_ends_within_a_packet_is_fetched_again_once
     assert_eq!((asked(&log, "/seg-1.ts"), asked(&log, "/seg-2.ts")), (2, 2));
 }
 
-fn encrypted(key: &[u8], iv: u128, plain: &[u8]) -> Bytes {
+pub(crate) fn encrypted(key: &[u8], iv: u128, plain: &[u8]) -> Bytes {
     let iv = iv.to_be_bytes();
     match key.len() {
         16 => cbc::Encryptor::<Aes128>::new_from_slices(key, &iv).unwrap().encrypt_padded_vec::<Pkcs7>(plain),

@@ -100,6 +100,7 @@ async fn packed_audio_of_every_codec_comes_out_frame_by_frame_at_its_time() {
                 data: segment.data,
                 discontinuity: segment.discontinuity,
                 discontinuity_sequence: segment.discontinuity_sequence,
+                media_sequence: Some(segment.media_sequence),
             };
             let (segment, captured_at) = (segment.number, segment.captured_at);
             pieces.extend(

@@ -32,7 +32,7 @@ async fn a_live_playlist_is_followed_without_hole_or_repeat() {
     let (url, log) = live(|_, _| None).await;
     let mut run = run(settings(url));
     let got = run.take(10).await;
-    assert_eq!(got.segments[0].media_sequence, FIRST);
+    assert_eq!((got.segments[0].media_sequence, got.target), (FIRST, Some(Duration::from_secs(1))));
     assert_clean(&got, &[]);
     assert!(!got.segments.iter().any(|segment| segment.discontinuity));
     let status = run.status.borrow().clone();

@@ -2,9 +2,10 @@
 //! which cipher and vector a segment's `EXT-X-KEY` asks for, and the decryption itself. Pure.
 //!
 //! With `AES-128` and `AES-256` a segment is one CBC run from its own vector to its own padding (PKCS#7), so each
-//! is decrypted alone; a byte range of a resource too, since it is the range that is the segment. What
-//! `SAMPLE-AES` encrypts is in `samples`.
+//! is decrypted alone; a byte range of a resource too, since it is the range that is the segment. `padding` tells
+//! where the media ends when the padding is missing. What `SAMPLE-AES` encrypts is in `samples`.
 
+mod padding;
 pub(super) mod samples;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use std::fmt;
 use aes::{Aes128, Aes256};
 use bytes::{Bytes, BytesMut};
 use cbc::Decryptor;
-use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::block_padding::NoPadding;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 
 use super::boxes::begin_file;
@@ -26,6 +27,9 @@ pub(super) const BLOCK: usize = 16;
 
 /// `KEYFORMAT` of a key that is the plain bytes at its URI (RFC 8216 4.3.2.4); the default.
 const IDENTITY: &str = "identity";
+
+/// Of a body this much tells whether a key fits: two of the longest ADTS frames (13 bits of length).
+const HEAD: usize = 16 << 10;
 
 /// What encryption makes of a segment that cannot be played.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,8 +53,9 @@ pub enum CryptError {
     /// CBC yields whole blocks: part of the body is missing.
     #[error("{length} encrypted bytes are no whole number of 16-byte blocks")]
     BodyLength { length: usize },
-    /// The key is not the one, or the end of the body is damaged.
-    #[error("the padding is wrong: another key, or a damaged body")]
+    /// What comes out of the cipher is no media, and its padding is wrong: the key is not the one, or the body is
+    /// damaged.
+    #[error("decrypts to no media, and the padding is wrong: another key, or a damaged body")]
     Padding,
     /// Samples that are encrypted as `SAMPLE-AES` with a plain key does not encrypt them, or as it cannot be
     /// undone here.
@@ -146,28 +151,37 @@ impl<'a> Plan<'a> {
 impl Key {
     /// The body of a key's URI as a key.
     pub(super) fn new(method: Method, body: &[u8]) -> Result<Self, CryptError> {
-        let wrong = |_| CryptError::KeyLength { expected: method.key_length(), actual: body.len() };
+        let wrong = || CryptError::KeyLength { expected: method.key_length(), actual: body.len() };
         Ok(match method {
-            Method::Aes128 | Method::SampleAes => Self::Aes128(body.try_into().map_err(wrong)?),
-            Method::Aes256 => Self::Aes256(body.try_into().map_err(wrong)?),
+            Method::Aes128 | Method::SampleAes => Self::Aes128(key_bytes(body).ok_or_else(wrong)?),
+            Method::Aes256 => Self::Aes256(key_bytes(body).ok_or_else(wrong)?),
         })
     }
 
-    /// Whether this is probably the key of `body`: its padding is right and it begins like media. Looks at
-    /// the first and the last block only, and leaves the body as it is.
+    /// Whether this is probably the key of `body`: what it begins with is media beyond doubt, or it looks like
+    /// media and its padding is right. Looks at its beginning and at its last block only, and leaves it as it is.
     pub(super) fn fits(&self, iv: &[u8; BLOCK], body: &[u8]) -> bool {
-        let mut first = [0; BLOCK];
-        let Some(head) = body.get(..BLOCK) else { return false };
-        first.copy_from_slice(head);
+        let Some(head) = body.get(..body.len().min(HEAD) / BLOCK * BLOCK).filter(|head| !head.is_empty())
+        else {
+            return false;
+        };
+        let mut plain = head.to_vec();
+        if self.blocks(iv, &mut plain).is_err() {
+            return false;
+        }
+        padding::is_media(&plain) || begins_like_media(&plain) && self.is_padded(iv, body)
+    }
+
+    /// Whether the last block ends as PKCS#7 has it.
+    fn is_padded(&self, iv: &[u8; BLOCK], body: &[u8]) -> bool {
         // The last block's vector is the block before it, or the segment's own where there is only one.
         let (last_iv, last) = match body.len().checked_sub(2 * BLOCK).and_then(|at| body.get(at..)) {
             Some(tail) => tail.split_at(BLOCK),
-            None => (iv.as_slice(), head),
+            None => (iv.as_slice(), body),
         };
         let Ok(last_iv) = <&[u8; BLOCK]>::try_from(last_iv) else { return false };
         let mut last = last.to_vec();
-        self.first_block(iv, &mut first);
-        self.blocks(last_iv, &mut last).is_ok() && begins_like_media(&first)
+        self.blocks(last_iv, &mut last).is_ok() && padding::without_padding(&last).is_some()
     }
 
     /// The plain body. It is decrypted where it lies when nobody else holds it, which a body that was just
@@ -175,11 +189,11 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// A length that CBC cannot have, and a padding that PKCS#7 cannot have.
+    /// A length that CBC cannot have, and a plaintext that is no media and not padded.
     pub(super) fn decrypt(&self, iv: &[u8; BLOCK], body: Bytes) -> Result<Bytes, CryptError> {
         let mut body = body.try_into_mut().unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
-        let length = self.blocks(iv, &mut body)?;
-        body.truncate(length);
+        self.blocks(iv, &mut body)?;
+        body.truncate(padding::media_length(&body)?);
         Ok(body.freeze())
     }
 
@@ -201,29 +215,46 @@ impl Key {
         }
     }
 
-    /// Decrypts in place; the length without padding.
-    fn blocks(&self, iv: &[u8; BLOCK], body: &mut [u8]) -> Result<usize, CryptError> {
+    /// Decrypts in place, padding included.
+    fn blocks(&self, iv: &[u8; BLOCK], body: &mut [u8]) -> Result<(), CryptError> {
         let length = body.len();
-        if length == 0 || !length.is_multiple_of(BLOCK) {
+        if length == 0 {
             return Err(CryptError::BodyLength { length });
         }
         let plain = match self {
             Self::Aes128(key) => {
-                Decryptor::<Aes128>::new(key.into(), iv.into()).decrypt_padded::<Pkcs7>(body).map(<[u8]>::len)
+                Decryptor::<Aes128>::new(key.into(), iv.into()).decrypt_padded::<NoPadding>(body).map(drop)
             }
             Self::Aes256(key) => {
-                Decryptor::<Aes256>::new(key.into(), iv.into()).decrypt_padded::<Pkcs7>(body).map(<[u8]>::len)
+                Decryptor::<Aes256>::new(key.into(), iv.into()).decrypt_padded::<NoPadding>(body).map(drop)
             }
         };
-        plain.map_err(|_| CryptError::Padding)
+        plain.map_err(|_| CryptError::BodyLength { length })
     }
+}
 
-    fn first_block(&self, iv: &[u8; BLOCK], block: &mut [u8; BLOCK]) {
-        match self {
-            Self::Aes128(key) => Decryptor::<Aes128>::new(key.into(), iv.into()).decrypt_block(block.into()),
-            Self::Aes256(key) => Decryptor::<Aes256>::new(key.into(), iv.into()).decrypt_block(block.into()),
-        }
+/// The bytes of a key: raw as RFC 8216 5 has it, also before the white space that editors and templates leave
+/// behind it; or as text, hexadecimal or base64, which servers send that store their keys so. No key of another
+/// form has these lengths.
+fn key_bytes<const N: usize>(body: &[u8]) -> Option<[u8; N]> {
+    let raw = body.split_first_chunk::<N>().filter(|(_, behind)| behind.iter().all(u8::is_ascii_whitespace));
+    raw.map(|(key, _)| *key).or_else(|| {
+        let text = body.trim_ascii();
+        let digits = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
+        hexadecimal(digits).or_else(|| super::fetch::base64(text)?.try_into().ok())
+    })
+}
+
+fn hexadecimal<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let mut key = [0; N];
+    if digits.len() != 2 * N {
+        return None;
     }
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
+        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
+    }
+    Some(key)
 }
 
 /// `0x` and up to 32 hexadecimal digits, big-endian (RFC 8216 4.2 and 5.2). Fewer digits are a smaller number.
@@ -247,7 +278,7 @@ fn drm_system(format: &str) -> &'static str {
 }
 
 /// The first bytes of what HLS segments are: TS, ISO BMFF, and packed audio with or without ID3 (RFC 8216 3).
-fn begins_like_media(first: &[u8; BLOCK]) -> bool {
+fn begins_like_media(first: &[u8]) -> bool {
     match first {
         [0x47, ..] | [0x0b, 0x77, ..] | [b'I', b'D', b'3', ..] => true,
         // ADTS (ISO/IEC 13818-7 6.2) and MPEG audio (ISO/IEC 11172-3 2.4.1.3) have eleven bits in common.

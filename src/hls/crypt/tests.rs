@@ -1,5 +1,6 @@
 use cbc::Encryptor;
 use cbc::cipher::BlockModeEncrypt;
+use cbc::cipher::block_padding::Pkcs7;
 use hex_literal::hex;
 use proptest::prelude::*;
 
@@ -23,6 +24,12 @@ fn encrypt(key: &Key, iv: [u8; BLOCK], plain: &[u8]) -> Bytes {
     }
     .expect("there is room for the padding");
     body.into()
+}
+
+fn packets(count: usize) -> Vec<u8> {
+    let mut packet = [1; 188];
+    packet[0] = 0x47;
+    packet.repeat(count)
 }
 
 /// Made by `printf 'GGGGabcdefghijklmnop' | openssl enc -aes-128-cbc -K 00..0f -iv 0..07`, and the like.
@@ -94,6 +101,33 @@ fn keys_of_another_length_are_refused_and_none_is_shown() {
     assert_eq!(format!("{key:?}"), "Aes128(…)");
 }
 
+/// Keys saved with an editor, printed by a template, stored as text.
+#[test]
+fn a_key_is_read_in_every_form_that_servers_send_it() {
+    let raw: [u8; 16] = hex!("000102030405060708090a0b0c0d0e20");
+    for body in [
+        &raw[..],
+        &[&raw[..], b"\n"].concat(),
+        &[&raw[..], b"\r\n"].concat(),
+        &[&raw[..], b" \t\n\n"].concat(),
+        b"000102030405060708090a0b0c0d0e20",
+        b"0x000102030405060708090A0B0C0D0E20\r\n",
+        b"AAECAwQFBgcICQoLDA0OIA==\n",
+    ] {
+        let key = Key::new(Method::Aes128, body);
+        assert_eq!(key, Ok(Key::Aes128(raw)), "{}", body.escape_ascii());
+        assert_eq!(Key::new(Method::SampleAes, body), key);
+    }
+    let long: [u8; 32] = [0x61; 32];
+    for body in [&long[..], &[&long[..], b"\r\n"].concat(), "61".repeat(32).as_bytes()] {
+        assert_eq!(Key::new(Method::Aes256, body), Ok(Key::Aes256(long)), "{}", body.escape_ascii());
+    }
+    for body in [&[b' '; 15][..], b"", b"0123456789abcdefg", &[7; 24], "6".repeat(31).as_bytes()] {
+        let actual = body.len();
+        assert_eq!(Key::new(Method::Aes128, body), Err(CryptError::KeyLength { expected: 16, actual }));
+    }
+}
+
 #[test]
 fn a_body_of_broken_length_or_padding_is_refused() {
     let key = Key::Aes128([7; 16]);
@@ -130,9 +164,26 @@ fn a_key_that_was_changed_under_its_address_is_noticed_before_the_body_is_touche
         assert!(new.fits(&[9; 16], &body));
         assert!(!old.fits(&[9; 16], &body));
     }
+    // SRS: 752 bytes are four packets and 47 blocks, and nothing is added.
+    let mut bare = encrypt(&new, [9; 16], &packets(4)).to_vec();
+    bare.truncate(752);
+    assert!(new.fits(&[9; 16], &bare) && !old.fits(&[9; 16], &bare));
     for short in [&[][..], &[0; 15], &[0; 17]] {
         assert!(!new.fits(&[9; 16], short));
     }
+}
+
+#[test]
+fn a_segment_without_padding_is_whole_with_either_key_length() {
+    for key in [Key::Aes128([7; 16]), Key::Aes256([7; 32])] {
+        for count in [4, 8, 400] {
+            let plain = packets(count);
+            let bare = encrypt(&key, [1; 16], &plain).slice(..plain.len());
+            assert_eq!(key.decrypt(&[1; 16], bare).unwrap().as_ref(), plain, "{key:?}");
+        }
+    }
+    let bare = encrypt(&Key::Aes128([7; 16]), [1; 16], &packets(4)).slice(..752);
+    assert_eq!(Key::Aes128([8; 16]).decrypt(&[1; 16], bare), Err(CryptError::Padding), "another key");
 }
 
 proptest! {

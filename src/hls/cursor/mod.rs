@@ -6,6 +6,7 @@
 
 mod history;
 mod numbering;
+mod reload;
 #[cfg(test)]
 mod simulation;
 mod start;
@@ -15,7 +16,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::hls::playlist::{Media, SegmentRef};
+use crate::hls::playlist::{Kind, Media, SegmentRef};
 use crate::media::Moment;
 
 use history::{Dates, History};
@@ -29,6 +30,10 @@ const LAG_TOLERANCE: u64 = 3;
 
 /// A live playlist counts as stalled when nothing new was listed for so many target durations.
 const STALLED_AFTER: u32 = 3;
+
+/// A playlist of type VOD that lacks EXT-X-ENDLIST is complete when it has not changed for so long, and three target
+/// durations: RFC 8216 6.2.1 forbids it to change, but packagers write the type before they are done.
+const SETTLES_AFTER: Duration = Duration::from_secs(10);
 
 /// Segments known but not yet fetched. A live source that is not drained must not fill the memory; a day of
 /// 1 s segments is below it, and what is beyond is listed again by the next reload.
@@ -49,6 +54,11 @@ pub struct Listed {
     pub discontinuity: bool,
     /// Which numbering it belongs to; each restart begins another.
     pub epoch: u64,
+    /// How many times what was listed began anew before it, by a discontinuity or however else: its initialization
+    /// section may be another under the same address.
+    pub era: u64,
+    /// When it was first seen listed. Whoever lists it has written its initialization section.
+    pub listed_at: Moment,
 }
 
 /// Segments that were never listed to us: the window ran past them.
@@ -110,6 +120,7 @@ pub struct Cursor {
     failures: u32,
     epoch: u64,
     force_discontinuity: bool,
+    era: u64,
     counters: Counters,
 }
 
@@ -121,11 +132,25 @@ struct Position {
     target: Duration,
     ended: bool,
     vod: bool,
+    /// It has listed nothing yet.
+    is_empty: bool,
+    /// It has listed more than at first.
+    grown: bool,
+    /// Segments have left it.
+    slides: bool,
     /// First, end and end mark of the last reading: whether the next one differs.
     seen: (u64, u64, bool),
     progress_at: Moment,
     /// The end of a window that looks like a restart and waits to be confirmed.
     suspect: Option<u64>,
+}
+
+impl Position {
+    /// Whether a playlist that never grew is all there is.
+    fn has_settled(&self, now: Moment) -> bool {
+        let quiet = now.saturating_since(self.progress_at);
+        !self.grown && quiet >= SETTLES_AFTER.max(self.target * STALLED_AFTER)
+    }
 }
 
 impl Cursor {
@@ -149,6 +174,7 @@ impl Cursor {
             failures: 0,
             epoch: 0,
             force_discontinuity: false,
+            era: 0,
             counters: Counters::default(),
         }
     }
@@ -159,15 +185,17 @@ impl Cursor {
         self.failures = 0;
         let update = match self.position.take() {
             None => self.start(media, now),
+            // Until something is listed there is no place to be at.
+            Some(position) if position.is_empty && !media.segments.is_empty() => self.start(media, now),
             Some(position) => self.advance(position, media, now),
         };
         if !update.changed {
             self.counters.unchanged += 1;
         }
-        // RFC 8216 6.3.4: counted from when the client began to load it; a target duration after a change,
-        // half of it otherwise.
-        let wait = if update.changed { media.target_duration } else { media.target_duration / 2 };
-        let ended = self.position.as_ref().is_some_and(|position| position.ended);
+        let (ended, slides) =
+            self.position.as_ref().map_or((false, false), |position| (position.ended, position.slides));
+        // RFC 8216 6.3.4: counted from when the client began to load it.
+        let wait = reload::wait(media, update.changed, slides);
         self.reload_at = (!ended).then(|| (began + wait).max(now));
         update
     }
@@ -289,19 +317,23 @@ impl Cursor {
         self.position = Some(Position {
             next: media.end().saturating_add(ahead),
             target: media.target_duration,
-            ended: vod,
+            ended: media.ended,
             vod,
+            is_empty: media.segments.is_empty(),
+            grown: false,
+            slides: false,
             seen: fingerprint(media),
             progress_at: now,
             suspect: None,
         });
         self.history.record(&media.segments);
-        let listed = self.enqueue(&media.segments, from);
+        let listed = self.enqueue(&media.segments, from, now);
         Update { listed, changed: true, ..Update::default() }
     }
 
     fn advance(&mut self, mut position: Position, media: &Media, now: Moment) -> Update {
         let changed = position.seen != fingerprint(media);
+        let before = position.seen.0;
         position.seen = fingerprint(media);
         position.target = media.target_duration;
         let mut update = Update { changed, ..Update::default() };
@@ -325,11 +357,12 @@ impl Cursor {
                 let missed = self.window_missed(&position, media);
                 update.missed = Some(missed);
                 self.pending.push_back(Next::Missed(missed));
+                self.era += 1;
             } else if self.history.strays(&media.segments, position.next, position.target) {
                 self.counters.dates_astray += 1;
             }
             let from = position.next.saturating_sub(media.media_sequence);
-            update.listed = self.enqueue(&media.segments, usize::try_from(from).unwrap_or(usize::MAX));
+            update.listed = self.enqueue(&media.segments, usize::try_from(from).unwrap_or(usize::MAX), now);
             self.history.record(&media.segments);
             position.next = position.next.max(media.media_sequence).saturating_add(update.listed as u64);
         } else if media.end() < position.next {
@@ -340,8 +373,13 @@ impl Cursor {
             position.progress_at = now;
             position.suspect = None;
         }
+        position.grown |= update.listed > 0;
+        // A window that goes back is another server's, or another numbering's, that has just begun.
+        let first = media.media_sequence;
+        position.slides = !restarted && (first > before || position.slides && first == before);
         // The end mark counts once everything known is listed: a lagging server's copy is not the end.
-        position.ended = media.is_vod() && media.end() >= position.next;
+        let settled = media.kind == Some(Kind::Vod) && position.has_settled(now);
+        position.ended = (media.ended || settled) && media.end() >= position.next;
         self.position = Some(position);
         update
     }
@@ -379,19 +417,22 @@ impl Cursor {
         self.epoch += 1;
         self.history.clear();
         self.history.record(&media.segments);
-        self.enqueue(&media.segments, from)
+        self.enqueue(&media.segments, from, now)
     }
 
-    fn enqueue(&mut self, segments: &[SegmentRef], from: usize) -> usize {
+    fn enqueue(&mut self, segments: &[SegmentRef], from: usize, now: Moment) -> usize {
         let room = MAX_PENDING.saturating_sub(self.pending.len());
         let mut listed = 0;
         for segment in segments.iter().skip(from).take(room) {
             self.pending_duration += segment.duration;
-            let restarted = std::mem::take(&mut self.force_discontinuity);
+            let discontinuity = std::mem::take(&mut self.force_discontinuity) || segment.discontinuity;
+            self.era += u64::from(discontinuity);
             self.pending.push_back(Next::Segment(Listed {
                 segment: segment.clone(),
-                discontinuity: segment.discontinuity || restarted,
+                discontinuity,
                 epoch: self.epoch,
+                era: self.era,
+                listed_at: now,
             }));
             listed += 1;
         }

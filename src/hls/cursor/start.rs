@@ -109,7 +109,8 @@ fn at_place(media: &Media, place: &Place, share: Share) -> First {
     if let Some(first) = place.date.and_then(|date| at_date(media, date, share)) {
         return first;
     }
-    if let Some(sequence) = place.media_sequence
+    // Numbers that the playlist does not give are those of its own reader.
+    if let Some(sequence) = place.media_sequence.filter(|_| media.numbered)
         && (media.media_sequence..=media.end().saturating_add(LAG_TOLERANCE)).contains(&sequence)
     {
         let listed = usize::try_from(sequence - media.media_sequence).unwrap_or(usize::MAX);

@@ -109,6 +109,53 @@ fn a_changed_playlist_is_read_again_after_its_target_duration_and_an_unchanged_o
     assert_eq!((cursor.reload_at(), cursor.failures()), (Some(at(132)), 1));
 }
 
+/// Packagers write the type before they are done, or forget the end mark.
+#[test]
+fn a_playlist_of_type_vod_without_an_end_mark_is_complete_when_it_stays_as_it_was() {
+    let vod = |end| Media { kind: Some(Kind::Vod), ..window(0, end) };
+    let mut cursor = Cursor::new(3);
+    cursor.handle_playlist(&vod(5), at(0), at(0));
+    assert_eq!(
+        (cursor.is_vod(), drain(&mut cursor)),
+        (Some(true), vec![0, 1, 2, 3, 4]),
+        "from its beginning"
+    );
+    cursor.handle_playlist(&vod(5), at(17), at(17));
+    assert!(!cursor.is_finished() && cursor.reload_at() == Some(at(20)));
+    cursor.handle_playlist(&vod(5), at(20), at(20));
+    assert!(cursor.is_finished() && cursor.reload_at().is_none(), "three target durations");
+    // One that grows ends with its end mark only.
+    let mut cursor = Cursor::new(3);
+    cursor.handle_playlist(&vod(5), at(0), at(0));
+    cursor.handle_playlist(&vod(6), at(6), at(6));
+    cursor.handle_playlist(&vod(6), at(600), at(600));
+    assert_eq!((cursor.is_finished(), drain(&mut cursor).len()), (false, 6));
+    cursor.handle_playlist(&ended(vod(7)), at(603), at(603));
+    assert_eq!(drain(&mut cursor), [6]);
+    assert!(cursor.is_finished());
+}
+
+#[test]
+fn each_discontinuity_restart_and_hole_begins_an_era() {
+    let eras = |cursor: &mut Cursor| -> Vec<u64> {
+        std::iter::from_fn(|| cursor.take_next())
+            .filter_map(|next| match next {
+                Next::Segment(listed) => Some(listed.era),
+                Next::Missed(_) => None,
+            })
+            .collect()
+    };
+    let mut cursor = Cursor::new(3);
+    let mut media = window(10, 13);
+    media.segments[2].discontinuity = true;
+    cursor.handle_playlist(&media, at(100), at(100));
+    assert_eq!(eras(&mut cursor), [0, 0, 1]);
+    cursor.handle_playlist(&window(20, 23), at(160), at(160));
+    assert_eq!(eras(&mut cursor), [2; 3], "a tag may have left with what was missed");
+    cursor.handle_playlist(&window(90_000, 90_003), at(166), at(166));
+    assert_eq!(eras(&mut cursor), [3; 3]);
+}
+
 #[test]
 fn a_lagging_server_adds_nothing_and_repeats_nothing() {
     let mut cursor = begun(&window(10, 20));
@@ -217,6 +264,13 @@ fn an_empty_window_waits() {
     cursor.handle_playlist(&window(0, 0), at(0), at(0));
     cursor.handle_playlist(&window(0, 2), at(6), at(6));
     assert_eq!(drain(&mut cursor), [0, 1]);
+    // Only a header at first, without a number; then the window of an encoder that has run for long.
+    let mut cursor = Cursor::new(3);
+    cursor.handle_playlist(&window(0, 0), at(0), at(0));
+    cursor.handle_playlist(&window(0, 0), at(3), at(3));
+    let update = cursor.handle_playlist(&window(500, 510), at(6), at(6));
+    assert!(!update.restarted && update.missed.is_none());
+    assert_eq!(drain(&mut cursor), [507, 508, 509]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod body;
 mod cookies;
+mod data;
 mod resolve;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use super::{Error, Proxy, Settings, Timeouts, boxes};
 use crate::policy::{Policy, Reach};
 use crate::redact;
 use cookies::Cookies;
+pub(super) use data::base64;
 use resolve::{Gate, Names};
 
 /// More hops are a loop; a load balancer, a CDN and a token service make three.
@@ -67,6 +69,8 @@ pub(super) struct Request<'a> {
     pub(super) total: Duration,
     /// Of the body that is there already: [`Answer::Unchanged`] when it still holds.
     pub(super) known: Option<&'a Validators>,
+    /// Whether caches on the way are to ask the origin (RFC 9111 5.2.1.4).
+    pub(super) fresh: bool,
     /// Whether a body that begins as an MP4 file is left unread: [`Answer::Film`].
     pub(super) stops_at_film: bool,
 }
@@ -75,7 +79,7 @@ impl<'a> Request<'a> {
     /// All of a resource, of any size, in any time.
     pub(super) fn new(url: &'a Url, from: Reach) -> Self {
         let (limit, total) = (usize::MAX, Duration::MAX);
-        Self { url, from, span: Span::All, limit, total, known: None, stops_at_film: false }
+        Self { url, from, span: Span::All, limit, total, known: None, fresh: false, stops_at_film: false }
     }
 }
 
@@ -249,6 +253,10 @@ impl Http {
     }
 
     async fn fetch_untimed(&self, request: &Request<'_>) -> Result<Answer, Error> {
+        // Only what a playlist lists; a redirect to such an address is refused with the other schemes.
+        if request.url.scheme() == "data" {
+            return written_out(request);
+        }
         let mut url = request.url.clone();
         let (mut reach, mut first) = (request.from, None);
         for _ in 0..=MAX_REDIRECTS {
@@ -375,6 +383,9 @@ impl Http {
         if let Some(known) = request.known {
             known.ask(&mut headers);
         }
+        if request.fresh {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
         let after = self.timeouts.connect + self.timeouts.first_byte;
         let late = Error::Timeout { url: shown.to_owned(), what: "answer", after };
         let [machine, link, private, public] = &self.clients;
@@ -394,6 +405,22 @@ impl Http {
             Err(_) => Err(late),
         }
     }
+}
+
+/// What is in the address itself.
+fn written_out(request: &Request<'_>) -> Result<Answer, Error> {
+    let (url, from) = (request.url.clone(), request.from);
+    let shown = redact::url(url.as_str());
+    let mut bytes: Bytes =
+        data::bytes(&url).ok_or_else(|| Error::Address { playlist: shown.clone() })?.into();
+    if bytes.len() > request.limit {
+        return Err(Error::TooLarge { url: shown, limit: request.limit });
+    }
+    if let Span::Exactly(range) = request.span {
+        bytes = body::cut(&bytes, range, &shown)?;
+    }
+    let validators = Validators::default();
+    Ok(Answer::Body(Box::new(Body { url, bytes, first: from, reach: from, validators, part: None })))
 }
 
 /// The user's headers: those for every host, and those for the source's own origin.

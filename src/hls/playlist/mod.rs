@@ -3,6 +3,7 @@
 //! `m3u8-rs` types the tags; `clean` brings the text into the form that it reads without loss, and
 //! [`parse`] checks that nothing was left over and carries forward what holds for the segments after a tag.
 
+mod addresses;
 mod attributes;
 mod clean;
 mod delta;
@@ -16,6 +17,7 @@ use m3u8_rs as m3u8;
 
 use clean::Extra;
 
+pub use addresses::Numbering;
 pub use clean::Definitions;
 pub use delta::merge;
 pub use model::{
@@ -36,6 +38,12 @@ pub enum Error {
     /// The first line is not `#EXTM3U` (RFC 8216 4.3.1.1).
     #[error("the body does not begin with #EXTM3U")]
     NotAPlaylist,
+    /// Not text: in a compression that no header names and the bytes do not show (brotli), or no playlist at all.
+    #[error("the body is binary, not a playlist: compressed without Content-Encoding, or something else")]
+    Binary,
+    /// Compressed, though no `Content-Encoding` says so, and not to be unpacked.
+    #[error("the playlist is compressed ({format}, without Content-Encoding) and cannot be unpacked")]
+    Compressed { format: &'static str },
     /// A tag whose value decides what is played cannot be read.
     #[error("line {line}: {tag} has an unusable value")]
     BadTag { line: usize, tag: &'static str },
@@ -51,6 +59,14 @@ pub enum Error {
     /// The parser stopped before the end or lost segments: playing the rest would hide a hole.
     #[error("only {parsed} of {expected} entries could be read")]
     LeftOver { parsed: usize, expected: usize },
+}
+
+impl Error {
+    /// Whether the playlist may still become one: an encoder that starts writes the header first, and an empty file
+    /// before that.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Empty | Self::NoContent)
+    }
 }
 
 /// Reads a playlist body. `definitions` resolves `EXT-X-DEFINE` imports and query parameters.
@@ -137,6 +153,7 @@ fn media_playlist(parsed: m3u8::MediaPlaylist, cleaned: clean::Cleaned) -> Resul
     Ok(Media {
         target_duration,
         media_sequence: first,
+        numbered: cleaned.media.numbered,
         kind: parsed.playlist_type.and_then(|kind| match kind {
             m3u8::MediaPlaylistType::Event => Some(Kind::Event),
             m3u8::MediaPlaylistType::Vod => Some(Kind::Vod),

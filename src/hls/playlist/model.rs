@@ -64,6 +64,8 @@ pub struct Media {
     pub target_duration: Duration,
     /// The media sequence number of the first segment listed (skipped ones are already counted).
     pub media_sequence: u64,
+    /// `EXT-X-MEDIA-SEQUENCE` is there. Without it numbers begin at 0 in every reading, wherever the window is.
+    pub numbered: bool,
     pub kind: Option<Kind>,
     /// `EXT-X-ENDLIST`: nothing will be added.
     pub ended: bool,
@@ -114,7 +116,7 @@ impl Media {
         self.media_sequence.saturating_add(self.segments.len() as u64)
     }
 
-    /// Whether the whole of it is there from the start.
+    /// Whether the whole of it is there from the start. It says so itself: with EXT-X-ENDLIST it is true.
     pub fn is_vod(&self) -> bool {
         self.ended || self.kind == Some(Kind::Vod)
     }

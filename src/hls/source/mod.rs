@@ -56,7 +56,7 @@ pub async fn run(
     let http = Arc::new(Http::new(&settings).await?);
     status.send_modify(|status| status.source_url = redact::url(settings.url.as_str()));
     let source = Source {
-        client: Client::new(http, settings),
+        client: Client::new(http, settings, clock),
         clock,
         status,
         out,

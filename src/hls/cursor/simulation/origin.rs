@@ -86,6 +86,7 @@ impl Origin {
         Media {
             target_duration: SEGMENT,
             media_sequence: number(first),
+            numbered: true,
             kind: None,
             ended: self.ended && lag == 0,
             start: None,

@@ -34,7 +34,7 @@ impl Cleaner<'_> {
             "-X-MEDIA" => {
                 let value = self.substitute(value, number)?;
                 let given = attributes::parse(&value);
-                if attributes::value(&given, "TYPE") == Some("AUDIO") {
+                if is(&given, "TYPE", "AUDIO") {
                     let mut list = "TYPE=AUDIO".to_owned();
                     copy(&mut list, &given, "GROUP-ID", true);
                     let name = attributes::value(&given, "NAME").unwrap_or("unnamed");
@@ -44,7 +44,7 @@ impl Cleaner<'_> {
                         copy(&mut list, &given, name, true);
                     }
                     for name in ["DEFAULT", "AUTOSELECT"] {
-                        if attributes::value(&given, name) == Some("YES") {
+                        if is(&given, name, "YES") {
                             attributes::push(&mut list, name, "YES", false);
                         }
                     }
@@ -69,6 +69,11 @@ impl Cleaner<'_> {
         }
         self.expects_uri = false;
     }
+}
+
+/// Enumerated strings are upper case (RFC 8216 4.2); not all writers keep to it.
+fn is(given: &[Attribute<'_>], name: &str, wanted: &str) -> bool {
+    attributes::value(given, name).is_some_and(|value| value.eq_ignore_ascii_case(wanted))
 }
 
 fn copy(list: &mut String, given: &[Attribute<'_>], name: &str, quoted: bool) {

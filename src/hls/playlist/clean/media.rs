@@ -87,7 +87,10 @@ impl Cleaner<'_> {
                     self.line("#EXT-X-TARGETDURATION:", &format!("{:.0}", seconds.ceil()));
                 }
             }
-            "-X-MEDIA-SEQUENCE" => self.number("EXT-X-MEDIA-SEQUENCE", value, number)?,
+            "-X-MEDIA-SEQUENCE" => {
+                self.number("EXT-X-MEDIA-SEQUENCE", value, number)?;
+                self.media.numbered = value.starts_with(|c: char| c.is_ascii_digit());
+            }
             // A hint for joining renditions: without it, counting begins at 0.
             "-X-DISCONTINUITY-SEQUENCE" => {
                 let _ = self.number("EXT-X-DISCONTINUITY-SEQUENCE", value, number);

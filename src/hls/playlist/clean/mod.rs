@@ -67,6 +67,7 @@ pub(super) struct Collected {
     pub(super) date_ranges: Vec<DateRange>,
     pub(super) start: Option<Start>,
     pub(super) skip: Option<Skip>,
+    pub(super) numbered: bool,
 }
 
 pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, Error> {
@@ -85,7 +86,8 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
     if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| line.starts_with("#EXTM3U")) {
         // Some generators leave it out; other bodies do not have lines that begin with these.
         if !has("#EXTINF:") && !has("#EXT-X-STREAM-INF:") {
-            return Err(Error::NotAPlaylist);
+            let binary = text.contains(|c: char| c.is_control() && !c.is_whitespace());
+            return Err(if binary { Error::Binary } else { Error::NotAPlaylist });
         }
         lines = numbered();
     }
