@@ -83,6 +83,7 @@ fn segments(playlist: &Path, media: &Media, rendition: Rendition) -> Option<Vec<
             data,
             discontinuity: segment.discontinuity,
             discontinuity_sequence: segment.discontinuity_sequence,
+            media_sequence: Some(segment.sequence),
         };
         out.push(Some(Piecewise { input, duration: segment.duration.as_secs_f64(), truth }));
     }

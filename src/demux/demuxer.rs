@@ -75,10 +75,11 @@ impl Demuxer {
             (Some((audio, joiner)), rendition) => {
                 let demuxer = if rendition == Rendition::Main { &mut self.main } else { audio };
                 let (pieces, result) = demuxer.demux(input, origin, damage, cues);
-                joiner.handle(rendition, input.discontinuity_sequence, &result, pieces, origin);
+                joiner.handle(input, &result, pieces, origin);
                 result.err().into_iter().for_each(|error| damage.refuse(error));
                 let joined = joiner.poll();
                 damage.late = joiner.late();
+                joiner.take_notice().iter().for_each(|notice| damage.event(notice));
                 joined
             }
         };

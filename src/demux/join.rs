@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::SegmentError;
 use super::segment::Times;
+use super::untimed::{Label, Placed, Untimed};
+use super::{Input, SegmentError};
 use crate::media::{AudioParams, Flicks, Moment, Origin, Piece, Rendition, StampedFrame};
 
 /// How much of one side is kept while the other is late: two segments of the longest usual length. More would
@@ -52,6 +53,7 @@ pub(super) struct Joiner {
     /// When the newest segment of either side arrived.
     captured_at: Moment,
     late: u64,
+    untimed: Untimed,
 }
 
 /// Where the output is.
@@ -99,6 +101,8 @@ struct Sound {
     params: Arc<AudioParams>,
     /// Never empty.
     frames: VecDeque<StampedFrame>,
+    /// Its times are those of a run that is not placed yet.
+    untimed: Option<(u64, Label)>,
 }
 
 /// How far the sound is for the first pictures.
@@ -111,13 +115,15 @@ impl Joiner {
     /// Pieces of a segment arrived; `result` is how its demuxing went.
     pub(super) fn handle(
         &mut self,
-        rendition: Rendition,
-        sequence: u64,
+        input: &Input,
         result: &Result<Times, SegmentError>,
         pieces: Vec<Piece>,
         origin: &Origin,
     ) {
         self.captured_at = self.captured_at.max(origin.captured_at);
+        let (rendition, sequence) = (input.rendition, input.discontinuity_sequence);
+        let label = Label::new(input, origin);
+        let untimed_run = result.as_ref().ok().and_then(Times::untimed_run);
         // What came before an error is of the same format nearly always.
         let wraps = !matches!(result, Ok(Times::Whole));
         match (rendition, result) {
@@ -133,12 +139,14 @@ impl Joiner {
                     let end = samples.iter().map(|sample| sample.pts + sample.duration).max();
                     let (Some(start), Some(end)) = (start, end) else { continue };
                     self.longest = self.longest.max(end - start);
+                    self.untimed.video(Placed { label, start, end });
                     self.pictures.push_back(Pictures { sequence, wraps, start, end, piece });
                 }
                 Rendition::Audio => {
                     let Some((params, frames)) = piece.audio else { continue };
                     let (segment, period) = (piece.origin.segment, piece.period);
-                    let sound = Sound { sequence, wraps, segment, period, params, frames: frames.into() };
+                    let (untimed, frames) = (untimed_run.map(|run| (run, label)), frames.into());
+                    let sound = Sound { sequence, wraps, segment, period, params, frames, untimed };
                     self.longest = self.longest.max(sound.end() - sound.start());
                     self.sound.push_back(sound);
                 }
@@ -149,6 +157,7 @@ impl Joiner {
     /// The pieces that are complete.
     pub(super) fn poll(&mut self) -> Vec<Piece> {
         let mut out = Vec::new();
+        self.place_untimed();
         loop {
             self.leave_old_sound(&mut out);
             if self.pictures.is_empty() {
@@ -189,6 +198,23 @@ impl Joiner {
     /// Frames that came when their time was over.
     pub(super) fn late(&self) -> u64 {
         self.late
+    }
+
+    /// What is to be told of audio without times.
+    pub(super) fn take_notice(&mut self) -> Option<String> {
+        self.untimed.take_notice()
+    }
+
+    /// Gives audio without times those of the pictures that it belongs to.
+    fn place_untimed(&mut self) {
+        for at in 0..self.sound.len() {
+            let Some((run, _)) = self.sound[at].untimed else { continue };
+            let segments: Vec<Placed> = self.sound.iter().filter_map(|sound| sound.unplaced(run)).collect();
+            let Some(offset) = self.untimed.offset(run, &segments) else { return };
+            let (sound, offset) = (&mut self.sound[at], offset - self.shift);
+            sound.untimed = None;
+            sound.frames.iter_mut().for_each(|frame| frame.pts += offset);
+        }
     }
 
     /// Looks whether the sound up to the end of the first pictures is there; brings its clock to theirs.
@@ -458,6 +484,12 @@ fn is_near(start: Flicks, end: Flicks, sound: &Sound, shift: Flicks) -> bool {
 impl Sound {
     fn start(&self) -> Flicks {
         self.frames.front().map(|frame| frame.pts).unwrap_or_default()
+    }
+
+    /// As a segment of a `run` that is not placed.
+    fn unplaced(&self, run: u64) -> Option<Placed> {
+        let (_, label) = self.untimed.filter(|(own, _)| *own == run)?;
+        Some(Placed { label, start: self.start(), end: self.end() })
     }
 
     fn end(&self) -> Flicks {

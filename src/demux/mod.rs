@@ -17,6 +17,7 @@ mod sniff;
 mod splice;
 #[cfg(test)]
 mod tests;
+mod untimed;
 
 pub use demuxer::Demuxer;
 pub use error::{Damage, SegmentError};

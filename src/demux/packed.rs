@@ -7,7 +7,7 @@ use overdub_ts::{Codec, Ticks, Unwrapper, elementary};
 
 use super::SegmentError;
 use super::mpegts::audio_params;
-use super::segment::Sink;
+use super::segment::{Sink, Times};
 use crate::media::{AudioParams, Flicks, StampedFrame, id3};
 
 /// Reads consecutive segments of one rendition.
@@ -16,6 +16,10 @@ pub(super) struct Packed {
     clock: Unwrapper,
     /// Where the last segment ended.
     end: Option<Flicks>,
+    /// A timestamp says where that is.
+    timed: bool,
+    /// Counts the runs of segments that follow one another.
+    run: u64,
     params: Option<(Arc<overdub_ts::AudioParams>, Arc<AudioParams>)>,
 }
 
@@ -24,6 +28,13 @@ impl Packed {
     /// the last one ended: no other place is better.
     pub(super) fn restart(&mut self) {
         self.clock = Unwrapper::new();
+        self.hole();
+    }
+
+    /// Segments are missing before the next one.
+    pub(super) fn hole(&mut self) {
+        self.timed = false;
+        self.run += 1;
     }
 
     /// Reads a segment with `tags` bytes of ID3 before its frames.
@@ -33,11 +44,12 @@ impl Packed {
         tags: usize,
         data: &Bytes,
         sink: &mut Sink<'_>,
-    ) -> Result<(), SegmentError> {
+    ) -> Result<Times, SegmentError> {
         let stamp = id3::timestamp(data.get(..tags).unwrap_or_default());
         let start = match stamp {
             Some(stamp) => {
                 let Ticks(ticks) = self.clock.unwrap(stamp);
+                self.timed = true;
                 Flicks::from_ticks(ticks)
             }
             None => self.end.unwrap_or(Flicks::ZERO),
@@ -67,7 +79,7 @@ impl Packed {
             return Err(SegmentError::NoFrames);
         }
         self.end = Some(base + Flicks::from_samples(samples, rate));
-        Ok(())
+        Ok(if self.timed { Times::Wrap } else { Times::Untimed { run: self.run } })
     }
 
     fn announce(&mut self, params: &Arc<overdub_ts::AudioParams>, sink: &mut Sink<'_>) {

@@ -24,12 +24,15 @@ pub struct Input {
     pub discontinuity: bool,
     /// Its discontinuity sequence number (RFC 8216 6.2.2): the same in all renditions.
     pub discontinuity_sequence: u64,
+    /// Its media sequence number; none where it comes from no playlist.
+    pub media_sequence: Option<u64>,
 }
 
 impl Input {
     /// A segment of the main playlist that needs no init segment.
     pub fn main(data: Bytes, discontinuity: bool) -> Self {
-        Self { rendition: Rendition::Main, init: None, data, discontinuity, discontinuity_sequence: 0 }
+        let (rendition, discontinuity_sequence, media_sequence) = (Rendition::Main, 0, None);
+        Self { rendition, init: None, data, discontinuity, discontinuity_sequence, media_sequence }
     }
 }
 
@@ -88,6 +91,7 @@ impl SegmentDemuxer {
     /// Segments are missing before the next one.
     pub(super) fn hole(&mut self) {
         self.format = None;
+        self.packed.hole();
     }
 
     /// The pieces of the next segment, with its cues. With `discontinuity` nothing of what came before reaches
@@ -120,7 +124,7 @@ impl SegmentDemuxer {
                 read.map(|()| Times::Whole)
             }
             Ok(Format::Packed { codec, tags }) if self.wanted.audio => {
-                self.packed.demux(codec, tags, &input.data, sink).map(|()| Times::Wrap)
+                self.packed.demux(codec, tags, &input.data, sink)
             }
             Ok(Format::Packed { .. }) => Ok(Times::Wrap),
             Err(error) => Err(error),
@@ -139,4 +143,15 @@ pub(super) enum Times {
     Wrap,
     /// 64 bits.
     Whole,
+    /// None: those of a run of segments follow one another, and begin anywhere.
+    Untimed { run: u64 },
+}
+
+impl Times {
+    pub(super) fn untimed_run(&self) -> Option<u64> {
+        match *self {
+            Self::Untimed { run } => Some(run),
+            Self::Wrap | Self::Whole => None,
+        }
+    }
 }

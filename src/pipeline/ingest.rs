@@ -181,6 +181,7 @@ impl Ingest {
             data: segment.data,
             discontinuity: segment.discontinuity,
             discontinuity_sequence: segment.discontinuity_sequence,
+            media_sequence: Some(segment.media_sequence),
         };
         let refused = self.demuxer.damage().refused;
         let pieces = self.demuxer.handle_segment(&input, &origin);

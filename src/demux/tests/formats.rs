@@ -174,6 +174,38 @@ fn packed_audio_stands_where_its_stamp_says_and_goes_on_where_there_is_none() {
 }
 
 #[test]
+fn packed_audio_without_a_timestamp_plays_in_step_with_the_video_beside_it() {
+    let init = video_init(&video(SPS_320, 320, 180));
+    let video = |start: i64, number| Input {
+        media_sequence: Some(number),
+        ..main_input(&init, video_segment(1_000_000 + start, 1_000_000 + start + 1_000), false, 0)
+    };
+    // 47 frames are 1003 ms.
+    let audio =
+        |number| Input { rendition: Rendition::Audio, media_sequence: Some(number), ..packed(None, 47) };
+    let mut demuxer = Demuxer::new();
+    demuxer.set_separate_audio(true);
+    let inputs = [audio(6), video(0, 7), audio(7), video(1_000, 8), audio(8), video(2_000, 9), audio(9)];
+    let mut pieces = demux_all(&mut demuxer, &inputs);
+    let times = audio_times(&pieces);
+    // Of the first a frame is from more than a second before the video.
+    assert_eq!(times.len(), 4 * 47 - 1);
+    let frame = Flicks::from_samples(1_024, 48_000);
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == frame), "they follow one another");
+    assert_eq!(times[46], ms(1_000_000), "number 7 begins with number 7");
+    assert_eq!(demuxer.damage().events, 1);
+    assert!(demuxer.damage().last.as_ref().unwrap().contains("ID3 timestamp"), "{:?}", demuxer.damage());
+    // One is lost: those behind it stand where they belong.
+    demuxer.handle_lost(Rendition::Audio);
+    for input in [video(4_000, 11), audio(11)] {
+        pieces.extend(demuxer.handle_segment(&input, &origin(20)));
+    }
+    pieces.extend(demuxer.flush());
+    assert_eq!(audio_times(&pieces)[4 * 47 - 1], ms(1_004_000));
+    assert_eq!(demuxer.damage().late, 1);
+}
+
+#[test]
 fn garbage_in_packed_audio_costs_what_it_touches() {
     let data = [&tag(0)[..], &adts(3), b"garbage", &adts(3)].concat();
     let mut demuxer = Demuxer::new();

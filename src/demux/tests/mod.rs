@@ -97,6 +97,7 @@ fn main_input(init: &Bytes, data: Bytes, discontinuity: bool, sequence: u64) -> 
         data,
         discontinuity,
         discontinuity_sequence: sequence,
+        media_sequence: None,
     }
 }
 
