@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::segment::Muxer;
 use self::segmenter::Segmenter;
 pub(crate) use self::window::HELD;
-use self::window::Window;
+use self::window::{Run, Window};
 use crate::clock::{self, Clock};
 use crate::media::Packet;
 use crate::playout::Playout;
@@ -51,7 +51,7 @@ impl File {
 }
 
 impl Preview {
-    /// `index.m3u8`, `init-{n}.mp4` or `segment-{n}.m4s`; `None` before the first segment is due, and for
+    /// `index.m3u8`, or an init segment or a segment that it names; `None` before the first segment is due, and for
     /// what is not, not yet or no longer there.
     pub fn file(&self, name: &str) -> Option<File> {
         self.window().file(name)
@@ -71,7 +71,9 @@ pub async fn run(
     preview: Arc<Preview>,
     stop: CancellationToken,
 ) {
-    let (mut segmenter, mut muxer) = (Segmenter::default(), Muxer::default());
+    let run = Run::begin(rand::random(), clock::wall_clock());
+    preview.window().begin(run);
+    let (mut segmenter, mut muxer) = (Segmenter::default(), Muxer::new(run.first));
     let (mut more, mut moves) = (true, true);
     loop {
         let due = playout.borrow_and_update().as_ref().copied();

@@ -30,7 +30,7 @@ pub(super) struct Segment {
     pub(super) size: u64,
 }
 
-/// Makes segments; knows which init segment is in force.
+/// Makes segments, numbered from `next_segment` on; knows which init segment is in force.
 #[derive(Debug, Default)]
 pub(super) struct Muxer {
     video: Option<Arc<VideoParams>>,
@@ -43,6 +43,11 @@ pub(super) struct Muxer {
 }
 
 impl Muxer {
+    /// `first` is the number of the first segment, and of the first init segment.
+    pub(super) fn new(first: u64) -> Self {
+        Self { next_segment: first, next_init: first, ..Self::default() }
+    }
+
     /// A track that was there and is missing in this cut stays in the init segment: sound that is dropped
     /// for a batch is no reason for players to set up their decoders anew.
     pub(super) fn mux(&mut self, cut: &Cut) -> Result<Segment, WriteError> {

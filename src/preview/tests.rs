@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -5,7 +6,7 @@ use bytes::Bytes;
 
 use super::segment::{Muxer, Segment};
 use super::segmenter::{Cut, Segmenter};
-use super::window::Window;
+use super::window::{Run, Window};
 use crate::media::{AudioParams, Flicks, Moment, Packet, PacketKind, VideoCodec, VideoParams};
 use crate::playout::Playout;
 
@@ -184,7 +185,7 @@ fn a_segment_is_listed_when_its_last_sample_is_due() {
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     window.release(playout(), at(12.0), wall);
     assert!(window.file("index.m3u8").is_none());
-    assert!(window.file("segment-0.m4s").is_none(), "not before it is due");
+    assert!(window.file("segment-00000000-0.m4s").is_none(), "not before it is due");
     let next = window.next_release(playout()).unwrap();
     // The sound goes on to the presentation of the next picture, which is 80 ms after its decoding.
     assert!(next > at(12.04) && next < at(12.08), "{next:?}");
@@ -193,12 +194,21 @@ fn a_segment_is_listed_when_its_last_sample_is_due() {
     assert_eq!(
         text(&window, "index.m3u8"),
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:0\n\
-         #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"init-0.mp4\"\n\
-         #EXT-X-PROGRAM-DATE-TIME:2001-09-09T01:46:37.920Z\n#EXTINF:2.00000,\nsegment-0.m4s\n"
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n#EXT-X-MAP:URI=\"init-00000000-0.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2001-09-09T01:46:37.920Z\n#EXTINF:2.00000,\nsegment-00000000-0.m4s\n"
     );
-    assert!(window.file("segment-0.m4s").is_some() && window.file("init-0.mp4").is_some());
-    for name in ["segment-1.m4s", "init-1.mp4", "segment-0.mp4", "segment-.m4s", "", "../x", "segment--1.m4s"]
-    {
+    assert!(window.file("segment-00000000-0.m4s").is_some() && window.file("init-00000000-0.mp4").is_some());
+    for name in [
+        "segment-00000000-1.m4s",
+        "init-00000000-1.mp4",
+        "segment-00000000-0.mp4",
+        "segment-0.m4s",
+        "segment-00000001-0.m4s",
+        "segment-.m4s",
+        "",
+        "../x",
+        "segment--1.m4s",
+    ] {
         assert!(window.file(name).is_none(), "{name}");
     }
 }
@@ -216,12 +226,12 @@ fn the_window_moves_and_what_left_it_stays_a_while() {
     let playlist = text(&window, "index.m3u8");
     assert!(playlist.contains("#EXT-X-MEDIA-SEQUENCE:13\n"), "{playlist}");
     assert_eq!(playlist.matches("#EXTINF").count(), 12);
-    assert!(window.file("segment-12.m4s").is_some(), "dropped just now");
+    assert!(window.file("segment-00000000-12.m4s").is_some(), "dropped just now");
     for second in 61..=85 {
         window.release(playout(), at(f64::from(second)), SystemTime::UNIX_EPOCH);
     }
-    assert!(window.file("segment-4.m4s").is_none(), "dropped more than 30 s ago");
-    assert!(window.file("segment-13.m4s").is_some());
+    assert!(window.file("segment-00000000-4.m4s").is_none(), "dropped more than 30 s ago");
+    assert!(window.file("segment-00000000-13.m4s").is_some());
 }
 
 #[test]
@@ -237,9 +247,12 @@ fn a_change_of_parameters_is_a_discontinuity_with_a_map_of_its_own() {
     window.release(playout(), at(18.0), SystemTime::UNIX_EPOCH);
     let playlist = text(&window, "index.m3u8");
     assert_eq!(playlist.matches("#EXT-X-MAP").count(), 2);
-    let change = "segment-1.m4s\n#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-1.mp4\"\n";
+    let change = "segment-00000000-1.m4s\n#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init-00000000-1.mp4\"\n";
     assert!(playlist.contains(change), "{playlist}");
-    assert_ne!(window.file("init-0.mp4").unwrap().chunks, window.file("init-1.mp4").unwrap().chunks);
+    assert_ne!(
+        window.file("init-00000000-0.mp4").unwrap().chunks,
+        window.file("init-00000000-1.mp4").unwrap().chunks
+    );
 
     for second in 19..60 {
         window.release(playout(), at(f64::from(second)), SystemTime::UNIX_EPOCH);
@@ -272,6 +285,32 @@ fn memory_is_bounded_even_when_nothing_is_ever_due() {
         window.push(segment);
     }
     window.release(playout(), at(1_000.0), SystemTime::UNIX_EPOCH);
-    assert!(window.file("segment-0.m4s").is_none());
-    assert!(window.file("segment-99.m4s").is_some());
+    assert!(window.file("segment-00000000-0.m4s").is_none());
+    assert!(window.file("segment-00000000-99.m4s").is_some());
+}
+
+#[test]
+fn no_run_uses_a_name_of_another_and_numbers_grow_from_one_to_the_next() {
+    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let runs = [Run::begin(7, wall), Run::begin(8, wall), Run::begin(7, wall + Duration::from_secs(3_600))];
+    let mut names = BTreeSet::new();
+    let mut last = 0;
+    for run in runs {
+        let (mut window, mut muxer) = (Window::default(), Muxer::new(run.first));
+        window.begin(run);
+        for cut in cuts(both(0, 60_000, 25)) {
+            window.push(muxer.mux(&cut).unwrap());
+        }
+        window.release(playout(), at(100.0), wall);
+        let playlist = text(&window, "index.m3u8");
+        let sequence = playlist.split_once("#EXT-X-MEDIA-SEQUENCE:").unwrap().1.split('\n').next().unwrap();
+        let sequence: u64 = sequence.parse().unwrap();
+        assert!(sequence >= last, "{sequence} after {last}");
+        last = sequence;
+        let map = playlist.split_once("URI=\"").unwrap().1.split('"').next().unwrap();
+        for name in playlist.lines().filter(|line| !line.starts_with('#')).chain([map]) {
+            assert!(window.file(name).is_some(), "{name}");
+            assert!(names.insert(name.to_owned()), "{name} twice");
+        }
+    }
 }

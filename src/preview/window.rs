@@ -32,12 +32,36 @@ pub(super) const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 const MP4_TYPE: &str = "video/mp4";
 /// A playlist is new with each segment.
 const PLAYLIST_CACHE: &str = "no-cache";
-/// A stream that is started again counts from zero again, under the same names.
+/// No name is ever used for other bytes, and nothing is listed for longer than about this.
 const SEGMENT_CACHE: &str = "max-age=60";
+
+/// What tells the files of one run of a stream from those of every other: caches and players keep what they have
+/// under its name, whatever was deleted or started again meanwhile.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Run {
+    /// Drawn by lot; in every name.
+    pub(super) token: u32,
+    /// The number of the first segment: so much that a player which reads on across a restart sees the numbers
+    /// grow (RFC 8216 6.2.2).
+    pub(super) first: u64,
+}
+
+impl Run {
+    /// A run that begins now. Numbers are the seconds of the clock, and no segment is as short as one.
+    pub(super) fn begin(token: u32, wall: SystemTime) -> Self {
+        let first = wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { token, first }
+    }
+
+    fn name(self, kind: &str, number: u64, extension: &str) -> String {
+        format!("{kind}-{:08x}-{number}.{extension}", self.token)
+    }
+}
 
 /// The segments of one stream: dropped from the list, listed, and not yet due, in this order.
 #[derive(Debug, Default)]
 pub(super) struct Window {
+    run: Run,
     segments: VecDeque<Entry>,
     /// How many at the front are no longer listed.
     dropped: usize,
@@ -58,6 +82,11 @@ struct Entry {
 }
 
 impl Window {
+    /// Before the first segment of a run.
+    pub(super) fn begin(&mut self, run: Run) {
+        *self = Self { run, ..Self::default() };
+    }
+
     pub(super) fn push(&mut self, segment: Segment) {
         self.bytes += segment.size;
         self.segments.push_back(Entry { segment, date: None, dropped_at: Moment::ZERO });
@@ -113,14 +142,14 @@ impl Window {
             let (content_type, cache_control) = (PLAYLIST_TYPE, PLAYLIST_CACHE);
             return Some(File { content_type, cache_control, chunks: vec![playlist] });
         }
-        let number = |prefix, suffix| name.strip_prefix(prefix)?.strip_suffix(suffix)?.parse::<u64>().ok();
         let mut released = self.segments.iter().take(self.dropped + self.listed).map(|entry| &entry.segment);
-        let chunks = if let Some(number) = number("segment-", ".m4s") {
-            released.find(|segment| segment.number == number)?.chunks.clone()
-        } else {
-            let number = number("init-", ".mp4")?;
-            vec![released.find(|segment| segment.init.number == number)?.init.data.clone()]
-        };
+        let chunks = released.find_map(|segment| {
+            if self.segment_name(segment) == name {
+                Some(segment.chunks.clone())
+            } else {
+                (self.init_name(&segment.init) == name).then(|| vec![segment.init.data.clone()])
+            }
+        })?;
         Some(File { content_type: MP4_TYPE, cache_control: SEGMENT_CACHE, chunks })
     }
 
@@ -139,7 +168,7 @@ impl Window {
                 text.push_str("#EXT-X-DISCONTINUITY\n");
             }
             if init.is_none_or(|init| init.number != segment.init.number) {
-                let _ = writeln!(text, "#EXT-X-MAP:URI=\"init-{}.mp4\"", segment.init.number);
+                let _ = writeln!(text, "#EXT-X-MAP:URI=\"{}\"", self.init_name(&segment.init));
                 init = Some(&segment.init);
             }
             let date = date.and_then(|date| {
@@ -152,12 +181,20 @@ impl Window {
                 let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{date}");
             }
             let seconds = (segment.end - segment.start).to_secs_f64();
-            let _ = writeln!(text, "#EXTINF:{seconds:.5},\nsegment-{}.m4s", segment.number);
+            let _ = writeln!(text, "#EXTINF:{seconds:.5},\n{}", self.segment_name(segment));
         }
         if self.ended {
             text.push_str("#EXT-X-ENDLIST\n");
         }
         Some(text)
+    }
+
+    fn segment_name(&self, segment: &Segment) -> String {
+        self.run.name("segment", segment.number, "m4s")
+    }
+
+    fn init_name(&self, init: &Init) -> String {
+        self.run.name("init", init.number, "mp4")
     }
 
     fn length_without_first(&self) -> Flicks {
