@@ -8,6 +8,7 @@ mod demo;
 mod demux;
 mod echo;
 mod environment;
+mod listing;
 mod logging;
 mod machine;
 mod output_file;

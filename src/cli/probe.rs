@@ -15,6 +15,7 @@ use reqwest::Client;
 use serde::Serialize;
 
 use super::chunks::Chunks;
+use super::listing::{self, Listing};
 use super::print;
 use crate::config::HttpUrl;
 use crate::hls;
@@ -24,7 +25,7 @@ const MAX_MP4: usize = 1 << 30;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// MPEG-TS or MP4: a file, or an http or https address.
+    /// MPEG-TS, MP4 or an HLS playlist: a file, or an http or https address.
     input: String,
     /// The MD5 of the elementary bytes of each stream, as they stand in the file.
     #[arg(long)]
@@ -91,7 +92,21 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 mp4(whole.len() as u64, fetch, args.hash).with_context(|| shown)?
             }
         },
-        Kind::Playlist => bail!("{shown} is a playlist: name one of its segments"),
+        Kind::Playlist => {
+            let mut whole = BytesMut::from(&first[..]);
+            while let Some(chunk) = input.next().await? {
+                if whole.len() + chunk.len() > listing::MAX_BYTES {
+                    bail!("{shown} is a playlist of more than 16 MiB");
+                }
+                whole.extend_from_slice(&chunk);
+            }
+            let listing = Listing::new(&whole).context(shown)?;
+            if args.json {
+                return print::json(&listing);
+            }
+            print::line(&listing.text());
+            return Ok(());
+        }
         Kind::Ts => {
             let mut probe = TsProbe::new(args.hash);
             probe.push(first);

@@ -114,6 +114,12 @@ pub fn same(candidates: &[Candidate], known: &Candidate) -> Option<usize> {
         .or_else(|| position(&by_path))
 }
 
+/// Whether it is a description of the picture for the blind.
+pub fn describes_video(rendition: &Rendition) -> bool {
+    let all = rendition.characteristics.as_deref().unwrap_or_default();
+    all.to_ascii_lowercase().contains(DESCRIBES_VIDEO)
+}
+
 /// `1280x720, 3.0 Mbit/s, avc1.64001f,mp4a.40.2`: what is known of a variant, for the status.
 pub fn describe(variant: &Variant) -> String {
     let mut parts = Vec::new();
@@ -191,11 +197,10 @@ fn rendition<'a>(master: &'a Master, variant: &Variant, policy: &Policy) -> Opti
         language.is_some_and(|wanted| speaks(rendition.language.as_deref(), wanted))
     };
     let rank = |rendition: &Rendition| {
-        let described = rendition.characteristics.as_ref().is_some_and(|all| all.contains(DESCRIBES_VIDEO));
         (
             named(rendition),
             spoken(rendition),
-            !described,
+            !describes_video(rendition),
             rendition.default,
             rendition.autoselect,
             rendition.channels.is_none_or(|channels| channels == 2),
