@@ -244,7 +244,12 @@ impl Reader {
     }
 
     pub(super) fn handle_playlist(&mut self, media: Media, now: Moment) {
+        let stood_still = self.numbering.stands_still();
         let media = merge(self.last.as_ref(), self.numbering.handle(self.last.as_ref(), media));
+        if self.numbering.stands_still() && !stood_still {
+            let number = media.media_sequence;
+            warn!(number, "EXT-X-MEDIA-SEQUENCE stands still: the segments are numbered by their addresses");
+        }
         let update = self.cursor.handle_playlist(&media, self.reload_began, now);
         let rendition = self.rendition;
         debug!(

@@ -71,6 +71,11 @@ impl Numbering {
         update
     }
 
+    /// The numbers of the playlist are found to be wrong.
+    pub fn stands_still(&self) -> bool {
+        self.stands_still
+    }
+
     fn keep(&mut self, update: &Media) {
         if !update.segments.is_empty() {
             self.newest = Some((update.media_sequence, update.segments.clone()));
@@ -317,7 +322,9 @@ mod tests {
 
     #[test]
     fn a_window_goes_on_however_its_segments_are_called() {
-        let namings: [(&str, fn(usize, u64) -> String); 9] = [
+        /// Of a reading and a segment in it, the address.
+        type Naming = fn(usize, u64) -> String;
+        let namings: [(&str, Naming); 9] = [
             ("names", |_, n| format!("s{n}.ts")),
             ("a ring", |_, n| format!("s{}.ts", n % 7)),
             ("a ring as long as the window", |_, n| format!("s{}.ts", n % 6)),

@@ -59,6 +59,33 @@ fn what_servers_do_to_a_text_does_not_matter() {
     assert_eq!(parse(&latin, &Definitions::default()), Ok(Playlist::Media(plain)));
 }
 
+/// Lines that some server sends in place of those of the first list.
+#[test]
+fn the_same_list_is_read_in_every_dress() {
+    let plain = "#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-PLAYLIST-TYPE:EVENT\n\
+                 #EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:4,\na.ts\n#EXT-X-DISCONTINUITY\n#EXTINF:4,\nb.ts\n";
+    let expected = media(plain);
+    assert!(expected.numbered && expected.segments[1].discontinuity && expected.segments[1].key.is_some());
+    for (what, text) in [
+        ("CRLF", plain.replace('\n', "\r\n")),
+        ("CR", plain.replace('\n', "\r")),
+        ("blank lines", format!("\n\n{}", plain.replace('\n', "\n\n"))),
+        ("a mark", format!("\u{feff}{plain}")),
+        ("a mark, twice", format!("\u{feff}\u{feff}{plain}")),
+        ("a mark behind a blank line", format!("\r\n\u{feff}{plain}")),
+        ("lower case", plain.to_ascii_lowercase().replace("uri=", "URI=").replace("method=", "METHOD=")),
+        ("mixed case", plain.replace("#EXTINF", "#ExtInf").replace("#EXT-X-KEY", "#EXT-X-Key")),
+        ("blanks", plain.replace(':', " : ").replace('\n', " \t\n ")),
+        ("no last line end", plain.trim_end().to_owned()),
+        ("zeros at the end", format!("{plain}\0\0\0")),
+        ("comments", plain.replace('\n', "\n# a comment\n#comment\n")),
+        ("unknown tags", plain.replace("#EXTINF", "#EXTVLCOPT:network-caching=1\n#EXT-X-FUTURE\n#EXTINF")),
+        ("attributes of other tags", plain.replace("#EXTINF:4,", "#EXTINF:4.000 tvg-id=\"x,y\",title")),
+    ] {
+        assert_eq!(media(&text), expected, "{what}");
+    }
+}
+
 #[test]
 fn a_target_duration_is_made_up_when_there_is_none() {
     assert_eq!(media("#EXTM3U\n#EXTINF:9.5,\na.ts\n").target_duration, Duration::from_millis(9500));
@@ -141,6 +168,7 @@ fn what_is_no_playlist_is_refused_with_the_reason() {
     assert_eq!(read(" \r\n "), Err(Error::Empty));
     assert_eq!(read("<!DOCTYPE html>"), Err(Error::Html));
     assert_eq!(read("{\"error\":1}"), Err(Error::NotAPlaylist));
+    assert_eq!(read("\u{1}\u{b}\0brotli, perhaps"), Err(Error::Binary));
     assert_eq!(read("#EXTM3U\n"), Err(Error::NoContent));
     assert_eq!(read("#EXTM3U\n#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=5,URI=\"i\"\n"), Err(Error::EmptyMaster));
     assert_eq!(read("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=5\n"), Err(Error::EmptyMaster));
@@ -153,10 +181,8 @@ fn what_is_no_playlist_is_refused_with_the_reason() {
 #[test]
 fn what_other_players_forgive_is_forgiven() {
     for sequence in ["-1", "", "x", "#"] {
-        assert_eq!(
-            media(&format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:{sequence}\n#EXTINF:1,\na\n")).media_sequence,
-            0
-        );
+        let media = media(&format!("{HEAD}#EXT-X-MEDIA-SEQUENCE:{sequence}\n#EXTINF:1,\na\n"));
+        assert_eq!((media.media_sequence, media.numbered), (0, false));
     }
     assert_eq!(media("#EXTINF:1,\na\n#EXTINF:1,\nb\n").segments.len(), 2, "no #EXTM3U");
 }

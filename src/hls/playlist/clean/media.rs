@@ -95,8 +95,11 @@ impl Cleaner<'_> {
             "-X-DISCONTINUITY-SEQUENCE" => {
                 let _ = self.number("EXT-X-DISCONTINUITY-SEQUENCE", value, number);
             }
-            "-X-PLAYLIST-TYPE" if matches!(value, "VOD" | "EVENT") => {
-                self.line("#EXT-X-PLAYLIST-TYPE:", value);
+            "-X-PLAYLIST-TYPE" => {
+                let kind = value.to_ascii_uppercase();
+                if matches!(kind.as_str(), "VOD" | "EVENT") {
+                    self.line("#EXT-X-PLAYLIST-TYPE:", &kind);
+                }
             }
             "-X-ENDLIST" | "-X-I-FRAMES-ONLY" | "-X-DISCONTINUITY" => {
                 self.ended |= name == "-X-ENDLIST";
@@ -137,7 +140,8 @@ impl Cleaner<'_> {
         let value = self.substitute(value, number)?;
         let given = attributes::parse(&value);
         let bad = Error::BadTag { line: number, tag: "EXT-X-KEY" };
-        let method = match attributes::value(&given, "METHOD").ok_or(bad)? {
+        let method = attributes::value(&given, "METHOD").ok_or(bad)?.to_ascii_uppercase();
+        let method = match method.as_str() {
             "NONE" => {
                 self.carry.keys.clear();
                 self.carry.key_seen = true;

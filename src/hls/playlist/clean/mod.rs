@@ -36,6 +36,9 @@ const MEDIA_TAGS: [&str; 7] = [
 /// And a master playlist (4.3.4), beside that of its variants.
 const MASTER_TAGS: [&str; 3] = ["#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-SESSION-"];
 
+/// What all tags begin with (RFC 8216 4.1); other lines with a `#` are comments.
+const TAG: &str = "#EXT";
+
 /// What variables may add to a text: some hundred bytes of token on each of ten thousand addresses.
 const MAX_EXPANSION: usize = 4 << 20;
 
@@ -82,8 +85,8 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         return Err(Error::Html);
     }
     // It must be the first line; comments and rests of a template before it are seen all the same.
-    let has = |prefix: &str| text.split(['\n', '\r']).any(|line| line.trim_start().starts_with(prefix));
-    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| line.starts_with("#EXTM3U")) {
+    let has = |prefix: &str| text.split(['\n', '\r']).any(|line| begins(line.trim_start(), prefix));
+    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| begins(line, "#EXTM3U")) {
         // Some generators leave it out; other bodies do not have lines that begin with these.
         if !has("#EXTINF:") && !has("#EXT-X-STREAM-INF:") {
             let binary = text.contains(|c: char| c.is_control() && !c.is_whitespace());
@@ -119,12 +122,14 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         }
         if !line.starts_with('#') {
             cleaner.uri(line, index + 1)?;
-        } else if let Some(tag) = line.strip_prefix("#EXT") {
+        } else if begins(line, TAG) {
+            let tag = line.get(TAG.len()..).unwrap_or_default();
             let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+            let name = name.trim_end().to_ascii_uppercase();
             if master {
-                cleaner.master_tag(name, value.trim(), index + 1)?;
+                cleaner.master_tag(&name, value.trim(), index + 1)?;
             } else {
-                cleaner.media_tag(name, value.trim(), index + 1)?;
+                cleaner.media_tag(&name, value.trim(), index + 1)?;
             }
         }
     }
@@ -142,6 +147,11 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         names: cleaner.names,
         media: cleaner.media,
     })
+}
+
+/// Whether `line` begins with a tag. Tags are in upper case (RFC 8216 4.1); not all writers keep to it.
+fn begins(line: &str, tag: &str) -> bool {
+    line.get(..tag.len()).is_some_and(|head| head.eq_ignore_ascii_case(tag))
 }
 
 /// Whether a line that nothing announces is an address, and no rest of a template or a stray word: of characters
