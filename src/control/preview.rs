@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Uri, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::Control;
 use super::access::query_token;
@@ -44,8 +44,12 @@ pub(super) async fn file(
 ) -> Result<Response, ApiError> {
     let Path((id, name)) = path.map_err(|_| ApiError::unknown_stream())?;
     let stream = named(&control, &id)?;
-    let file =
-        stream.preview().file(&name).ok_or_else(|| ApiError::not_found("no such file in the preview"))?;
+    let Some(file) = stream.preview().file(&name) else {
+        // A moment later it may be there: no cache between here and the player keeps this answer.
+        let mut response = ApiError::not_found("no such file in the preview").into_response();
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return Ok(response);
+    };
     let file = match query_token(&uri).filter(|_| control.setup.access.is_guarded()) {
         Some(token) if file.is_playlist() => with_token(&file, &token),
         _ => file,
