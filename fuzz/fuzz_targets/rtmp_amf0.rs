@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use overdub_rtmp::amf0::{MAX_DEPTH, Value, decode_all};
+use overdub_rtmp::amf0::{MAX_DEPTH, Value, decode_all, decode_most};
 
 /// Values in it, and how deep it is.
 fn measure(value: &Value) -> (usize, usize) {
@@ -25,7 +25,8 @@ fn encode(values: &[Value]) -> Vec<u8> {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(values) = decode_all(data) else { return };
+    let (values, stopped) = decode_most(data);
+    assert_eq!(decode_all(data).is_err(), stopped.is_some());
     for value in &values {
         let (count, depth) = measure(value);
         assert!(count <= data.len(), "{count} values from {} bytes", data.len());

@@ -31,15 +31,15 @@ pub enum Error {
     /// A command longer than [`crate::message::MAX_COMMAND`].
     #[error("command of {len} bytes, at most {limit} allowed")]
     CommandTooLong { len: usize, limit: usize },
-    /// A command or data message that is not AMF0.
-    #[error("bad AMF0 in a message of type {kind}: {source}")]
-    Amf0 { kind: u8, source: crate::amf0::Error },
-    /// A command without a name.
-    #[error("command without a name")]
-    NoCommandName,
     /// createStream was answered without a usable stream number.
     #[error("createStream was answered without a stream number")]
     NoStreamNumber,
+    /// The server wants to know who publishes, before it answers `connect`: connect again with the answer.
+    #[error("server asks for user and password ({0})")]
+    Challenged(crate::Challenge),
+    /// The server sends publishers elsewhere: a tcUrl, absolute or relative. It may hold tokens and is not shown.
+    #[error("server redirects to another address")]
+    Redirected { to: String },
     /// The server said no: which code (`NetStream.Publish.BadName`, ...) and in which words.
     #[error("server refused: {0}")]
     Refused(crate::Refusal),

@@ -51,7 +51,8 @@ pub enum Message {
     Audio(Bytes),
     /// An FLV video tag's body.
     Video(Bytes),
-    /// Anything else, by its type id: aggregates, shared objects, other user control events.
+    /// Anything else, by its type id: aggregates, shared objects, other user control events, commands without a
+    /// name.
     Other(u8),
 }
 
@@ -91,7 +92,10 @@ impl Message {
             kind::USER_CONTROL => user_control(payload),
             kind::AUDIO => Self::Audio(payload.clone()),
             kind::VIDEO => Self::Video(payload.clone()),
-            kind::COMMAND | kind::COMMAND_AMF3 => Self::Command(command(values(raw)?)?),
+            kind::COMMAND | kind::COMMAND_AMF3 => match command(values(raw)?) {
+                Some(command) => Self::Command(command),
+                None => Self::Other(raw.kind),
+            },
             kind::DATA | kind::DATA_AMF3 => Self::Data(values(raw)?),
             other => Self::Other(other),
         })
@@ -153,7 +157,8 @@ fn user_control(mut payload: &[u8]) -> Message {
     }
 }
 
-/// The AMF0 values of a command or data message. The AMF3 types carry AMF0 too, behind a zero byte.
+/// The AMF0 values of a command or data message, as far as they can be read: an odd value at the end is no reason
+/// to end a connection. The AMF3 types carry AMF0 too, behind a zero byte.
 fn values(raw: &chunk::Message) -> Result<Vec<Value>, Error> {
     let len = raw.payload.len();
     if len > MAX_COMMAND {
@@ -164,15 +169,15 @@ fn values(raw: &chunk::Message) -> Result<Vec<Value>, Error> {
         [0, body @ ..] if amf3 => body,
         body => body,
     };
-    amf0::decode_all(body).map_err(|source| Error::Amf0 { kind: raw.kind, source })
+    Ok(amf0::decode_most(body).0)
 }
 
-fn command(values: Vec<Value>) -> Result<Command, Error> {
+fn command(values: Vec<Value>) -> Option<Command> {
     let mut values = values.into_iter();
-    let Some(Value::String(name)) = values.next() else { return Err(Error::NoCommandName) };
+    let Some(Value::String(name)) = values.next() else { return None };
     let transaction = values.next().and_then(|value| value.as_number()).unwrap_or(0.0);
     let object = values.next().unwrap_or(Value::Null);
-    Ok(Command { name, transaction, object, args: values.collect() })
+    Some(Command { name, transaction, object, args: values.collect() })
 }
 
 #[cfg(test)]
@@ -213,8 +218,28 @@ mod tests {
         assert_eq!(kind, kind::DATA);
         let got = Message::decode(&raw(kind::COMMAND, &payload));
         assert_eq!(got, Ok(Message::Command(Command::new("onBWDone", 0.0, []))));
-        assert_eq!(Message::decode(&raw(kind::COMMAND, &[5])), Err(Error::NoCommandName));
-        assert_eq!(Message::decode(&raw(kind::COMMAND, &[])), Err(Error::NoCommandName));
+        for nameless in [&[5][..], &[], &[0xFF, 2, 0, 1, b'x'], &[2, 0, 9]] {
+            let got = Message::decode(&raw(kind::COMMAND, nameless));
+            assert_eq!(got, Ok(Message::Other(kind::COMMAND)));
+        }
+    }
+
+    #[test]
+    fn a_command_is_read_up_to_what_cannot_be_read_and_behind_the_zero_byte_of_amf3() {
+        let command = Command::new("_result", 1.0, [Value::Number(7.0)]);
+        let (_, payload) = Message::Command(command.clone()).encode();
+        for (kind, before, after) in [
+            (kind::COMMAND, &[][..], &[][..]),
+            (kind::COMMAND, &[], &[0]),
+            (kind::COMMAND, &[], &[0xFF, 0, 0]),
+            (kind::COMMAND, &[], &[0x11, 0x0A, 0x0B, 0x01]),
+            (kind::COMMAND_AMF3, &[0], &[]),
+            (kind::COMMAND_AMF3, &[], &[]),
+            (kind::COMMAND_AMF3, &[0], &[0x11, 0x06, 0x01]),
+        ] {
+            let message = Message::decode(&raw(kind, &[before, &payload, after].concat()));
+            assert_eq!(message, Ok(Message::Command(command.clone())), "{kind} {before:?} {after:?}");
+        }
     }
 
     #[test]

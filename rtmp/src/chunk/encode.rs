@@ -18,8 +18,6 @@ const MAX_HEADER: usize = 18;
 pub struct Output {
     slices: VecDeque<Bytes>,
     len: usize,
-    /// Bytes consumed so far.
-    written: u64,
 }
 
 impl Output {
@@ -29,11 +27,6 @@ impl Output {
             self.len += bytes.len();
             self.slices.push_back(bytes);
         }
-    }
-
-    /// Bytes consumed so far: what was handed to the transport.
-    pub fn written(&self) -> u64 {
-        self.written
     }
 }
 
@@ -58,7 +51,6 @@ impl Buf for Output {
     fn advance(&mut self, count: usize) {
         assert!(count <= self.len, "advance by {count} of {} bytes", self.len);
         self.len -= count;
-        self.written += count as u64;
         let mut left = count;
         while let Some(first) = self.slices.front_mut() {
             if left < first.len() {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::answer::{four_ccs, remedy};
 use super::link::{self, Incoming, Link};
 use super::{Refusal, Tag};
 use crate::amf0::Value;
@@ -16,9 +17,13 @@ const MAX_MESSAGE: usize = 256 * 1024;
 /// Our chunk size: the largest that SRS takes. Whole audio frames and most pictures in one chunk.
 const CHUNK_SIZE: u32 = 65_536;
 
-/// The server is asked to acknowledge every so many bytes: often enough that a dead one is noticed within
-/// seconds at a megabit per second, and at most a few dozen bytes a second on the way back.
-const WINDOW: u32 = 128 << 10;
+/// The server is asked to acknowledge every so many bytes, as Flash Media Encoder asks. Servers acknowledge at
+/// intervals of their own all the same (lal each 2.5 MB, Ant Media each MiB, others never), so that nothing here waits
+/// for it.
+const WINDOW: u32 = 2_500_000;
+
+/// What this side can do beside publishing (Enhanced RTMP v2, capsEx): it reconnects when it is asked to.
+const CAPS_RECONNECT: f64 = 1.0;
 
 /// FourCCs of Enhanced RTMP that are remembered of a server's list: several times as many as there are.
 const MAX_FOUR_CCS: usize = 64;
@@ -57,10 +62,24 @@ pub enum ClientEvent {
     FourCcs(Vec<String>),
     /// A status that changes nothing.
     Status(Refusal),
+    /// The server is going away and asks for a new connection: to this tcUrl, absolute or relative, or to the same
+    /// (Enhanced RTMP v2, "Reconnect Request"). It still takes media until the publisher is gone.
+    ReconnectRequest { tc_url: Option<String> },
+    /// The server answered a ping.
+    Pong(u32),
     /// The server has received this many bytes, modulo 2^32.
     Acknowledged(u32),
     /// A command or message that means nothing to a publisher, by name.
     Ignored(String),
+}
+
+/// How `connect` is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connect {
+    /// Without the fields of Enhanced RTMP: some servers close at an array or at a field that they do not know.
+    pub plain: bool,
+    /// Behind the application, as [`crate::Challenge::answer`] gives it.
+    pub authentication: Option<String>,
 }
 
 /// A publishing session: feed it with [`Client::receive`], write out [`Client::output`], look at
@@ -69,14 +88,13 @@ pub struct Client {
     pub(super) link: Link,
     target: Target,
     flash_ver: String,
+    how: Connect,
     state: ClientState,
     /// The message stream that createStream returned.
     stream: u32,
     events: VecDeque<ClientEvent>,
     /// What the server says that it takes, beside what FLV has had always.
     four_ccs: Vec<String>,
-    /// How much had been written when the last acknowledgement came.
-    acknowledged_at: Option<u64>,
 }
 
 impl Client {
@@ -84,15 +102,20 @@ impl Client {
     ///
     /// `flash_ver` is how the client names itself; some servers want it to begin with `FMLE/`.
     pub fn new(target: Target, flash_ver: &str) -> Result<Self, Error> {
+        Self::with(target, flash_ver, Connect::default())
+    }
+
+    /// The same, with a `connect` of this kind.
+    pub fn with(target: Target, flash_ver: &str, how: Connect) -> Result<Self, Error> {
         Ok(Self {
             link: Link::client(MAX_MESSAGE)?,
             target,
             flash_ver: flash_ver.to_owned(),
+            how,
             state: ClientState::Handshaking,
             stream: 0,
             events: VecDeque::new(),
             four_ccs: Vec::new(),
-            acknowledged_at: None,
         })
     }
 
@@ -134,11 +157,6 @@ impl Client {
         self.four_ccs.iter().any(|name| name == "*" || name.as_bytes() == four_cc)
     }
 
-    /// Bytes written since the server's last acknowledgement; `None` while it has sent none: some never do.
-    pub fn unacknowledged(&self) -> Option<u64> {
-        self.acknowledged_at.map(|at| self.link.output.written() - at)
-    }
-
     /// Queues a tag. Before `Publishing` and after the end nothing can be sent, and the tag is dropped.
     pub fn send(&mut self, at: Timestamp, tag: &Tag) {
         if self.state != ClientState::Publishing {
@@ -169,6 +187,13 @@ impl Client {
     pub fn keep_alive(&mut self) {
         if self.state == ClientState::Publishing {
             self.link.acknowledge();
+        }
+    }
+
+    /// Asks the server for a sign of life: [`ClientEvent::Pong`] with the same `stamp`, if it answers pings at all.
+    pub fn ping(&mut self, stamp: u32) {
+        if self.state == ClientState::Publishing {
+            self.link.control_message(&Message::PingRequest(stamp));
         }
     }
 
@@ -207,12 +232,10 @@ impl Client {
                 "onStatus" => self.status(&command)?,
                 _ => self.events.push_back(ClientEvent::Ignored(command.name)),
             },
-            Message::Acknowledgement(count) => {
-                self.acknowledged_at = Some(self.link.output.written());
-                self.events.push_back(ClientEvent::Acknowledged(count));
-            }
+            Message::Acknowledgement(count) => self.events.push_back(ClientEvent::Acknowledged(count)),
+            Message::PingResponse(stamp) => self.events.push_back(ClientEvent::Pong(stamp)),
             // `_checkbw`, `onFCPublish`, user control events: nothing for a publisher to do.
-            Message::StreamBegin(_) | Message::PingResponse(_) => {}
+            Message::StreamBegin(_) => {}
             other => {
                 let name = format!("message of type {}", other.encode().0);
                 self.events.push_back(ClientEvent::Ignored(name));
@@ -222,14 +245,26 @@ impl Client {
     }
 
     fn connect(&mut self) {
-        let object = Value::object([
-            ("app", Value::string(&*self.target.app)),
-            ("type", Value::string("nonprivate")),
-            ("flashVer", Value::string(&*self.flash_ver)),
-            ("tcUrl", Value::string(self.target.tc_url())),
+        let (mut app, mut tc_url) = (self.target.app.clone(), self.target.tc_url());
+        if let Some(answer) = &self.how.authentication {
+            for place in [&mut app, &mut tc_url] {
+                place.push(if self.target.app.contains('?') { '&' } else { '?' });
+                place.push_str(answer);
+            }
+        }
+        let mut properties = vec![
+            ("app".to_owned(), Value::String(app)),
+            ("type".to_owned(), Value::string("nonprivate")),
+            ("flashVer".to_owned(), Value::string(&*self.flash_ver)),
+            ("tcUrl".to_owned(), Value::String(tc_url)),
+        ];
+        if !self.how.plain {
             // Enhanced RTMP: the FourCCs that this side can send.
-            ("fourCcList", Value::StrictArray(flv::FOUR_CCS.map(Value::string).into())),
-        ]);
+            let list = Value::StrictArray(flv::FOUR_CCS.map(Value::string).into());
+            properties.push(("fourCcList".to_owned(), list));
+            properties.push(("capsEx".to_owned(), Value::Number(CAPS_RECONNECT)));
+        }
+        let object = Value::Object(properties);
         let command = Command { object, ..Command::new("connect", CONNECT, []) };
         self.link.command(0, command);
         self.enter(ClientState::Connecting);
@@ -263,7 +298,13 @@ impl Client {
 
     /// An answer that is an error ends the session, unless the question was one of the optional ones.
     fn error(&mut self, command: &Command) -> Result<(), Error> {
-        let refusal = self.refusal(command.args.first().unwrap_or(&command.object));
+        let info = command.args.first().unwrap_or(&command.object);
+        let refusal = self.refusal(info);
+        if self.state == ClientState::Connecting
+            && let Some(error) = remedy(info)
+        {
+            return Err(error);
+        }
         if command.transaction == RELEASE_STREAM || command.transaction == FC_PUBLISH {
             self.events.push_back(ClientEvent::Status(refusal));
             return Ok(());
@@ -277,8 +318,13 @@ impl Client {
         let refusal = self.refusal(info);
         if refusal.code == "NetStream.Publish.Start" && self.state == ClientState::StartingPublish {
             self.enter(ClientState::Publishing);
+        } else if refusal.code == "NetConnection.Connect.ReconnectRequest" {
+            let tc_url = info.get("tcUrl").and_then(Value::as_str).map(str::to_owned);
+            self.events
+                .push_back(ClientEvent::ReconnectRequest { tc_url: tc_url.filter(|url| !url.is_empty()) });
         } else if level == "error" || refusal.code == "NetConnection.Connect.Closed" {
-            return Err(Error::Refused(refusal));
+            let remedy = remedy(info).filter(|_| self.state == ClientState::Connecting);
+            return Err(remedy.unwrap_or(Error::Refused(refusal)));
         } else {
             self.events.push_back(ClientEvent::Status(refusal));
         }
@@ -289,7 +335,9 @@ impl Client {
     fn refusal(&self, info: &Value) -> Refusal {
         let key = &*self.target.key;
         let name = key.split('?').next().unwrap_or_default();
-        let secrets = [key, name].into_iter().filter(|secret| secret.len() >= MIN_SECRET);
+        let password = self.target.credentials.as_ref().map(|credentials| &*credentials.password);
+        let secrets = [Some(key), Some(name), password].into_iter().flatten();
+        let secrets = secrets.filter(|secret| secret.len() >= MIN_SECRET);
         let text = |field: &str| {
             let said = info.get(field).and_then(Value::as_str).unwrap_or_default();
             let said = secrets.clone().fold(said.to_owned(), |said, secret| said.replace(secret, "…"));
@@ -297,22 +345,6 @@ impl Client {
         };
         Refusal { code: text("code"), description: text("description") }
     }
-}
-
-/// What a server takes, of the properties or the information object of its answer to `connect` (Enhanced RTMP v2,
-/// "Enhancing NetConnection connect Command"): a list of FourCCs, or objects that map them to what it can do.
-fn four_ccs(object: &Value) -> impl Iterator<Item = String> {
-    let list = match object.get("fourCcList") {
-        Some(Value::StrictArray(list)) => &list[..],
-        _ => &[],
-    };
-    let maps = ["audioFourCcInfoMap", "videoFourCcInfoMap"].into_iter().filter_map(|name| object.get(name));
-    let mapped = maps.flat_map(|map| match map {
-        Value::Object(pairs) | Value::EcmaArray(pairs) => &pairs[..],
-        _ => &[],
-    });
-    let able = mapped.filter(|(_, flags)| flags.as_number().is_some_and(|flags| flags >= 1.0));
-    list.iter().filter_map(Value::as_str).chain(able.map(|(name, _)| &**name)).map(str::to_owned)
 }
 
 /// A shorter stream key keeps nobody out, and taking it out would garble the words that contain it.

@@ -21,6 +21,8 @@ pub struct VideoFields {
     pub height: u32,
     /// Frames per second, where known.
     pub frame_rate: Option<f64>,
+    /// Bits per second, where known.
+    pub bitrate: Option<f64>,
 }
 
 /// The audio part.
@@ -31,6 +33,8 @@ pub struct AudioFields {
     /// Hz.
     pub sample_rate: u32,
     pub channels: u16,
+    /// Bits per second, where known.
+    pub bitrate: Option<f64>,
 }
 
 impl Metadata {
@@ -54,12 +58,18 @@ impl Metadata {
             if let Some(rate) = video.frame_rate {
                 number("framerate", rate);
             }
+            if let Some(bitrate) = video.bitrate {
+                number("videodatarate", kilobits(bitrate));
+            }
         }
         if let Some(audio) = &self.audio {
             number("audiocodecid", f64::from(audio.codec_id));
             number("audiosamplerate", f64::from(audio.sample_rate));
             number("audiosamplesize", 16.0);
             number("audiochannels", f64::from(audio.channels));
+            if let Some(bitrate) = audio.bitrate {
+                number("audiodatarate", kilobits(bitrate));
+            }
         }
         if let Some(audio) = &self.audio {
             fields.push(("stereo".to_owned(), Value::Boolean(audio.channels > 1)));
@@ -67,4 +77,9 @@ impl Metadata {
         fields.push(("encoder".to_owned(), Value::string(&*self.encoder)));
         Value::EcmaArray(fields)
     }
+}
+
+/// E.5 has data rates in kilobits per second; a tenth is exact enough.
+fn kilobits(bitrate: f64) -> f64 {
+    (bitrate / 100.0).round() / 10.0
 }

@@ -1,5 +1,6 @@
 //! Both ends of a publishing session.
 
+mod answer;
 mod client;
 mod link;
 mod metadata;
@@ -9,7 +10,7 @@ mod tests;
 
 use std::fmt;
 
-pub use client::{Client, ClientEvent, ClientState};
+pub use client::{Client, ClientEvent, ClientState, Connect};
 pub use metadata::{AudioFields, Metadata, VideoFields};
 pub use server::{Server, ServerEvent, ServerState};
 

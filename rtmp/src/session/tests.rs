@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::amf0::Value;
+use crate::chunk::Header;
 use crate::flv::{VideoCodec, VideoKind};
 use crate::message::{Command, Message};
 use crate::{Error, Target, Timestamp};
@@ -144,22 +145,6 @@ fn acknowledgements_count_from_the_start_of_the_connection() {
     let [first, a, b, c] = counts[..] else { panic!("{counts:?}") };
     assert!(first > 3073, "the handshake counts too");
     assert_eq!((c - a, b > a, c), (sent / 3 * 2, true, first + sent));
-    assert_eq!(pair.client.unacknowledged(), Some(0));
-}
-
-#[test]
-fn what_was_written_since_the_last_acknowledgement_is_known_once_the_server_sends_any() {
-    let mut pair = Pair::new(100_000);
-    pair.run(Server::accept).unwrap();
-    assert_eq!(pair.client.unacknowledged(), None, "the window is not full yet");
-    pair.client.send(Timestamp::ZERO, &frame(300_000));
-    pair.run(Server::accept).unwrap();
-    assert_eq!(pair.client.unacknowledged(), Some(0));
-    pair.client.send(Timestamp::ZERO, &frame(1_000));
-    assert_eq!(pair.client.unacknowledged(), Some(0), "not written yet");
-    drain(pair.client.output());
-    let expected = 1_000 + 5 + 12;
-    assert_eq!(pair.client.unacknowledged(), Some(expected));
 }
 
 #[test]
@@ -187,6 +172,138 @@ fn the_codecs_that_a_server_takes_are_read_from_lists_and_maps_alike() {
             assert_eq!(pair.client.takes(*b"ac-3"), takes, "{answer:?}");
         }
     }
+}
+
+/// A client that has sent `connect`, and what it sent.
+fn connecting(how: Connect) -> (Pair, ServerEvent) {
+    let mut pair = Pair::new(1000);
+    pair.client = Client::with(Target::parse(URL).unwrap(), "test", how).unwrap();
+    pair.run(|_| ()).unwrap();
+    let [connect] = &pair.asked[..] else { panic!("{:?}", pair.asked) };
+    (Pair { asked: Vec::new(), ..pair }, connect.clone())
+}
+
+fn answer(pair: &mut Pair, command: Command) -> Result<(), Error> {
+    pair.server.link.command(0, command);
+    let answer = drain(pair.server.output());
+    pair.client.receive(&answer)
+}
+
+#[test]
+fn a_plain_connect_has_nothing_of_enhanced_rtmp_and_an_answer_stands_behind_the_application() {
+    let (_, connect) = connecting(Connect { plain: true, authentication: None });
+    assert!(
+        matches!(&connect, ServerEvent::Connect { app, four_ccs, .. } if app == "live/inst" && four_ccs.is_empty())
+    );
+    for (url, app) in
+        [("rtmp://h/live/k", "live?authmod=x&user=u"), ("rtmp://h/live?v=1/k", "live?v=1&authmod=x&user=u")]
+    {
+        let how = Connect { authentication: Some("authmod=x&user=u".to_owned()), ..Connect::default() };
+        let mut pair = Pair::new(1000);
+        pair.client = Client::with(Target::parse(url).unwrap(), "test", how).unwrap();
+        pair.run(|_| ()).unwrap();
+        assert!(
+            matches!(&pair.asked[0], ServerEvent::Connect { app: got, tc_url, .. }
+            if got == app && *tc_url == format!("rtmp://h/{app}")),
+            "{:?}",
+            pair.asked
+        );
+    }
+}
+
+#[test]
+fn a_refused_connect_may_lead_elsewhere_or_ask_who_is_there() {
+    let info = |description: &str, more: &[(&str, Value)]| {
+        let mut fields = vec![
+            ("level".to_owned(), Value::string("error")),
+            ("code".to_owned(), Value::string("NetConnection.Connect.Rejected")),
+            ("description".to_owned(), Value::string(description)),
+        ];
+        fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        Value::Object(fields)
+    };
+    let ex = |to: &str| Value::object([("code", Value::Number(302.0)), ("redirect", Value::string(to))]);
+    let refused = |info: Value| {
+        let (mut pair, _) = connecting(Connect::default());
+        let error = answer(&mut pair, Command::new("_error", 1.0, [info.clone()])).unwrap_err();
+        // Some servers say it in a status.
+        let (mut pair, _) = connecting(Connect::default());
+        assert_eq!(answer(&mut pair, Command::new("onStatus", 0.0, [info])), Err(error.clone()));
+        error
+    };
+    let to = "rtmp://other/live".to_owned();
+    assert_eq!(refused(info("Redirect", &[("ex", ex("rtmp://other/live"))])), Error::Redirected { to });
+    let challenge = refused(info("[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ", &[]));
+    assert!(matches!(&challenge, Error::Challenged(challenge) if challenge.is_first()), "{challenge:?}");
+    for (description, more) in [
+        ("no", vec![]),
+        ("Redirect", vec![("ex", ex(""))]),
+        ("[ authmod=adobe ] : ?reason=authfailed", vec![]),
+    ] {
+        let error = refused(info(description, &more));
+        assert!(matches!(error, Error::Refused(_)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_reconnect_request_is_an_event_and_the_session_goes_on() {
+    for (tc_url, expected) in
+        [(Some("rtmp://other/live"), Some("rtmp://other/live")), (Some(""), None), (None, None)]
+    {
+        let mut pair = Pair::new(1000);
+        pair.run(Server::accept).unwrap();
+        let mut info = vec![
+            ("level".to_owned(), Value::string("status")),
+            ("code".to_owned(), Value::string("NetConnection.Connect.ReconnectRequest")),
+        ];
+        info.extend(tc_url.map(|url| ("tcUrl".to_owned(), Value::string(url))));
+        answer(&mut pair, Command::new("onStatus", 0.0, [Value::Object(info)])).unwrap();
+        assert_eq!(pair.client.state(), ClientState::Publishing);
+        let events: Vec<_> = std::iter::from_fn(|| pair.client.event()).collect();
+        let request = ClientEvent::ReconnectRequest { tc_url: expected.map(str::to_owned) };
+        assert!(events.contains(&request), "{events:?}");
+    }
+}
+
+#[test]
+fn answers_with_values_that_nobody_can_read_are_taken() {
+    let ok = Value::object([
+        ("level", Value::string("status")),
+        ("code", Value::string("NetConnection.Connect.Success")),
+    ]);
+    let (_, whole) = Message::Command(Command::new("_result", 1.0, [ok])).encode();
+    let without_end = &whole[..whole.len() - 3];
+    for payload in [
+        [&whole[..], &[0]].concat(),
+        [&whole[..], &[0x0D]].concat(),
+        [&whole[..], &[0xFF, 1, 2, 3]].concat(),
+        without_end.to_vec(),
+        [without_end, &[0, 1, b'x', 0x11, 1]].concat(),
+    ] {
+        for (kind, before) in
+            [(crate::message::kind::COMMAND, &[][..]), (crate::message::kind::COMMAND_AMF3, &[0])]
+        {
+            let (mut pair, _) = connecting(Connect::default());
+            let header = Header { chunk_stream: 3, timestamp: Timestamp::ZERO, kind, stream: 0 };
+            pair.server.link.media(header, &[], [before, &payload].concat().into());
+            let answer = drain(pair.server.output());
+            pair.client.receive(&answer).unwrap();
+            assert_eq!(pair.client.state(), ClientState::CreatingStream, "{kind}: {payload:x?}");
+        }
+    }
+}
+
+#[test]
+fn pings_go_both_ways_once_media_flows() {
+    let mut pair = Pair::new(1000);
+    pair.client.ping(1);
+    pair.run(Server::accept).unwrap();
+    pair.client.ping(77);
+    pair.run(Server::accept).unwrap();
+    let pongs: Vec<_> = std::iter::from_fn(|| pair.client.event())
+        .filter_map(|event| if let ClientEvent::Pong(stamp) = event { Some(stamp) } else { None })
+        .collect();
+    assert_eq!(pongs, [77]);
 }
 
 #[test]
