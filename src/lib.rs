@@ -26,6 +26,7 @@
 //! - [`histogram`]: durations counted in buckets. Pure.
 //! - [`metrics`]: snapshots as Prometheus text. Pure but for the process's own numbers.
 //! - [`redact`]: URLs as they may appear in logs.
+//! - [`net`]: connections to hosts by name, whichever of their addresses answers.
 //! - [`tls`]: whom a connection over TLS trusts.
 //! - [`cli`]: one file per command.
 
@@ -42,6 +43,7 @@ pub mod hls;
 pub mod journal;
 pub mod media;
 pub mod metrics;
+pub mod net;
 pub mod pipeline;
 pub mod playout;
 pub mod policy;

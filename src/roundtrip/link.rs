@@ -26,7 +26,7 @@ use super::refusal::{self, Closed, LinkError, Stage};
 use super::wire::{self, Decoder, Endpoint, Event, Open, Packet, WireError};
 use crate::clock::Clock;
 use crate::media::Moment;
-use crate::{redact, tls};
+use crate::{net, redact, tls};
 
 /// A connection that lived this long was a good one: the next attempt after its loss is not held back.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
@@ -192,7 +192,7 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
         request.headers_mut().insert(HeaderName::try_from(name).map_err(|_| unusable())?, value);
     }
     let (host, port) = endpoint.host_port();
-    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(unreachable)?;
+    let tcp = net::connect(&host, port).await.map_err(unreachable)?;
     // A fragment ends with a short segment that should not wait for an acknowledgement.
     tcp.set_nodelay(true).map_err(unreachable)?;
     // tungstenite reserves what a frame header announces once it is within these limits.
