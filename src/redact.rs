@@ -23,8 +23,12 @@ pub fn url(url: &str) -> String {
     }
 }
 
-/// An RTMP address without its query and with its last path component, the stream key, shortened.
+/// An RTMP address without user, password and query and with its stream key shortened; of any other address, the last
+/// path component.
 pub fn rtmp_url(rtmp: &str) -> String {
+    if let Ok(target) = overdub_rtmp::Target::parse(rtmp) {
+        return target.redacted();
+    }
     let shown = url(rtmp);
     let shown = shown.strip_suffix(HIDDEN).and_then(|shown| shown.strip_suffix('?')).unwrap_or(&shown);
     match shown.rsplit_once('/') {
@@ -86,6 +90,12 @@ mod tests {
         assert_eq!(url("http://h/a.m3u8"), "http://h/a.m3u8");
         assert_eq!(rtmp_url("rtmp://h:1935/live/secret?k=v"), "rtmp://h:1935/live/se…");
         assert_eq!(rtmp_url("rtmp://u:p@h/live/k"), "rtmp://h/live/k…");
+        assert_eq!(rtmp_url("rtmp://u:p@h/live-bvc/?streamname=x&key=y"), "rtmp://h/live-bvc/…");
+        assert_eq!(rtmp_url("rtmp://h/secret"), "rtmp://h/se…");
+        assert_eq!(rtmp_url("rtmp://h/live//secret/more"), "rtmp://h/live/se…");
+        assert_eq!(rtmp_url("rtmp://h/live?vhost=x/secret"), "rtmp://h/live/se…");
+        assert_eq!(rtmp_url("rtmp://h/live/{se}`中文"), "rtmp://h/live/{s…");
+        assert_eq!(rtmp_url("http://h/live/{stream}.m3u8?k=v"), "http://h/live/%7…");
         assert_eq!(url("garbage"), "(not a URL)");
         assert_eq!(url("data:;base64,AAECAwQFBgcICQoLDA0ODw=="), "data:…");
     }

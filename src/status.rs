@@ -317,7 +317,8 @@ pub struct Publisher {
 pub struct Output {
     /// Without query and with the stream key shortened.
     pub url: String,
-    /// `connecting`, `publishing`, `waiting` (to reconnect) or `ended`.
+    /// `connecting`, `ready` (a server answers; publishing begins with the media), `publishing`, `waiting` (to reconnect)
+    /// or `ended`.
     pub state: String,
     pub connected: bool,
     pub bytes: u64,

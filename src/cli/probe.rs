@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::{Bytes, BytesMut};
@@ -22,6 +23,9 @@ use crate::hls;
 
 /// The tables of an MP4 may stand at its end: a response is read whole, and what is larger is not probed.
 const MAX_MP4: usize = 1 << 30;
+
+/// As for a source.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -168,8 +172,12 @@ impl Input {
             return Ok(Self { shown: name.to_owned(), source: Source::File(Chunks::new(file)) });
         }
         let url = HttpUrl::new(name).map_err(anyhow::Error::msg)?;
-        let client = Client::builder().tls_backend_preconfigured(hls::tls(None).await?);
-        let client = client.user_agent(crate::USER_AGENT).build()?;
+        // Divided between the addresses of the name, of which one may drop packets.
+        let client = Client::builder()
+            .tls_backend_preconfigured(hls::tls(None).await?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(crate::USER_AGENT)
+            .build()?;
         // reqwest's errors would repeat the address, token included.
         let response = client.get(url.as_url().clone()).send().await.map_err(reqwest::Error::without_url);
         let response = response.with_context(|| format!("cannot fetch {url}"))?;

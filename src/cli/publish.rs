@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use bytes::Bytes;
+
 use futures_util::FutureExt;
 use overdub_fmp4::{Codec, TrackInfo};
 use serde::Serialize;
@@ -15,8 +15,8 @@ use super::progress::Progress;
 use super::signals;
 use super::track_reader::TrackReader;
 use crate::clock::Clock;
-use crate::config::RtmpUrl;
-use crate::media::{AudioCodec, AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams};
+use crate::config::{RtmpUrl, Span};
+use crate::media::{AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams, mp4};
 use crate::playout::Playout;
 use crate::publish;
 
@@ -33,6 +33,9 @@ pub(super) struct Args {
     input: PathBuf,
     /// rtmp://host/app/stream
     rtmp_url: String,
+    /// How long the server may take to answer publish [default: 20]
+    #[arg(long, value_name = "TIME")]
+    publish_timeout: Option<Span>,
     /// Certificates in PEM that rtmps trusts beside the built-in and the system's ones.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -68,6 +71,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (status, seen) = watch::channel(publish::Status::default());
     let settings = publish::Settings {
         give_up: Some(GIVE_UP),
+        publish_timeout: args
+            .publish_timeout
+            .map_or(publish::Settings::DEFAULT_PUBLISH_TIMEOUT, |Span(limit)| limit),
         ca_file: args.ca_file,
         ..publish::Settings::new(url.as_str())
     };
@@ -167,11 +173,11 @@ impl Packets {
         for wanted in [Codec::is_video as fn(&Codec) -> bool, Codec::is_audio] {
             if let Some(mut track) = TrackReader::find(path, |info| wanted(&info.config.codec))? {
                 // The last sample may be shorter, and the first is as long as a frame.
-                let Some((entry, duration)) = track.first()?.map(|first| (first.entry, first.duration))
+                let Some((entry, data)) = track.first()?.map(|first| (first.entry, first.data.clone()))
                 else {
                     continue;
                 };
-                tracks.push(Source { kind: kind(track.info(), entry, duration)?, track, entry });
+                tracks.push(Source { kind: kind(track.info(), entry, &data)?, track, entry });
             }
         }
         let mut packets = Self { tracks, first: Flicks::ZERO };
@@ -200,7 +206,7 @@ impl Packets {
         let Some(sample) = source.track.next()? else { return Ok(None) };
         if sample.entry != source.entry {
             // The publisher sends a sequence header where the parameters differ.
-            source.kind = kind(source.track.info(), sample.entry, sample.duration)?;
+            source.kind = kind(source.track.info(), sample.entry, &sample.data)?;
             source.entry = sample.entry;
         }
         let timescale = source.track.info().config.timescale;
@@ -220,14 +226,14 @@ impl Packets {
     }
 }
 
-/// What the packets of a sample entry are; `duration` is that of a sample, in the track's timescale.
-fn kind(info: &TrackInfo, entry: u16, duration: u32) -> anyhow::Result<PacketKind> {
+/// What the packets of a sample entry are, of which `first` is the first.
+fn kind(info: &TrackInfo, entry: u16, first: &[u8]) -> anyhow::Result<PacketKind> {
     let codec = info.codec_of(entry).with_context(|| format!("the track has no sample entry {entry}"))?;
     if codec.is_video() {
         let params = Arc::new(video_params(codec)?);
         return Ok(PacketKind::Video { params, random_access: false });
     }
-    let params = Arc::new(audio_params(codec, info.config.timescale, duration)?);
+    let params = Arc::new(audio_params(codec, first)?);
     Ok(PacketKind::Audio { params })
 }
 
@@ -251,25 +257,36 @@ fn video_params(codec: &Codec) -> anyhow::Result<VideoParams> {
     Ok(VideoParams { codec: kind, config: config.clone(), width, height, codec_string })
 }
 
-fn audio_params(codec: &Codec, timescale: u32, duration: u32) -> anyhow::Result<AudioParams> {
-    let (codec, config, sample_rate, channels, codec_string) = match codec {
-        Codec::Aac { asc, sample_rate, channels } => {
-            // audioObjectType, ISO/IEC 14496-3 1.6.2.1.
-            let object_type = asc.first().map_or(2, |byte| byte >> 3);
-            (AudioCodec::Aac, asc.clone(), sample_rate, channels, format!("mp4a.40.{object_type}"))
+/// By what decoders go: many files say in their sample entry that the audio is stereo, whatever it is (ISO/IEC 14496-12
+/// has 2 as a template; FFmpeg and MP4Box leave it).
+fn audio_params(codec: &Codec, first: &[u8]) -> anyhow::Result<AudioParams> {
+    if !matches!(codec, Codec::Aac { .. } | Codec::MpegAudio { .. }) {
+        bail!("the sound is neither AAC nor MPEG audio");
+    }
+    mp4::audio_params(codec, first).context("the configuration of the audio cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn channels_and_rate_are_those_of_the_configuration_and_not_of_the_sample_entry() {
+        let aac = |asc: [u8; 2]| Codec::Aac { asc: asc.to_vec().into(), sample_rate: 44_100, channels: 2 };
+        let mp3 = Codec::MpegAudio { sample_rate: 44_100, channels: 2 };
+        for (codec, first, sample_rate, channels) in [
+            (aac([0x11, 0x88]), &[][..], 48_000, 1),
+            (aac([0x12, 0x10]), &[], 44_100, 2),
+            (aac([0x11, 0xB0]), &[], 48_000, 6),
+            // Layer III, 128 kbit/s, 48 kHz, one channel.
+            (mp3.clone(), &[0xFF, 0xFB, 0x94, 0xC4], 48_000, 1),
+            (mp3, &[0xFF, 0xFB, 0x90, 0x04], 44_100, 2),
+        ] {
+            let params = audio_params(&codec, first).unwrap();
+            assert_eq!((params.sample_rate, params.channels), (sample_rate, channels), "{codec:?}");
         }
-        Codec::MpegAudio { sample_rate, channels } => {
-            (AudioCodec::MpegAudio, Bytes::new(), sample_rate, channels, "mp4a.6b".to_owned())
-        }
-        _ => bail!("the sound is neither AAC nor MPEG audio"),
-    };
-    let frame_len = Flicks::from_samples(duration.into(), timescale).to_samples(*sample_rate);
-    Ok(AudioParams {
-        codec,
-        config,
-        sample_rate: *sample_rate,
-        channels: *channels,
-        frame_len: u32::try_from(frame_len).unwrap_or(0),
-        codec_string,
-    })
+        assert!(audio_params(&Codec::Opus { dops: Bytes::new(), channels: 2 }, &[]).is_err());
+    }
 }

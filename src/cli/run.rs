@@ -76,6 +76,9 @@ pub(super) struct Args {
     /// Which publishers at SRS may be cut off when they are in the way [default: own]
     #[arg(long, value_enum)]
     srs_kick_ghost: Option<KickGhost>,
+    /// How long an output's server may take to answer publish [default: 20]
+    #[arg(long, value_name = "TIME")]
+    publish_timeout: Option<Span>,
     /// Certificates in PEM that TLS trusts beside the built-in and the system's ones.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -127,6 +130,7 @@ impl Args {
             srs_http_api: given(&self.srs_http_api).map(OneOrMany::Many),
             srs_hls_url: given(&self.srs_hls_url).map(OneOrMany::Many),
             srs_kick_ghost: self.srs_kick_ghost,
+            publish_timeout: self.publish_timeout,
             ca_file: self.ca_file.clone(),
             audio_processor_url: self.processor.clone(),
             audio_processor_path: self.processor_path.clone(),

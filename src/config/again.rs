@@ -24,6 +24,7 @@ impl From<&StreamSettings> for StreamOptions {
             srs_rtmp_urls,
             srs,
             srs_kick_ghost,
+            publish_timeout,
             ca_file,
             buffer_duration,
             processing_budget,
@@ -80,6 +81,7 @@ impl From<&StreamSettings> for StreamOptions {
             srs_http_api: some_of(srs, |control| control.map(|control| control.api.as_str())),
             srs_hls_url: some_of(srs, |control| control?.hls.as_ref().map(HttpUrl::as_str)),
             srs_kick_ghost: Some(*srs_kick_ghost),
+            publish_timeout: Some(Span(*publish_timeout)),
             ca_file: ca_file.clone(),
             buffer_duration: Some(Span(*buffer_duration)),
             processing_budget: Some(Span(*processing_budget)),
@@ -192,7 +194,7 @@ mod tests {
     #[test]
     fn an_output_named_like_its_stream_has_no_key_to_hide() {
         assert_eq!(output("rtmp://u:secret@h/live/{streamId}"), "rtmp://h/live/{streamId}");
-        assert_eq!(output("rtmp://h/live/{streamId}?k=secret"), "rtmp://h/live/%7…");
+        assert_eq!(output("rtmp://h/live/{streamId}?k=secret"), "rtmp://h/live/{s…");
         assert_eq!(output("rtmp://h/live/secret"), "rtmp://h/live/se…");
     }
 
@@ -210,7 +212,7 @@ mod tests {
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",
             "configurationChange": "silence", "outputAudio": "enhanced", "onGap": "slate", "slate": "/srv/slate.mp4", "maxConcurrentBatches": 7, "liveStartSegments": 2,
             "srsHttpApi": ["http://u:p@s:1985", "none"], "srsHlsUrl": ["https://s/{app}/{stream}.m3u8", "none"],
-            "srsKickGhost": "dead", "caFile": "/etc/ca.pem", "artifacts": "segments", "retainBatches": 100, "retainAge": "12h", "retainBytes": "5GB", "processorPriming": 2112, "processorMaxMessage": 1000000
+            "srsKickGhost": "dead", "publishTimeout": "45s", "caFile": "/etc/ca.pem", "artifacts": "segments", "retainBatches": 100, "retainAge": "12h", "retainBytes": "5GB", "processorPriming": 2112, "processorMaxMessage": 1000000
         }"#;
         let plain = br#"{"streamId": "a", "sourceUrl": "http://h/a.m3u8"}"#;
         for body in [&rich[..], plain] {

@@ -51,6 +51,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             srs_http_api: read.text(&["OVERDUB_SRS_HTTP_API"]).map(|text| several(&text)),
             srs_hls_url: read.text(&["OVERDUB_SRS_HLS_URL"]).map(|text| several(&text)),
             srs_kick_ghost: read.choice("OVERDUB_SRS_KICK_GHOST")?,
+            publish_timeout: read.parsed(&["OVERDUB_PUBLISH_TIMEOUT"], DURATION)?,
             ca_file: read.text(&["OVERDUB_CA_FILE"]).map(Into::into),
             buffer_duration: read
                 .parsed(&["OVERDUB_BUFFER_DURATION", "BUFFER_DURATION_SECONDS"], DURATION)?,

@@ -81,6 +81,9 @@ pub struct StreamOptions {
     pub srs_hls_url: Option<OneOrMany>,
     /// Which publishers at SRS may be cut off when they are in an output's way; `own` by default.
     pub srs_kick_ghost: Option<KickGhost>,
+    /// How long an output's server may take to answer `connect` and `publish`: it may ask a hook; 1 to 120 s, 20 s by
+    /// default.
+    pub publish_timeout: Option<Span>,
     /// A file of certificates in PEM that are trusted beside the built-in and the system's ones.
     #[schema(value_type = Option<String>, min_length = 1)]
     pub ca_file: Option<PathBuf>,
@@ -167,6 +170,7 @@ impl StreamOptions {
             srs_http_api: self.srs_http_api.or(lower.srs_http_api),
             srs_hls_url: self.srs_hls_url.or(lower.srs_hls_url),
             srs_kick_ghost: self.srs_kick_ghost.or(lower.srs_kick_ghost),
+            publish_timeout: self.publish_timeout.or(lower.publish_timeout),
             ca_file: self.ca_file.or(lower.ca_file),
             buffer_duration: self.buffer_duration.or(lower.buffer_duration),
             processing_budget: self.processing_budget.or(lower.processing_budget),
@@ -223,6 +227,12 @@ impl StreamOptions {
             audio_processor_url: HttpUrl::or_web_socket(processor)
                 .map_err(|reason| Invalid::new("audioProcessorUrl", reason))?,
             processor: processor_access,
+            publish_timeout: within(
+                "publishTimeout",
+                self.publish_timeout.unwrap_or(Span(S::DEFAULT_PUBLISH_TIMEOUT)),
+                spans(S::PUBLISH_TIMEOUT_RANGE),
+            )?
+            .0,
             ca_file: file("caFile", self.ca_file)?,
             buffer_duration: within(
                 "bufferDuration",

@@ -26,6 +26,8 @@ pub struct StreamSettings {
     /// The SRS behind each output, where its HTTP API is known; as many as there are outputs.
     pub srs: Vec<Option<SrsControl>>,
     pub srs_kick_ghost: KickGhost,
+    /// How long an output's server may take to answer `connect` and `publish`.
+    pub publish_timeout: Duration,
     /// Certificates in PEM that connections over TLS trust beside the built-in and the system's ones. Read for
     /// each connection, so that a renewed file needs no restart.
     pub ca_file: Option<PathBuf>,
@@ -75,6 +77,12 @@ impl StreamSettings {
     pub const DEFAULT_RETAIN_AGE: Duration = Duration::from_secs(86_400);
     /// Some five hours of all artifacts at 3 Mbit/s: ten streams fit a disk of ordinary size.
     pub const DEFAULT_RETAIN_BYTES: u64 = 20_000_000_000;
+
+    /// Hooks take some seconds: nginx-rtmp waits 10 s for its own.
+    pub const DEFAULT_PUBLISH_TIMEOUT: Duration = Duration::from_secs(20);
+    /// SRS waits at most 30 s for a hook; whoever needs more than two minutes has another problem.
+    pub const PUBLISH_TIMEOUT_RANGE: (Duration, Duration) =
+        (Duration::from_secs(1), Duration::from_secs(120));
 
     /// Below a second a batch is shorter than a segment of any live source.
     pub const BUFFER_RANGE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));

@@ -14,10 +14,11 @@ const MAX_URL: usize = 4_096;
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpUrl(Url);
 
-/// An absolute `rtmp` or `rtmps` address with a host, an application and a stream name.
+/// An absolute `rtmp` or `rtmps` address with a host and an application; the rest of the path is the stream key. Kept as
+/// it was written: a URL parser would encode braces, backticks and non-ASCII, and servers compare keys byte by byte.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RtmpUrl {
-    url: Url,
+    text: String,
     target: Target,
 }
 
@@ -48,17 +49,22 @@ impl HttpUrl {
 impl RtmpUrl {
     /// The reason is one line without the address in it.
     pub fn new(text: &str) -> Result<Self, &'static str> {
-        let url = absolute(text, &["rtmp", "rtmps"], "must be an rtmp:// or rtmps:// address")?;
-        match Target::parse(url.as_str()) {
-            Ok(target) => Ok(Self { url, target }),
-            Err(InvalidTarget::UserInfo) => Err("must not hold a user and a password"),
-            Err(_) => Err("must name an application and a stream: rtmp://host/app/stream"),
+        let text = readable(text)?;
+        match Target::parse(text) {
+            Ok(target) => Ok(Self { text: text.to_owned(), target }),
+            Err(InvalidTarget::Scheme) => Err("must be an rtmp:// or rtmps:// address"),
+            Err(InvalidTarget::Host) => Err("has no host"),
+            Err(InvalidTarget::Port) => Err("has a bad port"),
+            Err(InvalidTarget::Character) => Err("must not contain spaces: write them as %20"),
+            Err(InvalidTarget::Path | InvalidTarget::Insecure) => {
+                Err("must name an application and a stream: rtmp://host/app/stream")
+            }
         }
     }
 
     /// The whole address, stream key included.
     pub fn as_str(&self) -> &str {
-        self.url.as_str()
+        &self.text
     }
 
     /// What a publisher reads out of it.
@@ -81,7 +87,7 @@ impl fmt::Debug for HttpUrl {
 
 impl fmt::Display for RtmpUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&redact::rtmp_url(self.url.as_str()))
+        f.write_str(&self.target.redacted())
     }
 }
 
@@ -91,7 +97,8 @@ impl fmt::Debug for RtmpUrl {
     }
 }
 
-fn absolute(text: &str, schemes: &[&str], wrong_scheme: &'static str) -> Result<Url, &'static str> {
+/// The text without space around it, if it can be an address at all.
+fn readable(text: &str) -> Result<&str, &'static str> {
     if text.len() > MAX_URL {
         return Err("is longer than 4096 bytes");
     }
@@ -102,7 +109,11 @@ fn absolute(text: &str, schemes: &[&str], wrong_scheme: &'static str) -> Result<
     if text.contains(redact::HIDDEN) {
         return Err("is shortened as it is shown: give the whole address");
     }
-    let url = Url::parse(text.trim()).map_err(|_| "is not an absolute address")?;
+    Ok(text.trim())
+}
+
+fn absolute(text: &str, schemes: &[&str], wrong_scheme: &'static str) -> Result<Url, &'static str> {
+    let url = Url::parse(readable(text)?).map_err(|_| "is not an absolute address")?;
     if !schemes.contains(&url.scheme()) {
         return Err(wrong_scheme);
     }

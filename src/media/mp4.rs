@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use overdub_fmp4::{Chunks, Codec, Fragment, Sample, TrackConfig, TrackRun, WriteError, init_segment};
 
+use super::mpeg_audio::Mp3Header;
 use super::{
     AudioCodec, AudioParams, AudioTrack, Flicks, VideoCodec, VideoParams, VideoSample, VideoTrack, asc,
     frame_len,
@@ -70,9 +71,13 @@ pub fn audio_params(codec: &Codec, first: &[u8]) -> Option<AudioParams> {
             })
         }
         Codec::MpegAudio { sample_rate, channels } => {
+            // The sample entry of mono says 2 as well: the frames know better.
+            let header = Mp3Header::parse(first);
+            let (sample_rate, channels) =
+                header.map_or((*sample_rate, *channels), |header| (header.sample_rate, header.channels));
             let codec_string =
                 if first.get(1).is_some_and(|byte| byte >> 3 & 3 == 3) { "mp4a.6b" } else { "mp4a.69" };
-            of(AudioCodec::MpegAudio, &Bytes::new(), *sample_rate, *channels, codec_string)
+            of(AudioCodec::MpegAudio, &Bytes::new(), sample_rate, channels, codec_string)
         }
         Codec::Ac3 { dac3, sample_rate, channels } => {
             of(AudioCodec::Ac3, dac3, *sample_rate, *channels, "ac-3")

@@ -450,7 +450,12 @@ impl Stream {
 }
 
 fn publish_settings(settings: &StreamSettings, url: &RtmpUrl) -> publish::Settings {
-    publish::Settings { ca_file: settings.ca_file.clone(), ..publish::Settings::new(url.as_str()) }
+    publish::Settings {
+        publish_timeout: settings.publish_timeout,
+        opening: publish::Opening::WithMedia,
+        ca_file: settings.ca_file.clone(),
+        ..publish::Settings::new(url.as_str())
+    }
 }
 
 fn roundtrip_settings(settings: &StreamSettings) -> roundtrip::Settings {

@@ -75,6 +75,7 @@ pub(super) fn processor(status: &roundtrip::Status, away: Option<String>) -> Pro
 pub(super) fn output(status: &publish::Status, srs: Option<srs::Status>, now: Moment) -> Output {
     let state = match status.state {
         publish::State::Connecting => "connecting",
+        publish::State::Ready => "ready",
         publish::State::Publishing => "publishing",
         publish::State::Waiting => "waiting",
         publish::State::Ended => "ended",

@@ -1,28 +1,18 @@
-//! TCP or TLS around the RTMP session.
+//! One RTMP session over one connection.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use overdub_rtmp::{Client, ClientEvent, ClientState, Scheme, Tag, Target, Timestamp};
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio_rustls::TlsConnector;
+use overdub_rtmp::{Client, ClientEvent, ClientState, Connect, Tag, Target, Timestamp};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::approach::{Approach, Failure, Learned, Way};
+use super::dial::{Dialed, Stream, dial};
+use super::liveness::Signs;
 use super::{Error, Settings};
 use crate::clock::Clock;
-use crate::tls;
-
-/// What is kept in the system's send buffer, most of it on its way: 40 Mbit/s over 200 ms.
-const SEND_BUFFER: u32 = 1 << 20;
-
-/// What of it may not be on its way yet. More would hide a server that reads slowly: seconds of stream would lie in
-/// the buffer, and reach viewers late, instead of being left out here up to the next random-access picture.
-#[cfg(target_os = "linux")]
-const NOT_SENT: u32 = 128 << 10;
+use crate::policy::Reach;
 
 /// Read at once: a server only sends commands.
 const READ: usize = 4096;
@@ -34,77 +24,136 @@ const FLASH_VER: &str = concat!("FMLE/3.0 (compatible; overdub ", env!("CARGO_PK
 /// the connection and could lose what it has not read yet.
 const LINGER: Duration = Duration::from_secs(1);
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// A connection that is publishing.
 pub(super) struct Connection {
     reader: ReadHalf<Box<dyn Stream>>,
     writer: WriteHalf<Box<dyn Stream>>,
     client: Client,
+    reach: Reach,
     input: BytesMut,
     unflushed: bool,
+    /// The server asked for another connection.
+    reconnect: Option<Reconnect>,
+    signs: Signs,
+    /// Pings sent.
+    pings: u32,
+}
+
+/// Where a server wants its publisher to connect to.
+#[derive(Clone, Debug)]
+pub(super) struct Reconnect {
+    /// `None`: to where it was connected to.
+    pub(super) tc_url: Option<String>,
+    /// How far away that server is.
+    pub(super) reach: Reach,
 }
 
 impl Connection {
-    /// Connects and negotiates until media may be sent, within the connect timeout.
-    pub(super) async fn open(target: &Target, settings: &Settings, clock: Clock) -> Result<Self, Error> {
-        let publishing = |state| state == ClientState::Publishing;
-        Self::connect(target, settings, clock, publishing).await
+    /// Connects and negotiates until media may be sent, wherever the servers lead and whatever they ask for. Each
+    /// connection has the connect timeout up to the end of the handshake, and the publish timeout from there on.
+    pub(super) async fn open(
+        target: &Target,
+        reconnect: Option<&Reconnect>,
+        settings: &Settings,
+        learned: &mut Learned,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let mut approach = Approach::new(target.clone(), learned);
+        if let Some(Reconnect { tc_url: Some(to), reach }) = reconnect {
+            approach.begin_at(to, *reach)?;
+        }
+        loop {
+            match Self::negotiate(approach.way(), settings, clock).await {
+                Ok(connection) => {
+                    approach.arrived(learned);
+                    return Ok(connection);
+                }
+                Err(failure) => {
+                    tracing::debug!(error = %failure.error, state = ?failure.state, "rtmp connection ended");
+                    approach.failed(failure, learned, rand::random())?;
+                }
+            }
+        }
     }
 
     /// Connects up to the end of the handshake, within the connect timeout: that RTMP is spoken there, with nothing
     /// asked of the server.
     pub(super) async fn greet(target: &Target, settings: &Settings, clock: Clock) -> Result<(), Error> {
-        let greeted = |state| state != ClientState::Handshaking;
-        Self::connect(target, settings, clock, greeted).await.map(drop)
+        let way = Way { target: target.clone(), how: Connect::default(), from: None };
+        Self::shake(&way, settings, clock).await.map(drop)
     }
 
-    async fn connect(
-        target: &Target,
-        settings: &Settings,
-        clock: Clock,
-        there: impl Fn(ClientState) -> bool,
-    ) -> Result<Self, Error> {
-        let after = settings.connect_timeout;
-        tokio::select! {
-            result = Self::negotiate(target, settings, there) => result,
+    async fn negotiate(way: &Way, settings: &Settings, clock: Clock) -> Result<Self, Failure> {
+        let shaken = Self::shake(way, settings, clock).await;
+        let mut connection =
+            shaken.map_err(|error| Failure { error, state: ClientState::Handshaking, reach: None })?;
+        // What the server waited for when it failed: an error ends the session, and with it its state.
+        let mut state = connection.client.state();
+        let after = settings.publish_timeout;
+        let published = async {
+            while connection.client.state() != ClientState::Publishing {
+                state = connection.client.state();
+                match connection.exchange().await {
+                    Err(Error::Closed) if state == ClientState::Connecting => {
+                        return Err(Error::ClosedAtConnect);
+                    }
+                    Err(Error::Closed) => return Err(Error::ClosedEarly),
+                    result => result?,
+                };
+            }
+            Ok(())
+        };
+        let Target { host, port, .. } = &way.target;
+        let result = tokio::select! {
+            result = published => result,
             () = clock.sleep(after) => {
-                Err(Error::ConnectTimeout { host: target.host.clone(), port: target.port, after })
+                Err(Error::PublishTimeout { host: host.clone(), port: *port, after })
+            }
+        };
+        match result {
+            Ok(()) => Ok(connection),
+            Err(error) => Err(Failure { error, state, reach: Some(connection.reach) }),
+        }
+    }
+
+    async fn shake(way: &Way, settings: &Settings, clock: Clock) -> Result<Self, Error> {
+        let Target { host, port, .. } = &way.target;
+        let after = settings.connect_timeout;
+        let shaken = async {
+            let Dialed { stream, reach } = dial(&way.target, settings, way.from).await?;
+            let (reader, writer) = tokio::io::split(stream);
+            let client = Client::with(way.target.clone(), FLASH_VER, way.how.clone())?;
+            let input = BytesMut::with_capacity(READ);
+            let mut connection = Self {
+                reader,
+                writer,
+                client,
+                reach,
+                input,
+                unflushed: false,
+                reconnect: None,
+                signs: Signs::default(),
+                pings: 0,
+            };
+            while connection.client.state() == ClientState::Handshaking {
+                match connection.exchange().await {
+                    Err(Error::Closed) => return Err(Error::ClosedAtConnect),
+                    result => result?,
+                };
+            }
+            Ok(connection)
+        };
+        tokio::select! {
+            result = shaken => result,
+            () = clock.sleep(after) => {
+                Err(Error::ConnectTimeout { host: host.clone(), port: *port, after })
             }
         }
     }
 
-    async fn negotiate(
-        target: &Target,
-        settings: &Settings,
-        there: impl Fn(ClientState) -> bool,
-    ) -> Result<Self, Error> {
-        let tcp = connect_tcp(target, settings.write_timeout).await.map_err(|source| Error::Connect {
-            host: target.host.clone(),
-            port: target.port,
-            source,
-        })?;
-        let stream: Box<dyn Stream> = match target.scheme {
-            Scheme::Rtmp => Box::new(tcp),
-            Scheme::Rtmps => Box::new(connect_tls(target, tcp, settings.ca_file.clone()).await?),
-        };
-        let (reader, writer) = tokio::io::split(stream);
-        let client = Client::new(target.clone(), FLASH_VER)?;
-        let input = BytesMut::with_capacity(READ);
-        let mut connection = Self { reader, writer, client, input, unflushed: false };
-        while !there(connection.client.state()) {
-            match connection.exchange().await {
-                Err(Error::Closed) => return Err(Error::ClosedEarly),
-                result => result?,
-            };
-        }
-        Ok(connection)
-    }
-
     /// Reads or writes once; returns the bytes written. Cancel safe.
     pub(super) async fn exchange(&mut self) -> Result<usize, Error> {
-        let Self { reader, writer, client, input, unflushed } = self;
+        let Self { reader, writer, client, reach, input, unflushed, reconnect, signs, .. } = self;
         let output = client.output();
         let waiting = output.has_remaining();
         input.reserve(READ);
@@ -115,8 +164,13 @@ impl Connection {
                 }
                 client.receive(input)?;
                 input.clear();
+                signs.heard = true;
                 while let Some(event) = client.event() {
                     log(&event);
+                    signs.pong |= matches!(event, ClientEvent::Pong(_));
+                    if let ClientEvent::ReconnectRequest { tc_url } = event {
+                        *reconnect = Some(Reconnect { tc_url, reach: *reach });
+                    }
                 }
                 Ok(0)
             }
@@ -141,9 +195,20 @@ impl Connection {
         self.client.takes(four_cc)
     }
 
-    /// Bytes written since the server's last acknowledgement, where it sends any.
-    pub(super) fn unacknowledged(&self) -> Option<u64> {
-        self.client.unacknowledged()
+    /// The server's wish for another connection, once.
+    pub(super) fn take_reconnect(&mut self) -> Option<Reconnect> {
+        self.reconnect.take()
+    }
+
+    /// What has come since the last call.
+    pub(super) fn take_signs(&mut self) -> Signs {
+        std::mem::take(&mut self.signs)
+    }
+
+    /// Asks for a sign of life.
+    pub(super) fn ping(&mut self) {
+        self.pings = self.pings.wrapping_add(1);
+        self.client.ping(self.pings);
     }
 
     /// Queues a message without meaning.
@@ -195,53 +260,13 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut impl Buf) ->
     Ok(0)
 }
 
-async fn connect_tcp(target: &Target, patience: Duration) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in tokio::net::lookup_host((&*target.host, target.port)).await? {
-        match connect_address(address, patience).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// With `patience` for bytes that the other host does not acknowledge (RFC 5482): Linux would repeat them for a
-/// quarter of an hour.
-async fn connect_address(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    let stream = socket.connect(address).await?;
-    // Each packet is written whole; waiting for more would only add jitter.
-    stream.set_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    {
-        let socket = socket2::SockRef::from(&stream);
-        socket.set_tcp_notsent_lowat(NOT_SENT)?;
-        socket.set_tcp_user_timeout(Some(patience))?;
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = patience;
-    Ok(stream)
-}
-
-async fn connect_tls(
-    target: &Target,
-    tcp: TcpStream,
-    ca_file: Option<PathBuf>,
-) -> Result<impl Stream + use<>, Error> {
-    let config = tls::client_config(ca_file).await?;
-    let name = ServerName::try_from(target.host.clone())
-        .map_err(|_| Error::ServerName { host: target.host.clone() })?;
-    Ok(TlsConnector::from(config).connect(name, tcp).await?)
-}
-
 fn log(event: &ClientEvent) {
     match event {
         ClientEvent::State(state) => tracing::debug!(?state, "rtmp session"),
         ClientEvent::Status(status) => tracing::info!(%status, "rtmp server status"),
         ClientEvent::FourCcs(list) => tracing::debug!(?list, "rtmp server takes enhanced codecs"),
         ClientEvent::Ignored(name) => tracing::debug!(name, "rtmp message ignored"),
-        ClientEvent::Acknowledged(_) => {}
+        ClientEvent::ReconnectRequest { .. } => tracing::info!("rtmp server asks for another connection"),
+        ClientEvent::Acknowledged(_) | ClientEvent::Pong(_) => {}
     }
 }

@@ -13,6 +13,10 @@ pub enum Error {
     Connect { host: String, port: u16, source: std::io::Error },
     #[error("no rtmp session with {host}:{port} after {after:?}")]
     ConnectTimeout { host: String, port: u16, after: Duration },
+    /// TCP, TLS and handshake were done; `connect`, `createStream` or `publish` was not answered. A hook of the server
+    /// may be slow.
+    #[error("{host}:{port} did not answer connect or publish within {after:?} (publishTimeout)")]
+    PublishTimeout { host: String, port: u16, after: Duration },
     #[error("{host} is no valid tls server name")]
     ServerName { host: String },
     #[error(transparent)]
@@ -23,13 +27,28 @@ pub enum Error {
     /// SRS does this when the stream still has another publisher (its log says StreamBusy).
     #[error("server closed the connection as publishing began (a busy stream, or not allowed)")]
     ClosedEarly,
+    #[error("server closed the connection instead of answering connect")]
+    ClosedAtConnect,
     #[error("server closed the connection")]
     Closed,
+    #[error("server asks for user and password ({0}): rtmp://user:password@host/app/key")]
+    NoCredentials(overdub_rtmp::Challenge),
+    #[error("server refused user and password")]
+    CredentialsRefused,
+    #[error("redirect not followed: {0}")]
+    Redirect(overdub_rtmp::InvalidTarget),
+    /// No server may lead nearer than it is itself; the user may name any address.
+    #[error(
+        "redirect to {host} not followed: it is nearer than the server; to publish there, name it as the output"
+    )]
+    RedirectRefused { host: String },
+    #[error("servers redirect to each other in circles")]
+    RedirectedInCircles,
     #[error("server took no data for {0:?}")]
     WriteTimeout(Duration),
-    /// Its host does not answer any more, or its process does not read.
-    #[error("server acknowledged nothing for {0:?}")]
-    NotAcknowledged(Duration),
+    /// Its process hangs: it answered pings before.
+    #[error("server answered nothing for {0:?}")]
+    NoPong(Duration),
     /// The server refused, or did not speak RTMP.
     #[error(transparent)]
     Session(#[from] overdub_rtmp::Error),

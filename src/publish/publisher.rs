@@ -3,44 +3,60 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use overdub_rtmp::{Target, Timestamp};
+use overdub_rtmp::Target;
 use rand::RngExt;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Connection;
-use super::feed::{Feed, Next};
-use super::liveness::{Due, Liveness};
-use super::pacer::{Outlet, Stamp};
-use super::status::{Bitrate, Lates};
-use super::tags::Announced;
+use super::approach::Learned;
+use super::connection::{Connection, Reconnect};
+use super::feed::{Feed, Near, Next};
+use super::pacer::Outlet;
+use super::report::Report;
 use super::{Error, State, Status};
 use crate::clock::Clock;
-use crate::media::{Flicks, Moment, Packet};
+use crate::media::Packet;
 use crate::playout::Playout;
 use crate::redact;
 
-/// How often the status is refreshed while media flows.
-const REPORT: Duration = Duration::from_millis(500);
-
 /// Pause after the first failure; it doubles from failure to failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Longest pause: a restarted server is found within seconds, and one attempt in three seconds harms nobody.
 /// SRS takes some seconds to forget a publisher that was cut off (StreamBusy), which this outlasts.
-const MAX_PAUSE: Duration = Duration::from_secs(3);
+pub(super) const MAX_PAUSE: Duration = Duration::from_secs(3);
 
 /// A connection that lived this long was a success: only then do pauses start small again. SRS lets a second
 /// publisher of a busy stream begin, and closes only then.
-const SETTLED: Duration = Duration::from_secs(3);
+pub(super) const SETTLED: Duration = Duration::from_secs(3);
+
+/// How long before the first packet is due the connection is opened: time enough for name, TLS and a hook that takes
+/// some seconds, and half of the ten seconds after which servers close a publisher without media (MediaMTX, Ant Media).
+const OPEN_LEAD: Duration = Duration::from_secs(5);
+
+/// How often a server is greeted while nothing is due for longer than that.
+const GREET_EVERY: Duration = Duration::from_secs(15);
+
+/// When a connection is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// At once, whether anything is due or not.
+    AtOnce,
+    /// Shortly before the first packet is due. Until then the server is only greeted (TCP, TLS and RTMP's handshake), so
+    /// that a wrong address is known early.
+    WithMedia,
+}
 
 /// How to publish.
 #[derive(Clone)]
 pub struct Settings {
     /// `rtmp://` or `rtmps://host[:port]/app[/instance]/key[?query]`.
     pub url: String,
-    /// For name, TCP, TLS and the RTMP negotiation together.
+    /// For name, TCP, TLS and RTMP's handshake together.
     pub connect_timeout: Duration,
+    /// From there until media may be sent: the server may ask a hook who publishes.
+    pub publish_timeout: Duration,
+    pub opening: Opening,
     /// The longest that a server may take no byte while some wait.
     pub write_timeout: Duration,
     /// Certificates that `rtmps` trusts beside the built-in and the system's ones.
@@ -50,11 +66,16 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults for an address: 5 s for each wait, and never giving up.
+    /// Services and hooks take their time to answer `publish`: nginx-rtmp's wait 10 s, SRS's 30 s.
+    pub const DEFAULT_PUBLISH_TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// The defaults for an address: 5 s for each wait but a hook's, opened at once, and never giving up.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             connect_timeout: Duration::from_secs(5),
+            publish_timeout: Self::DEFAULT_PUBLISH_TIMEOUT,
+            opening: Opening::AtOnce,
             write_timeout: Duration::from_secs(5),
             ca_file: None,
             give_up: None,
@@ -75,7 +96,7 @@ pub async fn greet(settings: &Settings, clock: Clock) -> Result<(), Error> {
 
 /// Publishes `packets` (in DTS order) to one RTMP address, each at the moment that `playout` says.
 ///
-/// Connects at once, before anything is due, and keeps the connection alive until then. While there is no
+/// Connects as [`Settings::opening`] says, and keeps the connection alive until something is due. While there is no
 /// connection, packets are dropped as they become due, so that the channel moves on by the clock; after a
 /// reconnect it resumes at the next random-access picture. Returns when the channel is closed and its last
 /// packet sent, or when `stop` is cancelled; in both cases the stream is ended properly.
@@ -100,7 +121,9 @@ pub async fn run(
         target,
         clock,
         stop,
-        report: Report { status, ..Report::new() },
+        report: Report::new(status),
+        reconnect: None,
+        learned: Learned::default(),
         connections: 0,
         settled: false,
     };
@@ -115,17 +138,37 @@ pub async fn run(
 }
 
 /// One output.
-struct Output {
-    settings: Settings,
-    target: Target,
-    url: String,
-    feed: Feed,
-    clock: Clock,
-    stop: CancellationToken,
-    report: Report,
-    connections: u64,
+pub(super) struct Output {
+    pub(super) settings: Settings,
+    pub(super) target: Target,
+    pub(super) url: String,
+    pub(super) feed: Feed,
+    pub(super) clock: Clock,
+    pub(super) stop: CancellationToken,
+    pub(super) report: Report,
+    /// Where a server wanted its publisher when it closed: tried first, once.
+    pub(super) reconnect: Option<Reconnect>,
+    /// What the server is known to take.
+    pub(super) learned: Learned,
+    pub(super) connections: u64,
     /// Some connection lasted.
-    settled: bool,
+    pub(super) settled: bool,
+}
+
+/// What the wait for media came to.
+enum Awaited {
+    Media,
+    /// The packets came to their end.
+    End,
+    Stopped,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    /// The output is over.
+    Done,
+    /// The packets came to their end while there was no connection.
+    Unconnected,
 }
 
 impl Output {
@@ -133,24 +176,13 @@ impl Output {
         let began = self.clock.now();
         let mut pause = FIRST_PAUSE;
         loop {
-            self.report.change(|status| (status.state, status.retry_at) = (State::Connecting, None));
-            let connection = tokio::select! {
-                result = Connection::open(&self.target, &self.settings, self.clock) => result,
-                Next::End = self.feed.next(Outlet::Closed) => return self.ended_unconnected(None),
-                () = self.stop.cancelled() => return Ok(()),
-            };
-            let opened = self.clock.now();
-            let error = match connection {
-                Ok(connection) => match self.stream(connection).await {
-                    Ok(()) => return Ok(()),
-                    Err(Error::Closed) if self.clock.now().saturating_since(opened) < SETTLED => {
-                        Error::ClosedEarly
-                    }
-                    Err(error) => error,
-                },
+            let mut lasted = false;
+            let error = match self.attempt(&mut lasted).await {
+                Ok(Attempt::Done) => return Ok(()),
+                Ok(Attempt::Unconnected) => return self.ended_unconnected(None),
                 Err(error) => error,
             };
-            if self.clock.now().saturating_since(opened) >= SETTLED {
+            if lasted {
                 pause = FIRST_PAUSE;
             }
             tracing::warn!(url = self.url, %error, ?pause, "not publishing");
@@ -174,162 +206,73 @@ impl Output {
         }
     }
 
+    /// One connection from its opening to its end; `lasted` tells whether it was a success until it failed.
+    async fn attempt(&mut self, lasted: &mut bool) -> Result<Attempt, Error> {
+        self.report.change(|status| (status.state, status.retry_at) = (State::Connecting, None));
+        if self.settings.opening == Opening::WithMedia {
+            match self.media().await? {
+                Awaited::Media => {}
+                Awaited::End => return Ok(Attempt::Unconnected),
+                Awaited::Stopped => return Ok(Attempt::Done),
+            }
+        }
+        let reconnect = self.reconnect.take();
+        let Self { target, settings, learned, clock, feed, stop, .. } = &mut *self;
+        let connection = tokio::select! {
+            result = Connection::open(target, reconnect.as_ref(), settings, learned, *clock) => result?,
+            Next::End = feed.next(Outlet::Closed) => return Ok(Attempt::Unconnected),
+            () = stop.cancelled() => return Ok(Attempt::Done),
+        };
+        let opened = self.clock.now();
+        let result = self.stream(connection).await;
+        *lasted = self.clock.now().saturating_since(opened) >= SETTLED;
+        match result {
+            Ok(()) => Ok(Attempt::Done),
+            Err(Error::Closed) if !*lasted => Err(Error::ClosedEarly),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until media is about to be due. Meanwhile the server is greeted now and then, and the status says what came
+    /// of it.
+    ///
+    /// # Errors
+    ///
+    /// Why the server cannot be had.
+    async fn media(&mut self) -> Result<Awaited, Error> {
+        loop {
+            tokio::select! {
+                biased;
+                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near)),
+                () = self.stop.cancelled() => return Ok(Awaited::Stopped),
+                greeted = Connection::greet(&self.target, &self.settings, self.clock) => greeted?,
+            }
+            self.report.change(|status| {
+                if status.state != State::Ready {
+                    tracing::info!(
+                        url = status.url,
+                        "an rtmp server answers; publishing begins with the media"
+                    );
+                }
+                (status.state, status.last_error) = (State::Ready, None);
+            });
+            tokio::select! {
+                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near)),
+                () = self.stop.cancelled() => return Ok(Awaited::Stopped),
+                () = self.clock.sleep(GREET_EVERY) => {}
+            }
+        }
+    }
+
     /// The packets came to their end while there was no connection.
     fn ended_unconnected(&self, error: Option<Error>) -> Result<(), Error> {
         if self.connections > 0 { Ok(()) } else { Err(error.unwrap_or(Error::NeverConnected)) }
     }
-
-    /// Streams until the end, which is `Ok`, or until the connection fails.
-    async fn stream(&mut self, mut connection: Connection) -> Result<(), Error> {
-        let opened = self.clock.now();
-        self.feed.connected();
-        self.connections += 1;
-        let reconnects = self.connections - 1;
-        tracing::info!(url = self.url, reconnects, "publishing");
-        self.report.change(|status| {
-            status.state = State::Publishing;
-            status.reconnects = reconnects;
-        });
-        let mut announced = Announced::new(|four_cc| connection.takes(four_cc));
-        // The packet being written: when it was to leave, and its DTS.
-        let mut leaving: Option<(Moment, Flicks)> = None;
-        let mut liveness = Liveness::new(self.settings.write_timeout, opened);
-        let mut next_report = opened;
-        let mut ended = false;
-        loop {
-            let idle = connection.is_idle();
-            if idle && let Some((planned, dts)) = leaving.take() {
-                self.report.left(self.clock.now().saturating_since(planned), dts);
-            }
-            if idle && ended {
-                return self.finish(connection).await;
-            }
-            let outlet = if idle { Outlet::Open } else { Outlet::Busy };
-            liveness.unacknowledged(self.clock.now(), connection.unacknowledged());
-            tokio::select! {
-                () = self.stop.cancelled() => return self.finish(connection).await,
-                written = connection.exchange() => match written? {
-                    0 => {}
-                    count => {
-                        liveness.progressed(self.clock.now());
-                        self.report.bytes_sent += count as u64;
-                    }
-                },
-                next = self.feed.next(outlet), if !ended => match next {
-                    Next::Send(packet, stamp) => {
-                        if self.send(&mut connection, &mut announced, &packet, stamp) {
-                            leaving = Some((stamp.planned, packet.dts));
-                            liveness.progressed(self.clock.now());
-                        }
-                    }
-                    Next::End => ended = true,
-                },
-                () = self.clock.sleep_until(liveness.wake(idle)) => match liveness.due(self.clock.now(), idle) {
-                    Due::Nothing => {}
-                    Due::KeepAlive => {
-                        connection.keep_alive();
-                        liveness.progressed(self.clock.now());
-                    }
-                    Due::WriteTimeout => return Err(Error::WriteTimeout(self.settings.write_timeout)),
-                    Due::NotAcknowledged => return Err(Error::NotAcknowledged(self.settings.write_timeout)),
-                },
-                () = self.clock.sleep_until(next_report) => {
-                    let now = self.clock.now();
-                    next_report = now + REPORT;
-                    self.settled |= now.saturating_since(opened) >= SETTLED;
-                    self.report.refresh(now, self.feed.dropped());
-                }
-            }
-        }
-    }
-
-    /// Queues a packet behind the headers that it needs; false when its codec cannot be carried.
-    fn send(
-        &mut self,
-        to: &mut Connection,
-        announced: &mut Announced,
-        packet: &Packet,
-        stamp: Stamp,
-    ) -> bool {
-        let Some(tag) = announced.tag(packet, stamp) else {
-            self.report.unsupported(packet, &self.url);
-            return false;
-        };
-        let at = Timestamp::from_millis(stamp.dts);
-        if !announced.covers(packet) {
-            for header in announced.update(&self.feed.known()) {
-                to.send(at, &header);
-            }
-        }
-        to.send(at, &tag);
-        true
-    }
-
-    async fn finish(&mut self, connection: Connection) -> Result<(), Error> {
-        self.settled = true;
-        if let Err(error) = connection.close(self.settings.write_timeout, self.clock).await {
-            // All media was sent or may not be: there is nothing left to retry.
-            tracing::debug!(url = self.url, %error, "connection ended badly");
-        }
-        self.report.refresh(self.clock.now(), self.feed.dropped());
-        tracing::info!(url = self.url, packets = self.report.packets_sent, "publishing ended");
-        Ok(())
-    }
 }
 
-/// Counters between two refreshes of the status.
-struct Report {
-    status: watch::Sender<Status>,
-    bytes_sent: u64,
-    packets_sent: u64,
-    unsupported: u64,
-    position: Option<Flicks>,
-    lates: Lates,
-    bitrate: Bitrate,
-}
-
-impl Report {
-    fn new() -> Self {
-        Self {
-            status: watch::Sender::default(),
-            bytes_sent: 0,
-            packets_sent: 0,
-            unsupported: 0,
-            position: None,
-            lates: Lates::default(),
-            bitrate: Bitrate::default(),
-        }
-    }
-
-    fn left(&mut self, late: Duration, dts: Flicks) {
-        self.lates.record(late);
-        self.packets_sent += 1;
-        self.position = Some(dts);
-    }
-
-    fn unsupported(&mut self, packet: &Packet, url: &str) {
-        if self.unsupported == 0 {
-            tracing::warn!(url, kind = ?packet.kind, "codec cannot be carried by this output: not sent");
-            self.change(|status| status.last_error = Some("a codec cannot be carried by rtmp".to_owned()));
-        }
-        self.unsupported += 1;
-    }
-
-    fn refresh(&mut self, now: Moment, dropped: u64) {
-        let bitrate = self.bitrate.at(now, self.bytes_sent);
-        let lateness = self.lates.summary();
-        self.status.send_modify(|status| {
-            status.bytes_sent = self.bytes_sent;
-            status.packets_sent = self.packets_sent;
-            status.packets_dropped = dropped + self.unsupported;
-            status.position = self.position;
-            status.bitrate = bitrate;
-            status.lateness = lateness;
-            status.late.clone_from(self.lates.counts());
-        });
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Status)) {
-        self.status.send_modify(change);
+fn awaited(near: Near) -> Awaited {
+    match near {
+        Near::Due => Awaited::Media,
+        Near::End => Awaited::End,
     }
 }

@@ -17,6 +17,8 @@ const BITRATE_WINDOW: Duration = Duration::from_secs(5);
 pub enum State {
     #[default]
     Connecting,
+    /// A server answers there. The stream is published once media is about to be due.
+    Ready,
     Publishing,
     /// The connection failed; the next attempt is made after a pause.
     Waiting,

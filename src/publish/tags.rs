@@ -21,6 +21,9 @@ pub(crate) struct Known {
     /// The parameters, and how long a picture lasts.
     pub(crate) video: Option<(Arc<VideoParams>, Flicks)>,
     pub(crate) audio: Option<Arc<AudioParams>>,
+    /// Bits per second, as measured.
+    pub(crate) video_bitrate: Option<f64>,
+    pub(crate) audio_bitrate: Option<f64>,
 }
 
 impl Known {
@@ -47,6 +50,7 @@ impl Known {
             width: params.width,
             height: params.height,
             frame_rate: frame_rate(*duration),
+            bitrate: self.video_bitrate,
         });
         let audio = self.audio.as_ref().filter(|params| carries(params.codec)).map(|params| {
             let codec_id = match (params.codec, enhanced(params.codec)) {
@@ -54,7 +58,12 @@ impl Known {
                 (AudioCodec::MpegAudio, None) => SOUND_MP3,
                 (_, None) => SOUND_AAC,
             };
-            AudioFields { codec_id, sample_rate: params.sample_rate, channels: params.channels }
+            AudioFields {
+                codec_id,
+                sample_rate: params.sample_rate,
+                channels: params.channels,
+                bitrate: self.audio_bitrate,
+            }
         });
         Metadata { video, audio, encoder: concat!("overdub/", env!("CARGO_PKG_VERSION")).to_owned() }
     }

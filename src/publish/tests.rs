@@ -1,9 +1,10 @@
-//! The pacer on an invented clock.
+//! The pacer on an invented clock, and what the tests of the other parts share.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use overdub_rtmp::{Client, Server};
 use proptest::prelude::*;
 
 use super::pacer::{LEAD, MAX_LATE, Outlet, Pacer, Stamp, Verdict};
@@ -32,6 +33,26 @@ fn packet(kind: PacketKind, ms: i64, duration: i64) -> Packet {
     let dts = Flicks::from_millis(ms);
     let duration = Flicks::from_millis(duration);
     Packet { kind, dts, pts: dts, duration, batch: 0, data: Bytes::from_static(&[0, 0, 0, 1, 0x65]) }
+}
+
+/// The error of a session whose `connect` is refused in these words.
+pub(super) fn refused(client: &mut Client, description: &str) -> overdub_rtmp::Error {
+    let mut server = Server::new();
+    loop {
+        let said = take(client.output());
+        server.receive(&said).expect("the client's words");
+        while server.event().is_some() {
+            server.refuse("NetConnection.Connect.Rejected", description);
+        }
+        let answer = take(server.output());
+        if let Err(error) = client.receive(&answer) {
+            return error;
+        }
+    }
+}
+
+fn take(output: &mut impl Buf) -> Bytes {
+    output.copy_to_bytes(output.remaining())
 }
 
 fn at(ms: u64) -> Moment {

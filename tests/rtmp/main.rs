@@ -5,9 +5,11 @@
 mod authority;
 mod clip;
 mod faults;
+mod manners;
 mod nginx;
 mod relay;
 mod run;
+mod scripted;
 mod sink;
 mod srs;
 #[path = "../support/tags.rs"]

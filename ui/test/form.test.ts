@@ -51,7 +51,7 @@ describe("the start form", () => {
       ["streamId", "x".repeat(65)],
       ["audioProcessorUrl", "127.0.0.1:5000"],
       ["srsRtmpUrl", "http://h/live/x"],
-      ["srsRtmpUrl", "rtmp://h/live"],
+      ["srsRtmpUrl", "rtmp://h/"],
       ["srsRtmpUrl", "rtmp:///live/x"],
       ["srsRtmpUrl", "rtmp://h/live/x\nrtmp://h/live/x"],
       ["srsRtmpUrl", Array.from({ length: 9 }, (_, n) => `rtmp://h/live/${n}`).join("\n")],

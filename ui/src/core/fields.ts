@@ -304,6 +304,15 @@ export const FIELDS: readonly Field[] = [
     ],
   },
   {
+    name: "publishTimeout",
+    label: "Publish timeout",
+    kind: "duration",
+    section: "output",
+    hint: "How long a server may take to answer publish. Its hooks may be slow.",
+    standard: "20 s",
+    check: (text) => span(text, 1, 120),
+  },
+  {
     name: "caFile",
     label: "Certificate authorities",
     kind: "text",
@@ -418,9 +427,8 @@ function outputs(text: string): string | null {
     const wrong = address(line, ["rtmp:", "rtmps:"], "rtmp:// or rtmps:// addresses, one a line");
     if (wrong !== null) return wrong;
     const path = line.replace(/^[a-z]+:\/\/[^/]*/i, "").replace(/[?#].*$/s, "");
-    return path.split("/").filter(Boolean).length < 2
-      ? "Must name an application and a stream: rtmp://host/app/stream."
-      : null;
+    // One part alone is an application without a key, as MediaMTX has it.
+    return path.split("/").some(Boolean) ? null : "Must name an application and a stream: rtmp://host/app/stream.";
   });
 }
 
