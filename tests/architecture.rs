@@ -180,7 +180,7 @@ fn stages_do_not_import_one_another() {
 
 #[test]
 fn the_words_they_share_import_none_of_them() {
-    for shared in ["media", "clock", "playout", "policy", "redact", "histogram"] {
+    for shared in ["media", "clock", "net", "playout", "policy", "redact", "histogram"] {
         let forbidden: Vec<&str> = STAGES.iter().chain(&ABOVE_THE_STAGES).copied().collect();
         assert_names_none_of(shared, &forbidden);
     }

@@ -216,6 +216,7 @@ impl Output {
                 Awaited::Stopped => return Ok(Attempt::Done),
             }
         }
+        self.report.change(|status| status.state = State::Connecting);
         let reconnect = self.reconnect.take();
         let Self { target, settings, learned, clock, feed, stop, .. } = &mut *self;
         let connection = tokio::select! {

@@ -153,7 +153,7 @@ export interface Publisher {
 
 export interface Output {
   url: string;
-  /** `connecting`, `publishing`, `waiting` or `ended`. */
+  /** `connecting`, `ready` (publishing begins with the media), `publishing`, `waiting` or `ended`. */
   state: string;
   connected: boolean;
   bytes: number;
