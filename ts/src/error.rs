@@ -51,6 +51,10 @@ pub enum DamageKind {
     /// A PES packet ended before its PES_packet_length.
     #[error("pes packet is {missing} bytes short")]
     PesShort { missing: u32 },
+    /// A segment begins within a PES packet without length, and nothing showed that the one before ended within it:
+    /// what came of that packet's picture came as whole.
+    #[error("picture cut by the end of a segment")]
+    CutUnit,
     /// Elementary bytes in which no frame could be found were left out.
     #[error("{bytes} bytes without a frame")]
     NoFrame { bytes: u64 },

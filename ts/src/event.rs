@@ -55,8 +55,40 @@ pub struct Stream {
     pub encrypted: bool,
     /// ISO 639 code of the first language descriptor, for example `eng`.
     pub language: Option<String>,
+    /// Whom the audio is for.
+    pub audio_type: AudioType,
     /// Opus: channel_config_code of its extension descriptor, the number of channels from 1 to 8.
     pub channel_config: Option<u8>,
+}
+
+/// Whom an audio stream is for, as the descriptors of its map say (ISO/IEC 13818-1 2.6.19; ETSI EN 300 468 6.4.11
+/// and annex D; ATSC A/52 annex A).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AudioType {
+    /// Everybody; also where nothing is said.
+    #[default]
+    Main,
+    /// Without dialogue.
+    CleanEffects,
+    HearingImpaired,
+    /// A description of the picture, with or without the main audio.
+    VisualImpaired,
+    /// Commentary, dialogue alone, emergency messages.
+    Other,
+}
+
+impl AudioType {
+    /// A name for people and for JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::CleanEffects => "clean-effects",
+            Self::HearingImpaired => "hearing-impaired",
+            Self::VisualImpaired => "visual-impaired",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What an elementary stream contains.
@@ -89,6 +121,11 @@ impl Codec {
     /// Picture or sound, rather than data beside them.
     pub fn is_media(self) -> bool {
         !matches!(self, Self::TimedId3 | Self::Scte35)
+    }
+
+    /// Pictures.
+    pub fn is_video(self) -> bool {
+        matches!(self, Self::H264 | Self::Hevc)
     }
 }
 

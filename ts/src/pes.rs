@@ -25,8 +25,11 @@ pub(crate) struct Step<'a> {
     /// A header that cannot be parsed. What came with it is `data` all the same: elementary streams have marks
     /// of their own by which their units are found again.
     pub(crate) bad_header: bool,
-    /// Its payload is scrambled (PES_scrambling_control) and left out.
-    pub(crate) scrambled: bool,
+    /// Its header says that the payload is scrambled (PES_scrambling_control), which some descramblers leave so.
+    pub(crate) marked: bool,
+    /// What the first packet has behind the length of the PES packet, which went on all the same: elementary bytes
+    /// before `data`.
+    pub(crate) behind: Option<Vec<u8>>,
     /// The PES packet reached its length with `data`.
     pub(crate) ended: bool,
     /// Elementary bytes.
@@ -49,6 +52,8 @@ enum State {
 pub(crate) struct Pes {
     state: State,
     header: Vec<u8>,
+    /// What the first packet has behind the length: stuffing where that was right, payload where it was not.
+    behind: Vec<u8>,
 }
 
 impl Pes {
@@ -62,17 +67,23 @@ impl Pes {
             step.bad_header = matches!(self.state, State::Header);
             self.state = State::Header;
             self.header.clear();
+            self.behind.clear();
         }
         match &mut self.state {
             State::Idle => {}
             State::Header => self.take_header(payload, &mut step),
             State::Payload { left } => {
-                // Some multiplexers write a wrong length; what follows in packets of its own still belongs
-                // to the stream. Only the first packet is cut to the length (stuffing may follow there).
-                if let Some(bytes) = left {
-                    step.ended = *bytes > 0 && *bytes as usize <= payload.len();
-                    *bytes = bytes.saturating_sub(payload.len() as u32);
+                // Some multiplexers write a wrong length (that of a large picture modulo 65,536); what follows in
+                // packets of its own still belongs to the stream. Only the first packet is cut to the length
+                // (stuffing may follow there), until another shows that it was wrong.
+                match left {
+                    Some(bytes @ 1..) => {
+                        step.ended = *bytes as usize <= payload.len();
+                        *bytes = bytes.saturating_sub(payload.len() as u32);
+                    }
+                    _ => *left = None,
                 }
+                step.behind = (!self.behind.is_empty()).then(|| std::mem::take(&mut self.behind));
                 step.data = payload;
             }
         }
@@ -81,6 +92,7 @@ impl Pes {
 
     /// Packets are missing: what is left of this PES packet is not known any more.
     pub(crate) fn lost(&mut self) {
+        self.behind.clear();
         match &mut self.state {
             State::Idle => {}
             State::Header => self.state = State::Idle,
@@ -90,6 +102,7 @@ impl Pes {
 
     /// Forgets the packet in work; returns how much it was short of its length.
     pub(crate) fn reset(&mut self) -> Option<u32> {
+        self.behind.clear();
         match std::mem::take(&mut self.state) {
             State::Payload { left: Some(left @ 1..) } => Some(left),
             _ => None,
@@ -99,6 +112,16 @@ impl Pes {
     /// A PES packet with a length has begun and not ended.
     pub(crate) fn is_short(&self) -> bool {
         matches!(self.state, State::Header | State::Payload { left: Some(1..) })
+    }
+
+    /// In a PES packet whose end is where the next one begins.
+    pub(crate) fn is_unbounded(&self) -> bool {
+        matches!(self.state, State::Payload { left: None })
+    }
+
+    /// Its first packet has more than the length: the next packet of the PID says whether that is payload.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        !self.behind.is_empty()
     }
 
     fn take_header<'a>(&mut self, payload: &'a [u8], step: &mut Step<'a>) {
@@ -144,10 +167,7 @@ impl Pes {
                 _ => None,
             },
         };
-        if self.header[6] & 0x30 != 0 {
-            step.scrambled = true;
-            return Some(());
-        }
+        step.marked = self.header[6] & 0x30 != 0;
         let left = match header.pes_packet_length() {
             PesLength::Unbounded => None,
             PesLength::Bounded(length) => {
@@ -155,16 +175,30 @@ impl Pes {
             }
         };
         // Short PES packets may be padded to the end of their only packet.
-        let data = match left {
-            Some(left) if (left as usize) < rest.len() => &rest[..left as usize],
-            _ => rest,
-        };
+        let (data, behind) = rest.split_at(left.map_or(rest.len(), |left| rest.len().min(left as usize)));
+        self.behind.extend_from_slice(behind);
         self.state = State::Payload { left: left.map(|left| left - data.len() as u32) };
         step.ended = left.is_some_and(|left| left as usize == data.len());
         step.begun = Some(stamp);
         step.data = data;
         Some(())
     }
+}
+
+/// Whether `payload` begins with a PES header, as far as it goes: by more bits than chance gives scrambled payload.
+pub(crate) fn is_header(payload: &[u8]) -> bool {
+    match *payload {
+        [0, 0, 1, id, ..] if is_plain(id) => true,
+        // '10', and PTS_DTS_flags other than the forbidden '01' (2.4.3.7).
+        [0, 0, 1, 0xBC..=0xFF, _, _, first, flags, ..] => first >> 6 == 0b10 && flags >> 6 != 0b01,
+        _ => false,
+    }
+}
+
+/// The elementary bytes that stand in the first packet of a PES packet; empty where its header goes on.
+pub(crate) fn first_data(payload: &[u8]) -> &[u8] {
+    let header_len = payload.get(FLAGGED - 1).map_or(0, |len| usize::from(*len));
+    payload.get(FLAGGED + header_len..).unwrap_or_default()
 }
 
 /// Stream ids whose packets have no flags and stamps (2.4.3.7, table 2-22).
@@ -208,6 +242,22 @@ mod tests {
         pes.push(&hex!("000001C0 000A 800000 1122"), true);
         assert!(pes.is_short());
         assert_eq!(pes.push(&VIDEO, true).short, Some(5));
+    }
+
+    #[test]
+    fn a_length_that_a_large_packet_wrapped_is_not_believed_once_the_packet_goes_on() {
+        // Lengths below the header, within the first packet, and at its end.
+        for (length, first) in [(2, &[][..]), (5, &[0x11, 0x22]), (8, &[0x11, 0x22, 0x33, 0x44, 0x55])] {
+            let mut pes = Pes::default();
+            let mut packet = hex!("000001E0 0000 800000 1122334455").to_vec();
+            packet[5] = length;
+            assert_eq!(pes.push(&packet, true).data, first, "{length}");
+            let step = pes.push(&[0x66], false);
+            let all = [first, &step.behind.unwrap_or_default(), step.data].concat();
+            assert_eq!(all, [0x11, 0x22, 0x33, 0x44, 0x55, 0x66], "{length}");
+            assert!(pes.is_unbounded() && !pes.is_in_doubt());
+            assert_eq!(pes.push(&VIDEO, true).short, None);
+        }
     }
 
     #[test]

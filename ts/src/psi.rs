@@ -5,7 +5,7 @@ use mpeg2ts_reader::mpegts_crc;
 use mpeg2ts_reader::psi::pat::{PatSection, ProgramDescriptor};
 use mpeg2ts_reader::psi::pmt::PmtSection;
 
-use crate::event::{Codec, Stream};
+use crate::event::{AudioType, Codec, Stream};
 
 /// Largest section: private sections (SCTE 35) may have 4096 bytes, PAT and PMT 1024.
 const MAX_SECTION: usize = 4096;
@@ -57,6 +57,11 @@ impl Sections {
         self.open = false;
     }
 
+    /// The start of a section came, and not yet its end.
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// Adds to the open section; returns what lies behind it.
     fn gather<'a>(&mut self, bytes: &'a [u8], each: &mut impl FnMut(&[u8])) -> &'a [u8] {
         if !self.open {
@@ -99,7 +104,7 @@ pub(crate) enum Table {
 }
 
 /// A program map.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Map {
     pub(crate) program: u16,
     pub(crate) pcr_pid: u16,
@@ -114,7 +119,55 @@ pub(crate) fn read(section: &[u8]) -> Option<Table> {
     if table_id != PAT && table_id != PMT {
         return Some(Table::Other);
     }
-    if section.len() < LONG_HEADER + CRC || section[1] & 0x80 == 0 || !is_intact(section) {
+    if is_intact(section) { parse(section) } else { None }
+}
+
+/// Reads a PMT section; `None` where it is none, or broken.
+pub(crate) fn read_map(section: &[u8]) -> Option<Map> {
+    match read(section) {
+        Some(Table::Pmt(map)) => Some(map),
+        _ => None,
+    }
+}
+
+/// Reads a PMT section whose CRC is wrong, as far as its form allows: some multiplexers compute the CRC wrongly, or
+/// not at all, over a table that is right. `None` where anything but the CRC is wrong. Its streams should be on the
+/// wire before it is believed.
+pub(crate) fn read_doubtful(section: &[u8]) -> Option<Map> {
+    if section.first() != Some(&PMT) || is_intact(section) || !is_well_formed(section) {
+        return None;
+    }
+    match parse(section) {
+        Some(Table::Pmt(map)) => Some(map),
+        _ => None,
+    }
+}
+
+/// The loops of a PMT section fill it exactly, and its PIDs are none of the reserved ones (tables 2-3 and 2-33).
+fn is_well_formed(section: &[u8]) -> bool {
+    const FIRST_PID: u16 = 0x0010;
+    let length = |high: u8, low: u8| usize::from(u16::from_be_bytes([high, low]) & 0x0FFF);
+    let declared = section.get(1..HEADER).map(|it| HEADER + length(it[0], it[1]));
+    let Some(body) = section.get(LONG_HEADER..section.len().saturating_sub(CRC)) else { return false };
+    let [_, _, high, low, rest @ ..] = body else { return false };
+    let Some(mut rest) = rest.get(length(*high, *low)..) else { return false };
+    let mut pids = Vec::new();
+    while let [_, pid_high, pid_low, high, low, descriptors @ ..] = rest {
+        let pid = u16::from_be_bytes([*pid_high, *pid_low]) & 0x1FFF;
+        let Some(next) = descriptors.get(length(*high, *low)..) else { return false };
+        if !(FIRST_PID..0x1FFF).contains(&pid) || pids.contains(&pid) {
+            return false;
+        }
+        pids.push(pid);
+        rest = next;
+    }
+    declared == Some(section.len()) && rest.is_empty() && !pids.is_empty()
+}
+
+/// The same of a section whose CRC is none of the question.
+fn parse(section: &[u8]) -> Option<Table> {
+    let table_id = *section.first()?;
+    if section.len() < LONG_HEADER + CRC || section[1] & 0x80 == 0 {
         return None;
     }
     // current_next_indicator: a table that is to come is sent again when it is in force.
@@ -148,6 +201,7 @@ pub(crate) fn read(section: &[u8]) -> Option<Table> {
             codec: codec(stream_type, hdmv, &descriptors),
             encrypted: is_encrypted(stream_type),
             language: language(&descriptors),
+            audio_type: audio_type(&descriptors),
             channel_config: opus_channels(&descriptors),
         }
     });
@@ -176,6 +230,8 @@ const DVB_TELETEXT: u8 = 0x56;
 const DVB_SUBTITLES: u8 = 0x59;
 const DVB_DTS: u8 = 0x7B;
 const DVB_EXTENSION: u8 = 0x7F;
+/// AC-3_audio_stream_descriptor of ATSC A/52 annex A.
+const ATSC_AC3: u8 = 0x81;
 /// stream_type from here on is for users to give a meaning (ISO/IEC 13818-1 table 2-34).
 const FIRST_USER: u8 = 0x80;
 
@@ -274,9 +330,67 @@ fn opus_channels(descriptors: &[Raw<'_>]) -> Option<u8> {
 
 /// The first ISO 639 code, where it is one.
 fn language(descriptors: &[Raw<'_>]) -> Option<String> {
-    let descriptor = descriptors.iter().find(|it| it.tag == LANGUAGE)?;
-    let code = descriptor.payload.get(..3)?;
+    let listed = descriptors.iter().find(|it| it.tag == LANGUAGE).and_then(|it| it.payload.get(..3));
+    // ETSI EN 300 468 6.4.11: language_code_present is the last bit of the first byte.
+    let supplementary = || match supplementary_audio(descriptors)? {
+        [flags, code @ ..] if flags & 1 != 0 => code.get(..3),
+        _ => None,
+    };
+    let code = listed.or_else(supplementary)?;
     code.iter().all(u8::is_ascii_alphabetic).then(|| String::from_utf8_lossy(code).to_ascii_lowercase())
+}
+
+/// The fields of DVB's supplementary_audio_descriptor (ETSI EN 300 468 6.4.11).
+fn supplementary_audio<'a>(descriptors: &[Raw<'a>]) -> Option<&'a [u8]> {
+    const SUPPLEMENTARY_AUDIO: u8 = 0x06;
+    descriptors.iter().find_map(|it| match (it.tag, it.payload) {
+        (DVB_EXTENSION, [SUPPLEMENTARY_AUDIO, fields @ ..]) => Some(fields),
+        _ => None,
+    })
+}
+
+/// Whom a stream is for. The first descriptor that says anything but "main" holds: multiplexers that mark a
+/// commentary in one place leave the others at zero.
+fn audio_type(descriptors: &[Raw<'_>]) -> AudioType {
+    // editorial_classification (table J.3 of EN 300 468).
+    let supplementary = supplementary_audio(descriptors).and_then(|fields| fields.first()).map(|flags| {
+        match flags >> 2 & 0x1F {
+            0x01 | 0x03 => AudioType::VisualImpaired,
+            0x02 => AudioType::HearingImpaired,
+            _ => AudioType::Main,
+        }
+    });
+    let described = descriptors.iter().filter_map(|it| match (it.tag, it.payload) {
+        // audio_type (2.6.19), behind the language of the first entry.
+        (LANGUAGE, [_, _, _, kind, ..]) => Some(match kind {
+            0x01 => AudioType::CleanEffects,
+            0x02 => AudioType::HearingImpaired,
+            0x03 => AudioType::VisualImpaired,
+            // Emergency, primary and alternate commentary of the 2015 edition.
+            0x82..=0x84 => AudioType::Other,
+            _ => AudioType::Main,
+        }),
+        // component_type_flag, and component_type with the service type (EN 300 468 annex D).
+        (DVB_AC3 | DVB_EAC3, [flags, kind, ..]) if flags & 0x80 != 0 => Some(service(kind >> 3 & 0x07)),
+        // ATSC A/52 annex A: bsmod is at the top of the third byte.
+        (ATSC_AC3, [_, _, third, ..]) => Some(service(third >> 5)),
+        _ => None,
+    });
+    let mut all = supplementary.into_iter().chain(described);
+    all.find(|kind| *kind != AudioType::Main).unwrap_or_default()
+}
+
+/// The kind of service of AC-3 (bsmod, ETSI TS 102 366 table 4.2).
+fn service(bsmod: u8) -> AudioType {
+    match bsmod {
+        0 => AudioType::Main,
+        1 => AudioType::CleanEffects,
+        2 => AudioType::VisualImpaired,
+        3 => AudioType::HearingImpaired,
+        // Dialogue without effects, commentary, emergency. 7 is voice over, or karaoke, which is a main service.
+        4..=6 => AudioType::Other,
+        _ => AudioType::Main,
+    }
 }
 
 #[cfg(test)]
@@ -321,5 +435,60 @@ mod tests {
         let languages = [Raw { tag: LANGUAGE, payload: b"ENG\0" }];
         assert_eq!(language(&languages).as_deref(), Some("eng"));
         assert_eq!(language(&[Raw { tag: LANGUAGE, payload: &[0xFF, 0, 1, 2] }]), None);
+    }
+
+    #[test]
+    fn whom_audio_is_for_is_told_by_any_of_the_descriptors() {
+        let raw = |tag, payload: &'static [u8]| Raw { tag, payload };
+        let cases: [(Vec<Raw<'_>>, AudioType); 14] = [
+            (vec![], AudioType::Main),
+            (vec![raw(LANGUAGE, b"eng\0")], AudioType::Main),
+            (vec![raw(LANGUAGE, b"eng\x01")], AudioType::CleanEffects),
+            (vec![raw(LANGUAGE, b"eng\x02")], AudioType::HearingImpaired),
+            (vec![raw(LANGUAGE, b"eng\x03")], AudioType::VisualImpaired),
+            (vec![raw(LANGUAGE, b"eng\x80")], AudioType::Main),
+            (vec![raw(LANGUAGE, b"eng\x84")], AudioType::Other),
+            (vec![raw(DVB_AC3, &[0x80, 0x42])], AudioType::Main),
+            (vec![raw(DVB_AC3, &[0x80, 0x12])], AudioType::VisualImpaired),
+            (vec![raw(DVB_AC3, &[0x00])], AudioType::Main),
+            (vec![raw(DVB_EAC3, &[0x80, 0x9A])], AudioType::HearingImpaired),
+            (vec![raw(ATSC_AC3, &[0x08, 0x00, 0x45])], AudioType::VisualImpaired),
+            // Supplementary audio: a description, with the language in the descriptor itself.
+            (
+                vec![raw(LANGUAGE, b"eng\0"), raw(DVB_EXTENSION, &[0x06, 0x07, b'd', b'e', b'u'])],
+                AudioType::VisualImpaired,
+            ),
+            (vec![raw(DVB_EXTENSION, &[0x06, 0x80])], AudioType::Main),
+        ];
+        for (number, (descriptors, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(audio_type(&descriptors), expected, "case {number}");
+        }
+        let alone = [raw(DVB_EXTENSION, &[0x06, 0x07, b'd', b'e', b'u'])];
+        assert_eq!(language(&alone).as_deref(), Some("deu"));
+    }
+
+    #[test]
+    fn a_map_with_a_wrong_crc_is_read_only_where_its_form_is_right() {
+        let mut section = vec![PMT, 0xB0, 0, 0, 1, 0xC1, 0, 0, 0xE1, 0, 0xF0, 0];
+        section.extend([0x1B, 0xE1, 0x00, 0xF0, 0, 0x0F, 0xE1, 0x01, 0xF0, 0]);
+        section.extend([1, 2, 3, 4]);
+        section[2] = section.len() as u8 - 3;
+        let map = read_doubtful(&section).expect("only its CRC is wrong");
+        assert_eq!(map.streams.iter().map(|it| it.pid).collect::<Vec<_>>(), [0x100, 0x101]);
+        // A length, a PID twice, a reserved PID, another table; and one cut anywhere.
+        for (at, byte) in [(2, 20), (21, 1), (18, 0x00), (13, 0xE1), (0, 0)] {
+            let mut broken = section.clone();
+            broken[at] = byte;
+            if at == 13 {
+                broken[14] = 0x01;
+            }
+            if at == 18 {
+                broken[19] = 0x05;
+            }
+            assert_eq!(read_doubtful(&broken), None, "{at}");
+        }
+        for end in 0..section.len() {
+            assert_eq!(read_doubtful(&section[..end]), None);
+        }
     }
 }

@@ -16,6 +16,8 @@ const LOCK: usize = 4;
 /// start. Short stretches of good packets between losses are worth more than the chance of a wrong lock,
 /// which costs one packet of a random PID.
 const RELOCK: usize = 2;
+/// Segments are disguised as images: behind the header of a GIF, chance may find a second sync byte in its pixels.
+const GIF: &[u8] = b"GIF8";
 /// How far the search looks ahead of a place to judge it.
 const LOOK_AHEAD: usize = (LOCK - 1) * 204 + 1;
 /// How much of a push is joined to what the push before left over: enough that what is then left over lies
@@ -62,6 +64,8 @@ pub(crate) struct Framer {
     skipped: u64,
     /// The search began where packets were due, not at the start of the input or a segment.
     lost: bool,
+    /// A packet that the end of a segment cuts stays for what comes next.
+    keeps_cut: bool,
 }
 
 impl Framer {
@@ -76,6 +80,7 @@ impl Framer {
             gap: 0,
             skipped: 0,
             lost: false,
+            keeps_cut: false,
         }
     }
 
@@ -141,7 +146,7 @@ impl Framer {
                 }
             }
             if rest.len() < PACKET {
-                if !ended {
+                if !ended || self.keeps_cut {
                     return None;
                 }
                 let cut = Found::Cut { bytes: rest.len() as u32, at: self.at };
@@ -170,12 +175,19 @@ impl Framer {
         }
     }
 
-    /// A new run of packets begins with the next byte fed. What was left of the old one must have been
-    /// drained with `ended`.
-    pub(crate) fn restart(&mut self) {
+    /// Until the next [`Framer::restart`], an end leaves the packet that it cuts: it may go on in what comes next.
+    pub(crate) fn keep_cut(&mut self) {
+        self.keeps_cut = true;
+    }
+
+    /// A new run of packets begins with the next byte fed, or goes on with a packet that was kept; returns whether
+    /// there is one. What was left of the old run must have been drained with `ended`.
+    pub(crate) fn restart(&mut self) -> bool {
         self.stride = None;
         self.gap = 0;
         self.lost = false;
+        self.keeps_cut = false;
+        self.position < self.window.len()
     }
 
     /// Whether the skipped bytes that were just reported stood where packets were due.
@@ -202,8 +214,9 @@ impl Framer {
                 return None;
             }
             let again = (self.lost && is_lock(rest, self.last_stride, RELOCK)).then_some(self.last_stride);
-            // At the start of the input or a segment, packets are due at once.
-            let count = if self.skipped == 0 && !self.lost { RELOCK } else { LOCK };
+            // At the start of the input or a segment, packets are due at once; but a GIF begins with a sync byte.
+            let due = self.skipped == 0 && !self.lost && !rest.starts_with(GIF);
+            let count = if due { RELOCK } else { LOCK };
             let Some(stride) = again.or_else(|| STRIDES.into_iter().find(|&it| is_lock(rest, it, count)))
             else {
                 self.skip(1);

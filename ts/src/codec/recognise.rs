@@ -39,6 +39,18 @@ pub(crate) fn is_frame_of(codec: Codec, bytes: &[u8]) -> bool {
     }
 }
 
+/// Whether a unit of some elementary stream begins in `bytes`, the first of a PES packet: a NAL unit anywhere (24 bits
+/// and more, which 184 bytes of noise hardly have), or an audio frame or a tag at the start.
+pub(crate) fn begins_unit(bytes: &[u8]) -> bool {
+    const AUDIO: [Codec; 4] = [Codec::AacAdts, Codec::AacLatm, Codec::MpegAudio, Codec::Ac3];
+    // control_header_prefix: 0x3FF in 11 bits ("Opus in MPEG-TS").
+    let opus = matches!(*bytes, [0x7F, second, ..] if second & 0xE0 == 0xE0);
+    // forbidden_zero_bit of H.264 and HEVC.
+    let nal = memchr::memmem::find_iter(bytes, &[0, 0, 1])
+        .any(|at| bytes.get(at + 3).is_some_and(|header| header & 0x80 == 0));
+    nal || opus || bytes.starts_with(b"ID3") || AUDIO.into_iter().any(|codec| is_frame_of(codec, bytes))
+}
+
 /// Where the first chain of frames begins.
 fn chain<F: Format>(bytes: &[u8], ended: bool) -> Option<usize> {
     let format = F::default();

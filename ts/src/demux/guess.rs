@@ -4,22 +4,25 @@ use std::collections::BTreeMap;
 
 use mpeg2ts_reader::packet::Packet;
 
-use crate::codec::{Place, adts};
-use crate::event::{Codec, Stream};
-use crate::psi::{self, Map, Sections, Table};
+use crate::codec::adts;
+use crate::event::{AudioType, Codec, Stream};
+use crate::psi::{Map, Sections};
 use crate::sync::PACKET;
 
-/// The program maps among `packets`, with their PIDs; of each program the first.
-pub(super) fn maps<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET])>) -> Vec<(u16, Map)> {
+/// The program maps among `packets`, as `read` has them of a section, with their PIDs; of each program the first.
+pub(super) fn maps<'a>(
+    packets: impl Iterator<Item = &'a [u8; PACKET]>,
+    read: impl Fn(&[u8]) -> Option<Map>,
+) -> Vec<(u16, Map)> {
     let mut sections: BTreeMap<u16, Sections> = BTreeMap::new();
     let mut maps: Vec<(u16, Map)> = Vec::new();
-    for (_, data) in packets {
+    for data in packets {
         let packet = Packet::new(data);
         let (pid, start) = (u16::from(packet.pid()), packet.payload_unit_start_indicator());
         let Some(payload) = packet.payload() else { continue };
         sections.entry(pid).or_default().push(payload, start, |section| {
-            // Anything may look like a section here: its CRC makes it one.
-            if let Some(Table::Pmt(map)) = psi::read(section)
+            // Anything may look like a section here.
+            if let Some(map) = read(section)
                 && maps.iter().all(|(_, other)| other.program != map.program)
             {
                 maps.push((pid, map));
@@ -30,25 +33,48 @@ pub(super) fn maps<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET])>)
 }
 
 /// The streams among `packets`, in the order of their PIDs. Those whose content is not recognised are listed as
-/// private data.
-pub(super) fn streams<'a>(packets: impl Iterator<Item = &'a (Place, [u8; PACKET])>) -> Vec<Stream> {
+/// private data. Scrambled payload does not begin as PES packets do.
+pub(super) fn streams<'a>(packets: impl Iterator<Item = &'a [u8; PACKET]>) -> Vec<Stream> {
     let mut found: BTreeMap<u16, Option<Codec>> = BTreeMap::new();
-    for (_, data) in packets {
+    for data in packets {
         let packet = Packet::new(data);
-        let clear = !packet.transport_scrambling_control().is_scrambled();
-        if !packet.payload_unit_start_indicator() || !clear {
-            continue;
-        }
-        if let Some([0, 0, 1, 0xBD..=0xFF, ..]) = packet.payload() {
+        let payload = packet.payload().filter(|_| packet.payload_unit_start_indicator());
+        if let Some([0, 0, 1, 0xBD..=0xFF, ..]) = payload {
             let codec = found.entry(u16::from(packet.pid())).or_default();
-            *codec = codec.or_else(|| packet.payload().and_then(recognise));
+            *codec = codec.or_else(|| payload.and_then(recognise));
         }
     }
     let stream = |(pid, codec): (u16, Option<Codec>)| {
         let stream_type = codec.map_or(PRIVATE, stream_type);
-        Stream { pid, stream_type, codec, encrypted: false, language: None, channel_config: None }
+        Stream {
+            pid,
+            stream_type,
+            codec,
+            encrypted: false,
+            language: None,
+            audio_type: AudioType::Main,
+            channel_config: None,
+        }
     };
     found.into_iter().map(stream).collect()
+}
+
+/// Whether a map whose right is not proved describes `streams`: it lists all of them that are recognised, none as
+/// another kind, and there is one that says so.
+pub(super) fn is_of(map: &Map, streams: &[Stream]) -> bool {
+    let recognised = || streams.iter().filter_map(|stream| Some((stream.pid, stream.codec?)));
+    let lists = |(pid, codec): (u16, Codec)| {
+        let listed = map.streams.iter().find(|it| it.pid == pid);
+        // What is said of audio is often wrong; its content decides later.
+        listed.is_some_and(|it| {
+            it.codec.is_none_or(|said| said == codec || !said.is_video() && !codec.is_video())
+        })
+    };
+    let any = recognised().next().is_some()
+        || streams
+            .iter()
+            .any(|stream| map.streams.iter().any(|it| it.pid == stream.pid && it.codec.is_some()));
+    any && recognised().all(lists)
 }
 
 /// stream_type of private data in PES packets.

@@ -1,6 +1,9 @@
 //! The demuxer: packets to their PIDs, tables to programs, payloads to parsers.
 
+mod cuts;
 mod guess;
+mod held;
+mod marked;
 mod probe;
 mod programs;
 mod slot;
@@ -12,21 +15,18 @@ use crate::clock::Unwrapper;
 use crate::codec::{Output, Place, Times};
 use crate::error::DamageKind;
 use crate::event::{Event, Stats};
-use crate::pes::Stamp;
+use crate::pes::{Stamp, Step};
 use crate::psi::{self, Sections};
 use crate::sync::{Found, Framer, PACKET};
+use held::Held;
 use programs::Programs;
-use slot::{Carries, Slot, TAIL};
+use slot::{Carries, Slot};
 
 pub use programs::Choice;
 
 const PAT_PID: u16 = 0;
 const NULL_PID: u16 = 0x1FFF;
 const PIDS: usize = 1 << 13;
-/// Packets kept while the tables have not come: 1.5 MB, several seconds of an ordinary stream. Tables are
-/// due every 100 ms (ETSI TR 101 290), so past this there are none.
-const MAX_HELD: usize = 8192;
-
 /// What a [`Demuxer`] does besides the usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Config {
@@ -75,20 +75,40 @@ impl Demuxer {
         }
     }
 
-    /// An HLS segment ended. Pictures of PES packets without length are complete, what is left of a TS packet
-    /// is dropped, and continuity counters begin anew; the rest of an ADTS frame and a PES packet that is
-    /// short of its length wait for the next segment.
-    pub fn end_segment(&mut self) {
+    /// Takes a Media Initialization Section (RFC 8216 3.2), whole: its tables are in force until others come.
+    pub fn push_init(&mut self, section: Bytes) {
         self.end_packets();
-        self.core.end_segment();
+        self.push(section);
+        self.end_packets();
+    }
+
+    /// An HLS segment ended. Continuity counters may begin anew. What is cut by the end waits for the next segment: a
+    /// transport packet, a section, a frame, a PES packet that is short of its length, and a picture of a PES
+    /// packet without length that fills its last transport packet, which is one that was cut nearly always.
+    /// Other pictures come out.
+    pub fn end_segment(&mut self) {
+        self.drain_segment();
+        let cut = self.framer.restart();
+        self.core.end_segment(cut);
     }
 
     /// The input ended: everything that is complete comes out. The demuxer may be used on, as after a
-    /// discontinuity.
+    /// loss.
     pub fn finish(&mut self) {
-        self.end_packets();
-        self.core.end_segment();
-        self.core.finish();
+        self.end(false);
+    }
+
+    /// A segment is missing before what comes next: as [`finish`](Self::finish), but what was to go on in it is cut.
+    pub fn lose(&mut self) {
+        self.end(true);
+    }
+
+    /// What comes next has nothing to do with what came (EXT-X-DISCONTINUITY), which is forgotten, events included.
+    /// Where it brings no tables, those of before hold as far as they fit its packets.
+    pub fn restart(&mut self) {
+        let known = self.core.programs.known().or(self.core.known.take());
+        *self = Self::with_config(self.core.config);
+        self.core.known = known;
     }
 
     /// The next event; `None`: more input is needed.
@@ -101,9 +121,27 @@ impl Demuxer {
         self.core.out.stats
     }
 
+    fn end(&mut self, lost: bool) {
+        self.end_packets();
+        // Before anything is judged by an end that is none.
+        let place = self.core.place;
+        self.core.settle_tables();
+        self.core.settle_all();
+        for slot in &mut self.core.slots {
+            slot.finish(lost, place, &mut self.core.out);
+        }
+    }
+
+    /// The packets end here, and none goes on.
     fn end_packets(&mut self) {
         self.drain(true);
         self.framer.restart();
+    }
+
+    /// The packets that are whole; one that a segment's end cuts stays.
+    fn drain_segment(&mut self) {
+        self.framer.keep_cut();
+        self.drain(true);
     }
 
     fn drain(&mut self, ended: bool) {
@@ -141,8 +179,10 @@ struct Core {
     pids: Box<[u16]>,
     slots: Vec<Slot>,
     programs: Programs,
-    /// Packets of PIDs whose meaning is not known yet; `None` once it is.
-    held: Option<Vec<(Place, [u8; PACKET])>>,
+    /// Packets of PIDs whose meaning is not known, or not yet.
+    held: Held,
+    /// The map of before a restart: PID and content.
+    known: Option<(u16, psi::Map)>,
     place: Place,
 }
 
@@ -154,7 +194,8 @@ impl Core {
             pids: vec![0; PIDS].into(),
             slots: Vec::new(),
             programs: Programs::new(config.programs),
-            held: Some(Vec::new()),
+            held: Held::default(),
+            known: None,
             place: Place::default(),
         };
         core.assign(PAT_PID, Carries::Tables(Sections::default()));
@@ -164,7 +205,8 @@ impl Core {
     fn packet(&mut self, data: &[u8], owner: Option<&Bytes>) {
         let packet = Packet::new(data);
         let pid = u16::from(packet.pid());
-        let Some(index) = usize::from(self.pids[usize::from(pid)]).checked_sub(1) else {
+        let index = usize::from(self.pids[usize::from(pid)]).checked_sub(1);
+        let Some(index) = index.filter(|index| !matches!(self.slots[*index].carries, Carries::Free)) else {
             if pid != NULL_PID {
                 self.hold(data);
             }
@@ -176,11 +218,17 @@ impl Core {
             return; // the counter stands still (2.4.3.3)
         }
         let payload = packet.payload();
+        let start = packet.payload_unit_start_indicator();
         let found = data[3] & 0x0F;
+        let border = slot.cuts.take_border();
+        if border && (start || !slot.is_open()) {
+            slot.counter = None;
+        }
+        let mark = slot.mark_of(data);
         let mut lost = None;
         if let Some(last) = slot.counter {
             let expected = (last + 1) & 0x0F;
-            if found == last && data[PACKET - TAIL..] == slot.tail {
+            if found == last && mark == slot.mark {
                 self.out.stats.duplicates += 1;
                 return;
             }
@@ -200,7 +248,7 @@ impl Core {
             slot.damaged(self.place);
         }
         slot.counter = Some(found);
-        slot.tail.copy_from_slice(&data[PACKET - TAIL..]);
+        slot.mark = mark;
         if let Some(expected) = lost {
             self.out.stats.continuity_errors += 1;
             self.out.damage(DamageKind::Continuity { expected, found }, Some(pid), self.place);
@@ -212,19 +260,24 @@ impl Core {
             }
             return;
         };
-        let start = packet.payload_unit_start_indicator();
-        // Scrambled payload does not begin with a start code: there the bits are wrong.
-        let clear = start && payload.starts_with(&[0, 0, 1]);
-        if packet.transport_scrambling_control().is_scrambled() && !clear {
-            self.out.stats.scrambled += 1;
-            if !std::mem::replace(&mut slot.scrambled, true) {
-                self.out.damage(DamageKind::Scrambled, Some(pid), self.place);
-                slot.lost(self.place, 0);
+        slot.active = true;
+        // Tables are never scrambled (2.4.4), and their CRC says whether they are right.
+        let sections = matches!(slot.carries, Carries::Tables(_) | Carries::Sections { .. });
+        if packet.transport_scrambling_control().is_scrambled() && !sections {
+            if !slot.marked.takes_packet(payload, start) {
+                self.out.stats.scrambled += 1;
+                self.tell_scrambled(index);
+                return;
             }
-            return;
+        } else if start {
+            slot.marked.begins_unmarked();
         }
-        slot.scrambled = false;
-        match &mut slot.carries {
+        if border && !start {
+            self.goes_on(index);
+        }
+        let slot = &mut self.slots[index];
+        slot.cuts.packet(data, start);
+        match slot.carries {
             Carries::Free => {}
             Carries::Tables(_) => self.tables(index, payload, start),
             Carries::Sections { .. } => self.sections(index, payload, start),
@@ -233,14 +286,50 @@ impl Core {
         }
     }
 
+    /// Payload was left out because it is scrambled: told at the start of each stretch of it.
+    fn tell_scrambled(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        if !std::mem::replace(&mut slot.scrambled, true) {
+            self.out.damage(DamageKind::Scrambled, Some(slot.pid), self.place);
+            slot.lost(self.place, 0);
+        }
+    }
+
+    /// The first packet of a segment goes on with a PES packet of the segment before.
+    fn goes_on(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        let Carries::Stream { pes, parser, .. } = &mut slot.carries else { return };
+        if pes.is_unbounded() && slot.cuts.goes_on() {
+            self.out.damage(DamageKind::CutUnit, Some(slot.pid), self.place);
+            if let Some(parser) = parser {
+                parser.damaged();
+            }
+        }
+    }
+
     fn stream(&mut self, index: usize, payload: &[u8], start: bool, owner: Option<&Bytes>) {
-        let Some(Slot { pid, carries: Carries::Stream { clock, pes, parser }, .. }) =
+        let Some(Slot { pid, marked, scrambled, carries: Carries::Stream { clock, pes, parser }, .. }) =
             self.slots.get_mut(index)
         else {
             return;
         };
         let (pid, place) = (*pid, self.place);
-        let step = pes.push(payload, start);
+        let mut step = pes.push(payload, start);
+        let refused = step.marked && !marked.takes_data(step.data);
+        if refused {
+            pes.reset();
+            self.out.stats.scrambled += 1;
+            step = Step { short: step.short, bad_header: step.bad_header, ..Step::default() };
+        }
+        if step.begun.is_some() || refused {
+            let told = std::mem::replace(scrambled, refused);
+            if refused && !told {
+                self.out.damage(DamageKind::Scrambled, Some(pid), place);
+                if let Some(parser) = parser {
+                    parser.lost(0);
+                }
+            }
+        }
         if start {
             self.out.stats.pes_packets += 1;
         }
@@ -256,13 +345,13 @@ impl Core {
                 parser.interrupted(&mut self.out);
             }
         }
-        if step.scrambled {
-            self.out.damage(DamageKind::Scrambled, Some(pid), place);
-        }
         let times = step.begun.flatten().map(|stamp| unwrap(self.programs.clock(*clock), stamp));
         if let Some(parser) = parser {
             if step.begun.is_some() {
                 parser.begin(times, place, &mut self.out);
+            }
+            if let Some(behind) = &step.behind {
+                parser.data(behind, place, &mut self.out);
             }
             if !step.data.is_empty() {
                 parser.data(step.data, place, &mut self.out);
@@ -270,6 +359,9 @@ impl Core {
             if step.ended {
                 parser.end(place, &mut self.out);
             }
+        }
+        if let Some(behind) = step.behind.filter(|_| self.config.raw) {
+            self.out.events.push_back(Event::Payload { pid, data: behind.into() });
         }
         if self.config.raw && !step.data.is_empty() {
             let data = match owner {
@@ -300,48 +392,11 @@ impl Core {
         });
     }
 
-    /// Keeps a packet whose PID has no meaning yet.
-    fn hold(&mut self, data: &[u8]) {
-        let Some(held) = &mut self.held else { return };
-        if let Ok(packet) = data.try_into() {
-            held.push((self.place, packet));
-        }
-        if held.len() >= MAX_HELD {
-            self.do_without_tables();
-        }
-    }
-
-    /// The tables are known, or will not come: what was held has a meaning now, or none.
-    fn release(&mut self) {
-        let place = self.place;
-        for (at, packet) in self.held.take().into_iter().flatten() {
-            self.place = at;
-            self.packet(&packet, None);
-        }
-        self.place = place;
-    }
-
-    fn end_segment(&mut self) {
-        if self.held.is_some() {
-            self.do_without_tables();
-        }
+    fn end_segment(&mut self, cut: bool) {
+        self.settle_tables();
         self.settle_all();
         for slot in &mut self.slots {
-            slot.counter = None;
-            slot.scrambled = false;
-            match &mut slot.carries {
-                Carries::Tables(sections) | Carries::Sections { sections, .. } => sections.reset(),
-                Carries::Stream { pes, parser: Some(parser), .. } => {
-                    parser.end_segment(pes.is_short(), self.place, &mut self.out);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn finish(&mut self) {
-        for slot in &mut self.slots {
-            slot.finish(self.place, &mut self.out);
+            slot.end_segment(cut, self.place, &mut self.out);
         }
     }
 
@@ -364,7 +419,7 @@ impl Core {
     fn free(&mut self, pid: u16) {
         let index = usize::from(self.pids[usize::from(pid)]);
         if let Some(slot) = index.checked_sub(1).and_then(|index| self.slots.get_mut(index)) {
-            slot.finish(self.place, &mut self.out);
+            slot.finish(false, self.place, &mut self.out);
             slot.carries = Carries::Free;
         }
     }

@@ -64,10 +64,11 @@ impl Probe {
         let step = self.pes.push(payload, start);
         self.held.push((place, Piece::Payload { start, bytes: payload.into() }));
         let declared = self.stream.codec;
-        if step.bad_header || step.scrambled || self.held.len() >= MAX_PACKETS {
+        if step.bad_header || step.marked || self.held.len() >= MAX_PACKETS {
             return Some(declared);
         }
         let begins = step.begun.is_some() && self.bytes.is_empty();
+        self.bytes.extend(step.behind.iter().flatten());
         self.bytes.extend_from_slice(step.data);
         if begins && declared.is_some_and(|codec| is_frame_of(codec, step.data)) {
             return Some(declared); // as it nearly always is

@@ -38,6 +38,8 @@ pub(super) struct Programs {
     first: Option<u16>,
     /// One per selected program; an index stays good when its program goes.
     clocks: Vec<Unwrapper>,
+    /// Streams whose program the PAT lists elsewhere now: they go on until its map comes from there.
+    orphans: Vec<Stream>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,29 @@ struct Entry {
 
 impl Programs {
     pub(super) fn new(choice: Choice) -> Self {
-        Self { choice, list: Vec::new(), first: None, clocks: vec![Unwrapper::new()] }
+        Self { choice, list: Vec::new(), first: None, clocks: vec![Unwrapper::new()], orphans: Vec::new() }
+    }
+
+    /// No program is listed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// A program is demuxed.
+    pub(super) fn is_selected(&self) -> bool {
+        self.list.iter().any(|it| it.clock.is_some())
+    }
+
+    /// Some program has a stream of this PID.
+    pub(super) fn lists(&self, pid: u16) -> bool {
+        let maps = self.list.iter().filter_map(|entry| entry.map.as_ref());
+        maps.flat_map(|map| &map.streams).any(|stream| stream.pid == pid)
+    }
+
+    /// The map of the program that is demuxed, where a table brought it, with its PID.
+    pub(super) fn known(&self) -> Option<(u16, Map)> {
+        let entry = self.list.iter().find(|it| it.clock.is_some() && it.pmt_pid != NULL_PID)?;
+        Some((entry.pmt_pid, entry.map.clone()?))
     }
 
     pub(super) fn clock(&mut self, index: usize) -> &mut Unwrapper {
@@ -107,11 +131,11 @@ fn program(pmt_pid: u16, map: &Map, selected: bool) -> Event {
 }
 
 /// What the content of streams showed stays known when their map comes again.
-fn keep_shown(known: &Map, map: &mut Map) {
+fn keep_shown<'a>(known: &(impl Iterator<Item = &'a Stream> + Clone), map: &mut Map) {
     let unclear = map.streams.iter_mut().filter(|stream| map.unclear.contains(&stream.pid));
     for stream in unclear {
         let same = |it: &&Stream| (it.pid, it.stream_type) == (stream.pid, stream.stream_type);
-        if let Some(before) = known.streams.iter().find(same) {
+        if let Some(before) = known.clone().find(same) {
             stream.codec = before.codec;
         }
     }
@@ -138,6 +162,7 @@ impl Core {
                 Some(Table::Pmt(map)) if pid != PAT_PID => self.take_map(pid, map),
                 Some(_) => {}
                 None => {
+                    self.held.doubt(pid, &section);
                     self.out.stats.bad_sections += 1;
                     let table = section.first().copied().unwrap_or_default();
                     self.out.damage(DamageKind::Section { table }, Some(pid), self.place);
@@ -147,7 +172,7 @@ impl Core {
     }
 
     /// `alone`: the table has one section, so what it does not list is gone.
-    fn take_pat(&mut self, programs: Vec<(u16, u16)>, alone: bool) {
+    pub(super) fn take_pat(&mut self, programs: Vec<(u16, u16)>, alone: bool) {
         let listed = |entry: &Entry| programs.contains(&(entry.number, entry.pmt_pid));
         let moved = |entry: &Entry| programs.iter().any(|it| it.0 == entry.number && it.1 != entry.pmt_pid);
         let (gone, kept) = std::mem::take(&mut self.programs.list)
@@ -162,10 +187,17 @@ impl Core {
             if self.programs.first == Some(entry.number) {
                 self.programs.first = None;
             }
-            for stream in entry.map.iter().flat_map(|map| &map.streams).filter(|_| entry.clock.is_some()) {
-                self.free(stream.pid);
+            let streams = entry.map.iter().flat_map(|map| &map.streams).filter(|_| entry.clock.is_some());
+            for stream in streams {
+                // Nothing of a program that only moved is lost before its map comes from its new PID.
+                if self.programs.choice == Choice::All {
+                    self.free(stream.pid);
+                } else {
+                    self.programs.orphans.push(stream.clone());
+                }
             }
         }
+        let mut fresh = Vec::new();
         for (number, pmt_pid) in programs {
             let known = self.programs.list.iter().any(|it| it.number == number);
             if known || pmt_pid == PAT_PID || pmt_pid == NULL_PID || self.programs.list.len() == MAX_PROGRAMS
@@ -173,19 +205,32 @@ impl Core {
                 continue;
             }
             self.programs.list.push(Entry { number, pmt_pid, map: None, clock: None });
-            self.assign(pmt_pid, Carries::Tables(Sections::default()));
+            if self.assign(pmt_pid, Carries::Tables(Sections::default())) {
+                fresh.push(pmt_pid);
+            }
         }
         if !gone.is_empty() {
             self.choose_again();
         }
+        self.replay(&fresh);
     }
 
-    fn take_map(&mut self, pmt_pid: u16, mut map: Map) {
+    /// Nothing that was listed is there.
+    pub(super) fn forget_programs(&mut self) {
+        let mut gone = std::mem::take(&mut self.programs.orphans);
+        for entry in std::mem::take(&mut self.programs.list) {
+            self.free(entry.pmt_pid);
+            gone.extend(entry.map.into_iter().filter(|_| entry.clock.is_some()).flat_map(|map| map.streams));
+        }
+        self.programs.first = None;
+        gone.iter().for_each(|stream| self.free(stream.pid));
+    }
+
+    pub(super) fn take_map(&mut self, pmt_pid: u16, mut map: Map) {
         let number = map.program;
         let entry = self.programs.list.iter().find(|it| it.number == number && it.pmt_pid == pmt_pid);
-        if let Some(known) = entry.and_then(|entry| entry.map.as_ref()) {
-            keep_shown(known, &mut map);
-        }
+        let listed = entry.and_then(|entry| entry.map.as_ref()).into_iter().flat_map(|known| &known.streams);
+        keep_shown(&listed.chain(&self.programs.orphans), &mut map);
         // A map may change under its old version number, and come again under a new one unchanged.
         if entry.is_some_and(|entry| entry.map.as_ref() != Some(&map)) {
             self.install(pmt_pid, map);
@@ -197,9 +242,7 @@ impl Core {
             self.programs.first = first;
             self.choose_again();
         }
-        if self.held.is_some() && self.programs.is_complete() {
-            self.release();
-        }
+        self.held.settled |= self.programs.is_complete();
     }
 
     /// The chosen program went, or was chosen anew: another map that came already may be meant.
@@ -219,33 +262,47 @@ impl Core {
         let Some(entry) = self.programs.list.iter_mut().find(|it| it.number == number) else { return };
         let old = entry.map.take().filter(|_| entry.clock.is_some());
         entry.clock = clock;
-        self.out.events.push_back(program(pmt_pid, &map, selected));
-        let same =
-            |a: &Stream, b: &Stream| a.pid == b.pid && a.stream_type == b.stream_type && a.codec == b.codec;
-        let old_streams = old.map(|map| map.streams).unwrap_or_default();
-        for gone in old_streams.iter().filter(|old| !map.streams.iter().any(|new| same(old, new))) {
+        let mut before = old.map(|map| map.streams).unwrap_or_default();
+        if selected {
+            before.append(&mut self.programs.orphans);
+        }
+        // stream_type may be a guess; what counts is how the stream is taken apart.
+        let same = |a: &Stream, b: &Stream| {
+            a.pid == b.pid && a.codec == b.codec && (a.codec.is_some() || a.stream_type == b.stream_type)
+        };
+        let kept = |new: &&Stream| before.iter().any(|old| same(old, new));
+        for gone in before.iter().filter(|old| !map.streams.iter().any(|new| same(old, new))) {
             self.free(gone.pid);
         }
-        if let Some(clock) = clock {
-            for new in map.streams.iter().filter(|new| !old_streams.iter().any(|old| same(old, new))) {
-                if new.pid == PAT_PID || new.pid == NULL_PID {
-                    continue;
-                }
-                if new.codec == Some(Codec::Scte35) {
-                    self.assign(new.pid, Carries::Sections { clock, sections: Sections::default() });
-                    continue;
-                }
-                let unclear = map.unclear.contains(&new.pid);
-                let carries = match self.use_of(new, clock) {
-                    _ if unclear => Carries::Probe(Probe::new(new, clock)),
-                    Carries::Free => continue,
-                    carries => carries,
-                };
-                self.assign(new.pid, carries);
+        // Behind the last samples of the streams that are gone.
+        self.out.events.push_back(program(pmt_pid, &map, selected));
+        let mut fresh = Vec::new();
+        for new in map.streams.iter().filter(|it| selected && !kept(it)) {
+            if let Some(clock) = clock
+                && let Some(carries) = self.use_of_new(new, clock, map.unclear.contains(&new.pid))
+                && self.assign(new.pid, carries)
+            {
+                fresh.push(new.pid);
             }
         }
         if let Some(entry) = self.programs.list.iter_mut().find(|it| it.number == number) {
             entry.map = Some(map);
+        }
+        self.replay(&fresh);
+    }
+
+    /// What is done with the packets of a stream that a map brings; `None`: nothing.
+    fn use_of_new(&self, new: &Stream, clock: usize, unclear: bool) -> Option<Carries> {
+        if new.pid == PAT_PID || new.pid == NULL_PID {
+            return None;
+        }
+        if new.codec == Some(Codec::Scte35) {
+            return Some(Carries::Sections { clock, sections: Sections::default() });
+        }
+        match self.use_of(new, clock) {
+            _ if unclear => Some(Carries::Probe(Probe::new(new, clock))),
+            Carries::Free => None,
+            carries => Some(carries),
         }
     }
 
@@ -270,31 +327,12 @@ impl Core {
         }
     }
 
-    /// No map came in time. Without a PAT, maps are recognised by their own form; without those, streams by
-    /// their content.
-    pub(super) fn do_without_tables(&mut self) {
-        if self.programs.list.is_empty() {
-            let maps = super::guess::maps(self.held.iter().flatten());
-            self.take_pat(maps.iter().map(|(pid, map)| (map.program, *pid)).collect(), false);
-            for (pid, map) in maps {
-                self.take_map(pid, map);
-            }
+    /// Puts a map into force that content made: program_number 0 is never a program's in a PAT (2.4.4.5).
+    pub(super) fn install_guess(&mut self, map: Map) {
+        self.programs.list.push(Entry { number: map.program, pmt_pid: NULL_PID, map: None, clock: None });
+        if let Choice::First = self.programs.choice {
+            self.programs.first = Some(map.program);
         }
-        if self.held.is_none() {
-            return;
-        }
-        let known = self.programs.list.iter().any(|it| it.clock.is_some());
-        let streams = if known { Vec::new() } else { super::guess::streams(self.held.iter().flatten()) };
-        if !streams.is_empty() {
-            self.out.damage(DamageKind::NoTables, None, self.place);
-            // program_number 0 is never a program's in a PAT (2.4.4.5).
-            self.programs.list.push(Entry { number: 0, pmt_pid: NULL_PID, map: None, clock: None });
-            if let Choice::First = self.programs.choice {
-                self.programs.first = Some(0);
-            }
-            let unclear = streams.iter().filter(|it| it.codec.is_none()).map(|it| it.pid).collect();
-            self.install(NULL_PID, Map { program: 0, pcr_pid: NULL_PID, streams, unclear });
-        }
-        self.release();
+        self.install(NULL_PID, map);
     }
 }
