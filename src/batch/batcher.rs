@@ -238,7 +238,10 @@ impl Batcher {
         }
         let begins_at_random_access =
             piece.video.as_ref().is_none_or(|(_, samples)| samples.first().is_some_and(|s| s.random_access));
-        if !begins_at_random_access {
+        // The rest of a picture of the segment before says nothing of where this one begins.
+        let begins = usize::from(piece.continues);
+        let first = piece.video.as_ref().and_then(|(_, samples)| samples.get(begins));
+        if first.is_some_and(|sample| !sample.random_access) {
             self.unaligned = true;
         }
         let longest = Flicks::from_duration(self.longest_batch());
@@ -300,7 +303,7 @@ impl Batcher {
         }
         self.edge = Edge::of(&piece).or(self.edge);
         self.lost = Flicks::ZERO;
-        let Piece { origin, period, mut video, audio } = piece;
+        let Piece { origin, period, mut video, audio, .. } = piece;
         if begins_period && let Some((_, samples)) = &mut video {
             // Nothing before a period's first random-access picture can be decoded.
             let first = samples.iter().position(|sample| sample.random_access);

@@ -1,7 +1,8 @@
 //! The segments of a source, of one playlist or of two, to pieces. Pure.
 
+use super::choice::{AudioChoice, AudioStream};
 use super::join::Joiner;
-use super::segment::{SegmentDemuxer, Wanted};
+use super::segment::{SegmentDemuxer, Tail, Times, Wanted};
 use super::{Damage, Input};
 use crate::media::{Cue, Origin, Piece, Rendition};
 
@@ -16,6 +17,10 @@ pub struct Demuxer {
     main: SegmentDemuxer,
     /// The separate audio rendition, if there is one.
     audio: Option<(SegmentDemuxer, Joiner)>,
+    /// Of the audio streams of a program.
+    choice: AudioChoice,
+    /// What waited for its end in segments that are followed by a hole.
+    tails: Vec<Piece>,
     damage: Damage,
     cues: Vec<Cue>,
     /// Periods of what was before the renditions changed.
@@ -33,13 +38,37 @@ impl Default for Demuxer {
 impl Demuxer {
     pub fn new() -> Self {
         Self {
-            main: SegmentDemuxer::new(Wanted::BOTH),
+            main: SegmentDemuxer::new(Wanted::BOTH, AudioChoice::default()),
             audio: None,
+            choice: AudioChoice::default(),
+            tails: Vec::new(),
             damage: Damage::default(),
             cues: Vec::new(),
             base: 0,
             periods: 0,
         }
+    }
+
+    /// Which audio stream is taken where a program has several.
+    #[must_use]
+    pub fn with_audio_choice(mut self, choice: AudioChoice) -> Self {
+        self.choose_audio(choice);
+        self
+    }
+
+    /// The same from the next program on that a table tells.
+    pub fn choose_audio(&mut self, choice: AudioChoice) {
+        let audio = self.audio.as_mut().map(|(audio, _)| audio);
+        for demuxer in audio.into_iter().chain([&mut self.main]) {
+            demuxer.set_choice(choice.clone());
+        }
+        self.choice = choice;
+    }
+
+    /// The audio streams of the program that the audio is taken from, where that is a transport stream.
+    pub fn audio_streams(&self) -> Vec<AudioStream> {
+        let audio = self.audio.as_ref().map(|(audio, _)| audio);
+        audio.unwrap_or(&self.main).audio_streams()
     }
 
     /// Whether the sound comes from a playlist of its own, from the next segment on; what is muxed with the
@@ -50,10 +79,11 @@ impl Demuxer {
         }
         let waiting = self.flush();
         self.base = self.periods;
-        self.main = SegmentDemuxer::new(Wanted { video: true, audio: !separate });
+        let choice = self.choice.clone();
+        self.main = SegmentDemuxer::new(Wanted { video: true, audio: !separate }, choice.clone());
         self.audio = separate.then(|| {
             let wanted = Wanted { video: false, audio: true };
-            (SegmentDemuxer::new(wanted), Joiner::default())
+            (SegmentDemuxer::new(wanted, choice), Joiner::default())
         });
         waiting
     }
@@ -61,6 +91,10 @@ impl Demuxer {
     /// A segment arrived: the pieces that are complete with it, in order. A segment that cannot be read costs
     /// itself only, and is counted.
     pub fn handle_segment(&mut self, input: &Input, origin: &Origin) -> Vec<Piece> {
+        if input.discontinuity {
+            self.end(input.rendition, false);
+        }
+        let mut before = std::mem::take(&mut self.tails);
         let (damage, cues) = (&mut self.damage, &mut self.cues);
         let pieces = match (&mut self.audio, input.rendition) {
             (None, Rendition::Main) => {
@@ -83,15 +117,34 @@ impl Demuxer {
                 joined
             }
         };
-        self.number(pieces)
+        before.extend(pieces);
+        self.number(before)
     }
 
     /// A segment of `rendition` will not come.
     pub fn handle_lost(&mut self, rendition: Rendition) {
-        match (rendition, &mut self.audio) {
-            (Rendition::Main, _) => self.main.hole(),
-            (Rendition::Audio, Some((audio, _))) => audio.hole(),
-            (Rendition::Audio, None) => {}
+        self.end(rendition, true);
+    }
+
+    /// Nothing goes on with the last segment of `rendition`: what waits for its end takes its place before all that
+    /// follows. `lost`: what follows it is missing.
+    fn end(&mut self, rendition: Rendition, lost: bool) {
+        let demuxer = match (rendition, &mut self.audio) {
+            (Rendition::Main, _) => &mut self.main,
+            (Rendition::Audio, Some((audio, _))) => audio,
+            (Rendition::Audio, None) => return,
+        };
+        if lost {
+            demuxer.hole(&mut self.damage, &mut self.cues);
+        } else {
+            demuxer.end(false, &mut self.damage, &mut self.cues);
+        }
+        let Some(Tail { origin, discontinuity_sequence, pieces }) = demuxer.take_tail() else { return };
+        match &mut self.audio {
+            None => self.tails.extend(pieces),
+            Some((_, joiner)) => {
+                joiner.handle(rendition, discontinuity_sequence, &Ok(Times::Wrap), pieces, &origin);
+            }
         }
     }
 
@@ -108,7 +161,16 @@ impl Demuxer {
 
     /// The source ended: everything that waits.
     pub fn flush(&mut self) -> Vec<Piece> {
-        self.release()
+        self.end(Rendition::Main, false);
+        self.end(Rendition::Audio, false);
+        let mut pieces = std::mem::take(&mut self.tails);
+        pieces.extend(self.audio.as_mut().map(|(_, joiner)| joiner.flush()).unwrap_or_default());
+        self.number(pieces)
+    }
+
+    /// Some segment has given something.
+    pub fn has_yielded(&self) -> bool {
+        self.periods > 0
     }
 
     /// What was broken so far.

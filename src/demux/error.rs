@@ -27,6 +27,14 @@ pub enum SegmentError {
     /// There are tracks, but none in a codec that Overdub carries.
     #[error("no track in a codec that is carried: {entries}")]
     NothingCarried { entries: String },
+    /// Transport packets without tables, and nothing among them that content shows to be a stream.
+    #[error(
+        "a transport stream without program tables (PAT, PMT), and no stream that is recognised by its content"
+    )]
+    NoStreams,
+    /// transport_scrambling_control or PES_scrambling_control, and the payload is no elementary stream.
+    #[error("the payload of PID {pid} is scrambled: it needs to be descrambled before it comes here")]
+    Scrambled { pid: u16 },
     /// A packed audio segment (RFC 8216 3.4) without a whole frame.
     #[error("packed audio without a whole frame")]
     NoFrames,

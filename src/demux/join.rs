@@ -435,7 +435,8 @@ impl Joiner {
         out: &mut Vec<Piece>,
     ) {
         self.configure(&params);
-        out.push(Piece { origin, period: self.current.period, video: None, audio: Some((params, frames)) });
+        let (period, audio) = (self.current.period, Some((params, frames)));
+        out.push(Piece { origin, period, continues: false, video: None, audio });
     }
 
     /// Another stretch is another period; true where this is one.

@@ -4,6 +4,7 @@
 //! MP4 or packed audio (RFC 8216 section 3), each segment for itself. A separate audio rendition is a second
 //! sequence of segments; its frames join the pictures by their times.
 
+mod choice;
 mod cmaf;
 mod demuxer;
 mod error;
@@ -19,6 +20,7 @@ mod splice;
 mod tests;
 mod untimed;
 
+pub use choice::{AudioChoice, AudioStream, choose_audio};
 pub use demuxer::Demuxer;
 pub use error::{Damage, SegmentError};
 pub use mpegts::{audio_params, video_params};

@@ -1,55 +1,112 @@
 //! MPEG-TS segments (RFC 8216 3.2) through the `ts` crate. Pure.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use overdub_ts as ts;
 
+use super::choice::{self, AudioChoice, AudioStream, choose_audio};
 use super::segment::{Sink, Wanted};
-use super::{StampedPicture, splice};
+use super::sniff::{self, Format};
+use super::{SegmentError, StampedPicture, splice};
 use crate::media::{AudioCodec, AudioParams, Cue, CueKind, Flicks, StampedFrame, VideoCodec, VideoParams};
 
-/// Reads consecutive segments. Of a segment's streams the first video and the first audio that Overdub carries
-/// are taken, of the program that the demuxer selects.
+/// Reads consecutive segments. Of a segment's streams the first video and one audio that Overdub carries are taken, of
+/// the program that the demuxer selects.
 #[derive(Debug, Default)]
 pub(super) struct Mpegts {
     demuxer: ts::Demuxer,
+    /// The initialization section in force.
+    init: Option<Bytes>,
+    choice: AudioChoice,
+    program: Option<Arc<ts::Program>>,
     video: Option<u16>,
-    audio: Option<u16>,
+    /// As the map lists it. It outlives a discontinuity, so that the choice stays what it is.
+    audio: Option<ts::Stream>,
     /// PIDs with timed metadata.
     id3: Vec<u16>,
+    seen: Seen,
+}
+
+/// What came of the segment in work.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Where in the input it begins.
+    start: u64,
+    video: bool,
+    audio: bool,
+    /// PIDs with payload that is scrambled.
+    scrambled: Vec<u16>,
 }
 
 impl Mpegts {
-    /// Nothing of what came before reaches into the next segment: what was waiting for its end in the last one
-    /// was cut off there.
+    pub(super) fn new(choice: AudioChoice) -> Self {
+        Self { choice, ..Self::default() }
+    }
+
+    /// Which audio is taken, from the next program on that a table tells.
+    pub(super) fn set_choice(&mut self, choice: AudioChoice) {
+        self.choice = choice;
+    }
+
+    /// Nothing of what came before reaches into the next segment. What was waiting for its end in the last one comes
+    /// out with [`Mpegts::end`] before.
     pub(super) fn restart(&mut self) {
-        *self = Self::default();
+        self.demuxer.restart();
+        (self.init, self.program, self.video) = (None, None, None);
+        self.id3.clear();
     }
 
-    /// Segments are missing before the next one: what waits for its end will not get it.
-    pub(super) fn hole(&mut self, wanted: Wanted, sink: &mut Sink<'_>) {
-        self.demuxer.finish();
-        self.drain(wanted, sink);
+    /// What waits for its end comes out: nothing follows, or, where `lost`, segments are missing before what does.
+    pub(super) fn end(&mut self, lost: bool, wanted: Wanted, sink: &mut Sink<'_>) {
+        if lost {
+            self.demuxer.lose();
+        } else {
+            self.demuxer.finish();
+        }
+        self.take(wanted, sink);
     }
 
-    pub(super) fn demux(&mut self, data: Bytes, wanted: Wanted, sink: &mut Sink<'_>) {
+    /// Reads a segment, and before it the initialization section that is in force, where that is another.
+    pub(super) fn demux(
+        &mut self,
+        init: Option<&Bytes>,
+        data: Bytes,
+        wanted: Wanted,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), SegmentError> {
+        if let Some(init) = init
+            && self.init.as_ref() != Some(init)
+            && sniff::format(init) == Ok(Format::Ts)
+        {
+            self.demuxer.push_init(init.clone());
+            self.init = Some(init.clone());
+        }
+        self.seen = Seen { start: self.demuxer.stats().bytes, ..Seen::default() };
         self.demuxer.push(data);
-        self.drain(wanted, sink);
         self.demuxer.end_segment();
-        self.drain(wanted, sink);
+        self.take(wanted, sink);
+        self.verdict(wanted)
     }
 
-    fn drain(&mut self, wanted: Wanted, sink: &mut Sink<'_>) {
-        while let Some(event) = self.demuxer.next_event() {
+    /// The audio streams of the program.
+    pub(super) fn audio_streams(&self) -> Vec<AudioStream> {
+        let selected = self.audio.as_ref().map(|stream| stream.pid);
+        self.program.as_ref().map(|program| choice::list(&program.streams, selected)).unwrap_or_default()
+    }
+
+    fn take(&mut self, wanted: Wanted, sink: &mut Sink<'_>) {
+        let mut events: VecDeque<ts::Event> = std::iter::from_fn(|| self.demuxer.next_event()).collect();
+        while let Some(event) = events.pop_front() {
             match event {
-                ts::Event::Program(program) if program.selected => self.select(&program, wanted),
+                ts::Event::Program(program) if program.selected => self.select(program, &events, wanted),
                 ts::Event::Params { pid, params: ts::Params::Video(params) } if self.video == Some(pid) => {
                     if let Some(params) = video_params(&params) {
                         sink.periods.video_params(Arc::new(params));
                     }
                 }
-                ts::Event::Params { pid, params: ts::Params::Audio(params) } if self.audio == Some(pid) => {
+                ts::Event::Params { pid, params: ts::Params::Audio(params) } if self.is_audio(pid) => {
                     if let Some(params) = audio_params(&params) {
                         sink.periods.audio_params(Arc::new(params));
                     }
@@ -61,24 +118,60 @@ impl Mpegts {
                         sink.cue(Cue { segment: sink.segment, time, duration, kind, data });
                     }
                 }
-                ts::Event::Damage(damage) => sink.damage.event(&damage),
+                ts::Event::Damage(damage) => {
+                    if let (ts::DamageKind::Scrambled, Some(pid)) = (damage.kind, damage.pid) {
+                        self.seen.scrambled.push(pid);
+                    }
+                    sink.damage.event(&damage);
+                }
                 _ => {}
             }
         }
     }
 
+    /// Why nothing came, where something was to come.
+    fn verdict(&self, wanted: Wanted) -> Result<(), SegmentError> {
+        let Some(program) = &self.program else { return Err(SegmentError::NoStreams) };
+        let carried = |stream: &ts::Stream| {
+            stream.codec.is_some_and(|codec| video_codec(codec).is_some() || is_audio(codec))
+        };
+        if !program.streams.iter().any(carried) {
+            let types = program.streams.iter().map(|stream| match stream.encrypted {
+                true => format!("type 0x{:02x}, encrypted", stream.stream_type),
+                false => format!("type 0x{:02x}", stream.stream_type),
+            });
+            return Err(SegmentError::NothingCarried { entries: types.collect::<Vec<_>>().join(", ") });
+        }
+        let video = self.video.filter(|_| wanted.video && !self.seen.video);
+        let audio = self.audio.as_ref().filter(|_| wanted.audio && !self.seen.audio).map(|stream| stream.pid);
+        let scrambled = |pid: &u16| self.seen.scrambled.contains(pid);
+        match video.into_iter().chain(audio).find(scrambled) {
+            Some(pid) => Err(SegmentError::Scrambled { pid }),
+            None => Ok(()),
+        }
+    }
+
+    fn is_audio(&self, pid: u16) -> bool {
+        self.audio.as_ref().is_some_and(|stream| stream.pid == pid)
+    }
+
     fn sample(&mut self, sample: ts::Sample, sink: &mut Sink<'_>) {
-        let ours = self.video == Some(sample.pid) || self.audio == Some(sample.pid);
-        if ours && sample.damaged {
+        let (is_video, is_audio) = (self.video == Some(sample.pid), self.is_audio(sample.pid));
+        if (is_video || is_audio) && sample.damaged {
             sink.damage.dropped += 1;
-        } else if self.video == Some(sample.pid) {
+        } else if is_video {
+            if !self.seen.video && sample.offset < self.seen.start {
+                sink.periods.continues();
+            }
+            self.seen.video = true;
             sink.periods.picture(StampedPicture {
                 dts: flicks(sample.dts),
                 pts: flicks(sample.pts),
                 random_access: sample.random_access,
                 data: sample.data,
             });
-        } else if self.audio == Some(sample.pid) {
+        } else if is_audio {
+            self.seen.audio = true;
             sink.periods.frame(StampedFrame { pts: flicks(sample.pts), data: sample.data });
         } else if self.id3.contains(&sample.pid) && !sample.damaged {
             let time = Some(flicks(sample.pts));
@@ -87,17 +180,32 @@ impl Mpegts {
         }
     }
 
-    /// Keeps the streams that it has as long as the program lists them.
-    fn select(&mut self, program: &ts::Program, wanted: Wanted) {
-        let first = |wanted: fn(ts::Codec) -> bool, current: Option<u16>| {
-            let mut matching = program.streams.iter().filter(|stream| stream.codec.is_some_and(wanted));
-            let kept = matching.clone().find(|stream| Some(stream.pid) == current);
-            kept.or_else(|| matching.next()).map(|stream| stream.pid)
-        };
-        self.video = first(|codec| video_codec(codec).is_some(), self.video).filter(|_| wanted.video);
-        self.audio = first(|codec| audio_codec(codec).is_some(), self.audio).filter(|_| wanted.audio);
+    /// Keeps the streams that it has as long as the program lists them. `later`: what follows in the same segment,
+    /// where the content of streams may show what they are that the map leaves open.
+    fn select(&mut self, program: Arc<ts::Program>, later: &VecDeque<ts::Event>, wanted: Wanted) {
+        let pids = |program: &ts::Program| program.streams.iter().map(|it| it.pid).collect::<Vec<_>>();
+        let retold = later.iter().filter_map(|event| match event {
+            ts::Event::Program(next) if next.selected => Some(next),
+            _ => None,
+        });
+        let same = |next: &&Arc<ts::Program>| next.number == program.number && pids(next) == pids(&program);
+        let shown = retold.take_while(same).last().unwrap_or(&program);
+        let is_video = |stream: &&ts::Stream| stream.codec.is_some_and(|codec| video_codec(codec).is_some());
+        let mut videos = shown.streams.iter().filter(is_video);
+        let kept = videos.clone().find(|stream| Some(stream.pid) == self.video);
+        let video = kept.or_else(|| videos.next()).map(|stream| stream.pid);
+        self.video = video.filter(|_| wanted.video);
+        let audio = choose_audio(&shown.streams, &self.choice, self.audio.as_ref());
+        // A program without audio does not forget which one was taken.
+        if let Some(audio) = audio.filter(|_| wanted.audio) {
+            if self.audio.as_ref().is_some_and(|before| before.pid != audio.pid) {
+                tracing::info!(pid = audio.pid, language = audio.language, "another audio stream is taken");
+            }
+            self.audio = Some(audio.clone());
+        }
         let id3 = program.streams.iter().filter(|stream| stream.codec == Some(ts::Codec::TimedId3));
         self.id3 = id3.map(|stream| stream.pid).collect();
+        self.program = Some(program);
     }
 }
 
@@ -134,6 +242,11 @@ fn video_codec(codec: ts::Codec) -> Option<VideoCodec> {
         ts::Codec::Hevc => Some(VideoCodec::Hevc),
         _ => None,
     }
+}
+
+/// Audio in a codec that is carried.
+pub(super) fn is_audio(codec: ts::Codec) -> bool {
+    audio_codec(codec).is_some()
 }
 
 fn audio_codec(codec: ts::Codec) -> Option<AudioCodec> {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::choice::{AudioChoice, AudioStream};
 use super::cmaf::Cmaf;
 use super::mpegts::Mpegts;
 use super::packed::Packed;
@@ -74,28 +75,71 @@ pub(super) struct SegmentDemuxer {
     periods: Periods,
     /// What the last segment was; `None`: it gave nothing, or is missing.
     format: Option<Format>,
+    /// Where the last segment came from, with its discontinuity sequence number.
+    last: Option<(Origin, u64)>,
+    tail: Option<Tail>,
+}
+
+/// What waited for its end in the last segment, and will not get it.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) origin: Origin,
+    pub(super) discontinuity_sequence: u64,
+    pub(super) pieces: Vec<Piece>,
 }
 
 impl SegmentDemuxer {
-    pub(super) fn new(wanted: Wanted) -> Self {
+    pub(super) fn new(wanted: Wanted, choice: AudioChoice) -> Self {
         Self {
             wanted,
-            ts: Mpegts::default(),
+            ts: Mpegts::new(choice),
             cmaf: Cmaf::default(),
             packed: Packed::default(),
             periods: Periods::default(),
             format: None,
+            last: None,
+            tail: None,
         }
     }
 
+    pub(super) fn set_choice(&mut self, choice: AudioChoice) {
+        self.ts.set_choice(choice);
+    }
+
+    /// The audio streams of the program, of a transport stream.
+    pub(super) fn audio_streams(&self) -> Vec<AudioStream> {
+        self.ts.audio_streams()
+    }
+
     /// Segments are missing before the next one.
-    pub(super) fn hole(&mut self) {
+    pub(super) fn hole(&mut self, damage: &mut Damage, cues: &mut Vec<Cue>) {
+        self.end(true, damage, cues);
         self.format = None;
         self.packed.hole();
     }
 
+    /// Nothing goes on with the last segment; `lost`: because what follows it is missing.
+    pub(super) fn end(&mut self, lost: bool, damage: &mut Damage, cues: &mut Vec<Cue>) {
+        let Some((origin, discontinuity_sequence)) = self.last.clone() else { return };
+        if self.format != Some(Format::Ts) {
+            return;
+        }
+        self.periods.begin(false);
+        let sink = &mut Sink { periods: &mut self.periods, damage, cues, segment: origin.segment };
+        self.ts.end(lost, self.wanted, sink);
+        let pieces = self.periods.end(&origin);
+        if !pieces.is_empty() {
+            self.tail = Some(Tail { origin, discontinuity_sequence, pieces });
+        }
+    }
+
+    /// What [`SegmentDemuxer::end`] brought.
+    pub(super) fn take_tail(&mut self) -> Option<Tail> {
+        self.tail.take()
+    }
+
     /// The pieces of the next segment, with its cues. With `discontinuity` nothing of what came before reaches
-    /// into it. An error may come with pieces: what was read before it, or was waiting.
+    /// into it, for which [`SegmentDemuxer::end`] is called before. An error may come with pieces: what was read before it, or was waiting.
     pub(super) fn demux(
         &mut self,
         input: &Input,
@@ -111,13 +155,13 @@ impl SegmentDemuxer {
         let sink = &mut Sink { periods: &mut self.periods, damage, cues, segment: origin.segment };
         let format = sniff::format(&input.data);
         if !matches!((self.format, &format), (Some(Format::Ts), Ok(Format::Ts))) {
-            self.ts.hole(self.wanted, sink);
+            self.ts.end(true, self.wanted, sink);
         }
         self.format = format.as_ref().ok().copied();
         let result = match format {
             Ok(Format::Ts) => {
-                self.ts.demux(input.data.clone(), self.wanted, sink);
-                Ok(Times::Wrap)
+                let read = self.ts.demux(input.init.as_ref(), input.data.clone(), self.wanted, sink);
+                read.map(|()| Times::Wrap)
             }
             Ok(Format::Mp4) => {
                 let read = self.cmaf.demux(input.init.as_ref(), &input.data, self.wanted, sink);
@@ -129,7 +173,9 @@ impl SegmentDemuxer {
             Ok(Format::Packed { .. }) => Ok(Times::Wrap),
             Err(error) => Err(error),
         };
-        if result.is_err() {
+        self.last = Some((origin.clone(), input.discontinuity_sequence));
+        // A transport stream goes on, whatever is wrong with one segment of it.
+        if result.is_err() && self.format != Some(Format::Ts) {
             self.format = None;
         }
         (self.periods.end(origin), result)

@@ -24,12 +24,14 @@ const FIRST_BOXES: [&[u8; 4]; 14] = [
 ];
 
 const SYNC_BYTE: u8 = 0x47;
+const PACKET: usize = 188;
 /// Packets as they are, with a time code before (M2TS), with a check sum behind.
-const STRIDES: [usize; 3] = [188, 192, 204];
+const STRIDES: [usize; 3] = [PACKET, 192, 204];
 /// So many sync bytes in a row are no chance...
 const SYNCS: usize = 4;
-/// ... and are looked for in what a broken start of a segment may span.
-const SEARCH: usize = 64 * 1024;
+/// ... and are looked for in what a broken start of a segment may span, or the image that it is disguised as, which
+/// is a whole picture at some hosts.
+const SEARCH: usize = 1024 * 1024;
 /// Frames may stand behind this much of padding or of a cut frame.
 const FRAME_SEARCH: usize = 8 * 1024;
 
@@ -44,7 +46,8 @@ pub(super) fn format(data: &[u8]) -> Result<Format, SegmentError> {
     if text.starts_with(b"WEBVTT") {
         return Err(SegmentError::WebVtt);
     }
-    if has_syncs(data, 0) {
+    // A GIF begins with a sync byte, and chance may find another.
+    if !data.starts_with(b"GIF8") && has_syncs(data, 0) {
         return Ok(Format::Ts);
     }
     let tags = id3::length(data);
@@ -55,7 +58,9 @@ pub(super) fn format(data: &[u8]) -> Result<Format, SegmentError> {
     if let Some(codec) = elementary::codec_at(frames) {
         return Ok(Format::Packed { codec, tags });
     }
-    if (1..data.len().min(SEARCH)).any(|at| data[at] == SYNC_BYTE && has_syncs(data, at)) {
+    // Behind anything else, one sync byte near the end is chance.
+    let packets = |at: usize| data.len() - at > PACKET && has_syncs(data, at);
+    if memchr::memchr_iter(SYNC_BYTE, &data[..data.len().min(SEARCH)]).any(packets) {
         return Ok(Format::Ts);
     }
     let window = frames.len().min(FRAME_SEARCH);
@@ -99,6 +104,35 @@ mod tests {
             assert_eq!(format(&packets(stride, lead, 8)), Ok(Format::Ts), "{stride} {lead}");
         }
         assert_eq!(format(&packets(188, 0, 1)), Ok(Format::Ts));
+    }
+
+    #[test]
+    fn a_transport_stream_is_told_behind_an_image_of_any_size() {
+        let mut noise = 0x2545_F491_4F6C_DD1D_u64;
+        let mut random = move || {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise as u8
+        };
+        let magics: [&[u8]; 5] = [b"\x89PNG\r\n\x1a\n", b"\xFF\xD8\xFF\xE0", b"GIF89a", b"GIF87a", b"BM"];
+        for magic in magics {
+            for size in [69, 5_000, 100_000, 300_000] {
+                let mut data = magic.to_vec();
+                data.resize_with(size, &mut random);
+                // Sync bytes a packet apart by chance: at the start, and within.
+                for (at, count) in [(0, 2), (size / 3, 3), (size / 2, 2)] {
+                    for at in (at..).step_by(188).take(count).filter(|at| *at > magic.len() && *at < size) {
+                        data[at] = SYNC_BYTE;
+                    }
+                }
+                assert!(format(&data).is_err(), "an image alone: {magic:?} {size}");
+                data.extend(packets(188, 0, 8));
+                assert_eq!(format(&data), Ok(Format::Ts), "{magic:?} {size}");
+            }
+        }
+        let page = [b"<!DOCTYPE html>".as_slice(), &[b' '; 400], b"G", &[b' '; 187]].concat();
+        assert!(format(&page).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::str::FromStr;
 
 use super::playlist::{Master, Rendition, Variant};
+use crate::media::language::speaks;
 
 /// Prefixes of video codecs (RFC 6381), to tell a variant with a picture from one with sound only.
 const VIDEO: [&str; 9] = ["avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe", "vp09", "av01", "vvc1"];
@@ -58,6 +59,8 @@ pub struct Candidate {
     pub variant: Variant,
     /// The rendition that carries the sound in a playlist of its own, when there is one.
     pub audio: Option<Rendition>,
+    /// The language of the sound in the variant's own segments, where its rendition says one.
+    pub muxed_language: Option<String>,
 }
 
 /// All variants, the best first. Those that come before another only by the order of the playlist are its
@@ -87,10 +90,12 @@ pub fn order(master: &Master, policy: &Policy) -> Vec<Candidate> {
                 Reverse((!largest).then_some(size)),
             );
             // A variant of sound alone may list itself as its rendition.
-            let separate = audio.map(|(rendition, _)| rendition);
+            let separate = audio.as_ref().map(|(rendition, _)| *rendition);
             let separate =
                 separate.filter(|rendition| rendition.uri.as_ref().is_some_and(|uri| *uri != variant.uri));
-            (rank, Candidate { variant: variant.clone(), audio: separate.cloned() })
+            let muxed = audio.map(|(rendition, _)| rendition).filter(|_| separate.is_none());
+            let muxed_language = muxed.and_then(|rendition| rendition.language.clone());
+            (rank, Candidate { variant: variant.clone(), audio: separate.cloned(), muxed_language })
         })
         .collect();
     // Stable: equals stay in the order of the playlist.
@@ -194,7 +199,7 @@ fn rendition<'a>(master: &'a Master, variant: &Variant, policy: &Policy) -> Opti
     };
     let spoken = |rendition: &Rendition| {
         let language = policy.audio_language.as_deref();
-        language.is_some_and(|wanted| speaks(rendition.language.as_deref(), wanted))
+        language.zip(rendition.language.as_deref()).is_some_and(|(wanted, its)| speaks(its, wanted))
     };
     let rank = |rendition: &Rendition| {
         (
@@ -211,13 +216,6 @@ fn rendition<'a>(master: &'a Master, variant: &Variant, policy: &Policy) -> Opti
     let members: Vec<_> = members.collect();
     let best = members.into_iter().rev().max_by_key(|rendition| rank(rendition))?;
     Some((best, named(best) || spoken(best)))
-}
-
-/// Whether a language tag is the wanted one or a region of it (RFC 4647 3.3.1).
-fn speaks(language: Option<&str>, wanted: &str) -> bool {
-    let Some(language) = language else { return false };
-    let (language, wanted) = (language.to_ascii_lowercase(), wanted.to_ascii_lowercase());
-    language.strip_prefix(&wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 #[cfg(test)]

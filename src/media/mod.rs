@@ -10,6 +10,7 @@ mod cue;
 mod frame;
 mod frame_len;
 pub(crate) mod id3;
+pub mod language;
 pub mod mp4;
 pub mod mpeg_audio;
 mod packet;

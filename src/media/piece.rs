@@ -30,6 +30,8 @@ pub struct Piece {
     pub origin: Origin,
     /// Which period of the run, from 0.
     pub period: u64,
+    /// Its first picture began in the segment before, which ended within it, or seemed to.
+    pub continues: bool,
     /// Absent when the piece has no video; never with an empty list of samples.
     pub video: Option<(Arc<VideoParams>, Vec<VideoSample>)>,
     /// The same for audio.

@@ -61,7 +61,13 @@ fn batches(source: &AudioTrack, context_frames: usize) -> Vec<Batch> {
             .map(|(k, data)| StampedFrame { pts: source.pts(number * in_a_segment + k), data: data.clone() });
         let origin = Origin { segment: number as u64, captured_at: Moment::ZERO, program_date_time: None };
         let audio = Some((Arc::clone(&source.params), stamped.collect()));
-        batches.extend(batcher.handle_piece(Piece { origin, period: 0, video: None, audio }));
+        batches.extend(batcher.handle_piece(Piece {
+            origin,
+            period: 0,
+            continues: false,
+            video: None,
+            audio,
+        }));
     }
     batches.extend(batcher.flush());
     batches

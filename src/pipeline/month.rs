@@ -142,6 +142,7 @@ impl Month {
         let piece = Piece {
             origin: Origin { segment: n, captured_at: now, program_date_time: None },
             period: 0,
+            continues: false,
             video: Some((video_params(), vec![sample(start, true), sample(start + half, false)])),
             audio: None,
         };

@@ -69,6 +69,7 @@ fn segment(n: u64) -> Piece {
     Piece {
         origin: Origin { segment: n, captured_at: at(6 * (n + 1)), program_date_time: None },
         period: 0,
+        continues: false,
         video: Some((video_params(), video(from, to))),
         audio: Some((audio_params(), audio(from, to))),
     }

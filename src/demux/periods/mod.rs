@@ -41,6 +41,8 @@ pub struct Periods {
     video: Track<VideoParams>,
     audio: Track<AudioParams>,
     pieces: Vec<Building>,
+    /// The first picture of this segment began in the one before.
+    continues: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,12 @@ impl Periods {
         self.video.piece = 0;
         self.audio.piece = 0;
         self.pieces = vec![Building::new(self.period, 0)];
+        self.continues = false;
+    }
+
+    /// The next picture, the first of the segment, began in the one before.
+    pub fn continues(&mut self) {
+        self.continues = true;
     }
 
     pub fn video_params(&mut self, params: Arc<VideoParams>) {
@@ -150,6 +158,7 @@ impl Periods {
             .map(|piece| Piece {
                 origin: origin.clone(),
                 period: piece.period,
+                continues: piece.video.is_some() && std::mem::take(&mut self.continues),
                 video: piece.video.map(|(params, samples)| (params, with_last_duration(samples))),
                 audio: piece.audio,
             })

@@ -3,6 +3,7 @@
 mod formats;
 mod join;
 mod renditions;
+mod transport;
 
 use std::sync::Arc;
 
