@@ -110,6 +110,9 @@ pub(super) struct Args {
     /// The name of the audio rendition; goes before the language.
     #[arg(long, value_name = "NAME")]
     source_audio_name: Option<String>,
+    /// The PID of the audio stream, where a transport stream has several; goes before the language.
+    #[arg(long, value_name = "PID")]
+    source_audio_pid: Option<u64>,
     /// Where to begin: seconds from the beginning of the playlist, or, negative, from its end.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     start_offset: Option<f64>,
@@ -157,6 +160,7 @@ impl Args {
             source_max_bandwidth: self.source_max_bandwidth,
             source_audio_language: self.source_audio_language.clone(),
             source_audio_name: self.source_audio_name.clone(),
+            source_audio_pid: self.source_audio_pid,
             start_offset: self.start_offset,
             ..StreamOptions::default()
         };

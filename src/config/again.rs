@@ -42,8 +42,15 @@ impl From<&StreamSettings> for StreamOptions {
             processor_max_message,
         } = settings;
         let SourceAccess { headers, user_agent, auth, proxy, allowed_hosts } = source;
-        let SourceChoice { variant, max_height, max_bandwidth, audio_language, audio_name, start_offset } =
-            choice;
+        let SourceChoice {
+            variant,
+            max_height,
+            max_bandwidth,
+            audio_language,
+            audio_name,
+            audio_pid,
+            start_offset,
+        } = choice;
         let ProcessorAccess { path: processor_path, auth: processor_auth, headers: processor_headers } =
             processor;
         let given = |list: Vec<String>| (!list.is_empty()).then_some(list);
@@ -69,6 +76,7 @@ impl From<&StreamSettings> for StreamOptions {
             source_max_bandwidth: *max_bandwidth,
             source_audio_language: audio_language.clone(),
             source_audio_name: audio_name.clone(),
+            source_audio_pid: audio_pid.map(u64::from),
             start_offset: start_offset.map(|millis| millis as f64 / 1e3),
             audio_processor_url: Some(audio_processor_url.as_str().to_owned()),
             audio_processor_path: processor_path.clone(),
@@ -206,7 +214,8 @@ mod tests {
             "sourceAuth": "basic me:a:b", "sourceProxy": "none",
             "sourceAllowedHosts": ["cdn.example", "*.cdn.example", "10.1.0.0/16"],
             "sourceVariant": "720p", "sourceMaxHeight": 720, "sourceMaxBandwidth": 3000000,
-            "sourceAudioLanguage": "en", "sourceAudioName": "English", "startOffset": -90.5,
+            "sourceAudioLanguage": "en", "sourceAudioName": "English", "sourceAudioPid": 258,
+            "startOffset": -90.5,
             "audioProcessorUrl": "ws://p/x", "audioProcessorPath": "/custom", "audioProcessorAuth": {"token": "t", "n": 1},
             "audioProcessorHeaders": {"x-key": "k"}, "contextFrames": 2, "srsRtmpUrl": ["rtmp://h/live/{streamId}", "rtmps://i/a/b?k=v"],
             "bufferDuration": 4.5, "processingBudget": "2m", "fallback": "drop-audio",

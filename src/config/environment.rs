@@ -40,6 +40,7 @@ pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Ser
             source_max_bandwidth: read.parsed(&["OVERDUB_SOURCE_MAX_BANDWIDTH"], NUMBER)?,
             source_audio_language: read.text(&["OVERDUB_SOURCE_AUDIO_LANGUAGE"]),
             source_audio_name: read.text(&["OVERDUB_SOURCE_AUDIO_NAME"]),
+            source_audio_pid: read.parsed(&["OVERDUB_SOURCE_AUDIO_PID"], NUMBER)?,
             start_offset: read.parsed(&["OVERDUB_START_OFFSET"], "must be a number of seconds")?,
             audio_processor_url: read.text(&["OVERDUB_AUDIO_PROCESSOR_URL", "AUDIO_PROCESSOR_URL"]),
             audio_processor_path: read.text(&["OVERDUB_AUDIO_PROCESSOR_PATH"]),

@@ -58,6 +58,9 @@ pub struct StreamOptions {
     /// NAME of the audio rendition.
     #[schema(min_length = 1, max_length = 256)]
     pub source_audio_name: Option<String>,
+    /// PID of the audio stream, where a transport stream has several.
+    #[schema(minimum = 16, maximum = 8_190)]
+    pub source_audio_pid: Option<u64>,
     /// Seconds from the beginning of the first playlist, or, negative, from its end.
     #[schema(minimum = -604_800, maximum = 604_800)]
     pub start_offset: Option<f64>,
@@ -161,6 +164,7 @@ impl StreamOptions {
             source_max_bandwidth: self.source_max_bandwidth.or(lower.source_max_bandwidth),
             source_audio_language: self.source_audio_language.or(lower.source_audio_language),
             source_audio_name: self.source_audio_name.or(lower.source_audio_name),
+            source_audio_pid: self.source_audio_pid.or(lower.source_audio_pid),
             start_offset: self.start_offset.or(lower.start_offset),
             audio_processor_url: self.audio_processor_url.or(lower.audio_processor_url),
             audio_processor_path: self.audio_processor_path.or(lower.audio_processor_path),
@@ -318,6 +322,8 @@ impl StreamOptions {
             )?,
             audio_language: source::name("sourceAudioLanguage", self.source_audio_language.clone())?,
             audio_name: source::name("sourceAudioName", self.source_audio_name.clone())?,
+            audio_pid: number("sourceAudioPid", self.source_audio_pid, SourceChoice::PID_RANGE)?
+                .and_then(|pid| pid.try_into().ok()),
             start_offset: self.start_offset.map(source::start_offset).transpose()?,
         })
     }

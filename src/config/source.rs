@@ -66,6 +66,8 @@ pub struct SourceChoice {
     pub audio_language: Option<String>,
     /// NAME of an audio rendition.
     pub audio_name: Option<String>,
+    /// PID of an audio stream in a transport stream.
+    pub audio_pid: Option<u16>,
     /// Milliseconds from the beginning of the first playlist, or, negative, from its end.
     pub start_offset: Option<i64>,
 }
@@ -76,6 +78,8 @@ impl SourceChoice {
     /// Far above any picture or connection: only what is no such number at all is refused.
     pub const HEIGHT_RANGE: (u64, u64) = (1, 65_535);
     pub const BANDWIDTH_RANGE: (u64, u64) = (1, 1_000_000_000_000);
+    /// The PIDs that elementary streams may have (ISO/IEC 13818-1 table 2-3).
+    pub const PID_RANGE: (u64, u64) = (0x0010, 0x1FFE);
     /// Seconds; no playlist lists more than a week.
     pub const MAX_OFFSET: f64 = 7.0 * 86_400.0;
 }

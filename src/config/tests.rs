@@ -172,6 +172,8 @@ fn every_wrong_value_is_reported_under_its_own_name() {
         (format!(r#"{{{LEAST},"sourceMaxHeight":0}}"#), "sourceMaxHeight"),
         (format!(r#"{{{LEAST},"sourceMaxBandwidth":-1}}"#), "sourceMaxBandwidth"),
         (format!(r#"{{{LEAST},"sourceAudioName":""}}"#), "sourceAudioName"),
+        (format!(r#"{{{LEAST},"sourceAudioPid":15}}"#), "sourceAudioPid"),
+        (format!(r#"{{{LEAST},"sourceAudioPid":8191}}"#), "sourceAudioPid"),
         (format!(r#"{{{LEAST},"startOffset":1e9}}"#), "startOffset"),
         (format!(r#"{{{LEAST},"sourceAllowedHosts":["10.0.0.0/40"]}}"#), "sourceAllowedHosts"),
         (format!(r#"{{{LEAST},"slate":""}}"#), "slate"),

@@ -78,6 +78,11 @@ impl Presentation {
         self.current().audio.as_ref()
     }
 
+    /// The language of the sound in the variant's own segments, where the master says one.
+    pub(super) fn muxed_language(&self) -> Option<&str> {
+        self.current().muxed_language.as_deref()
+    }
+
     /// The readers' addresses: of the variant, and of its sound where that is apart.
     pub(super) fn loaders(&self, client: &Client) -> Result<(Box<Loader>, Option<Box<Loader>>), Error> {
         let main = self.loader(client, self.failover.current()).ok_or_else(|| self.no_address())?;

@@ -17,6 +17,8 @@ pub struct Status {
     pub variant_changes: u64,
     /// The NAME of the audio rendition that is read beside it.
     pub audio_rendition: Option<String>,
+    /// The language of the audio in the variant's own segments, where the master playlist says one.
+    pub muxed_language: Option<String>,
     pub target_duration: Option<Duration>,
     /// The media sequence number of the last segment delivered of the main rendition.
     pub last_media_sequence: Option<u64>,

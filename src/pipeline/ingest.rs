@@ -12,7 +12,8 @@ use super::replay;
 use super::resume::{Plan, Rejoin};
 use crate::batch::Batcher;
 use crate::clock::Clock;
-use crate::demux::{Demuxer, Input};
+use crate::config::SourceChoice;
+use crate::demux::{AudioChoice, Demuxer, Input};
 use crate::hls;
 use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition, mp4};
 use crate::playout::{Follower, Playout};
@@ -57,6 +58,8 @@ pub(super) struct Ingest {
     /// Holes of the source are kept and filled; otherwise they are closed, and the clock moves.
     pub keeps_holes: bool,
     pub demuxer: Demuxer,
+    /// What the settings say of the source's audio.
+    pub choice: SourceChoice,
     pub batcher: Batcher,
     /// Learns how fast the source's clock runs.
     pub follower: Follower,
@@ -78,8 +81,14 @@ pub(super) struct Ingest {
 
 impl Ingest {
     /// Runs until `events` is closed or says that the source has ended; what is open is closed then.
-    pub(super) async fn run(mut self, mut events: mpsc::Receiver<hls::Event>) {
+    ///
+    /// # Errors
+    ///
+    /// The source has ended, and none of its segments could be read: why.
+    pub(super) async fn run(mut self, mut events: mpsc::Receiver<hls::Event>) -> Result<(), String> {
         let mut passed = None;
+        let mut ended = false;
+        self.choose_audio();
         let playout = *self.playout.borrow();
         if let Some(playout) = playout {
             self.batcher.set_playout(playout);
@@ -140,7 +149,11 @@ impl Ingest {
                         self.batcher.handle_lost(duration);
                     }
                 }
-                Some(hls::Event::Ended) | None => break,
+                Some(hls::Event::Ended) => {
+                    ended = true;
+                    break;
+                }
+                None => break,
             }
         }
         let pieces = self.demuxer.flush();
@@ -148,6 +161,20 @@ impl Ingest {
         if let Some(batch) = self.batcher.flush() {
             self.send(batch).await;
         }
+        match &self.demuxer.damage().last_refusal {
+            Some(error) if ended && !self.demuxer.has_yielded() => Err(error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the settings and the master playlist ask for, where a program has several audio streams.
+    fn choose_audio(&mut self) {
+        let listed = self.source.borrow().muxed_language.clone();
+        let set = self.choice.audio_language.clone();
+        // A rendition that was chosen by its name goes before the language.
+        let languages = if self.choice.audio_name.is_some() { [listed, set] } else { [set, listed] };
+        let languages = languages.into_iter().flatten().collect();
+        self.demuxer.choose_audio(AudioChoice { pid: self.choice.audio_pid, languages });
     }
 
     /// What was captured before and still has its time. Batches close as their playout is near: the first ones
@@ -183,6 +210,7 @@ impl Ingest {
             discontinuity_sequence: segment.discontinuity_sequence,
             media_sequence: Some(segment.media_sequence),
         };
+        self.choose_audio();
         let refused = self.demuxer.damage().refused;
         let pieces = self.demuxer.handle_segment(&input, &origin);
         for cue in self.demuxer.take_cues() {
@@ -191,9 +219,11 @@ impl Ingest {
         }
         if self.demuxer.damage().refused > refused {
             let reason = self.demuxer.damage().last_refusal.as_ref().map(ToString::to_string);
-            tracing::warn!(segment = segment.number, url = segment.url, reason, "no samples in the segment");
+            tracing::warn!(segment = segment.number, url = segment.url, reason, "segment not readable");
+            self.board.refused(segment.number, reason.as_deref().unwrap_or_default());
         }
         self.pieces(pieces).await;
+        self.board.audio_streams(self.demuxer.audio_streams());
         self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
     }
 

@@ -228,7 +228,7 @@ impl Stream {
 
         let mut failure = None;
         note(&mut failure, "capture", capture.await);
-        note(&mut failure, "ingest", ingest.await.map(Ok));
+        note(&mut failure, "ingest", ingest.await);
         note(&mut failure, "roundtrip", roundtrip.await.map(Ok));
         note(&mut failure, "output", output.await.map(Ok));
         note(&mut failure, "publish", publishers.await);
@@ -331,6 +331,7 @@ impl Stream {
             processing_budget,
             keeps_holes,
             demuxer: Demuxer::new(),
+            choice: self.settings.choice.clone(),
             follower: Follower::new(batcher.longest_batch()),
             batcher: match &plan {
                 Some(plan) => batcher.resumed(plan.anchor, plan.begin),

@@ -40,6 +40,58 @@ pub async fn source(settings: &StreamSettings, clock: Clock, limit: Duration) ->
     }
 }
 
+/// The first segment of the source, and of its audio where that has a playlist of its own.
+///
+/// # Errors
+///
+/// What is wrong, in one line.
+pub async fn first_segments(
+    settings: &StreamSettings,
+    clock: Clock,
+    limit: Duration,
+) -> Result<Vec<hls::Segment>, String> {
+    let (out, mut events) = mpsc::channel(1);
+    let (status, seen) = watch::channel(hls::Status::default());
+    let run = hls::run(source::settings(settings), clock, 0, out, status, CancellationToken::new());
+    let first = async {
+        let (mut found, mut separate): (Vec<hls::Segment>, bool) = (Vec::new(), false);
+        while let Some(event) = events.recv().await {
+            match event {
+                hls::Event::Renditions { separate_audio } => separate = separate_audio,
+                hls::Event::Segment(segment)
+                    if found.iter().all(|known| known.rendition != segment.rendition) =>
+                {
+                    found.push(segment);
+                }
+                _ => {}
+            }
+            if found.len() > usize::from(separate) {
+                break;
+            }
+        }
+        found
+    };
+    tokio::pin!(first);
+    let found = tokio::select! {
+        biased;
+        found = &mut first => Ok(found),
+        ended = run => match ended {
+            // What was delivered last may not have been taken yet.
+            Ok(()) => Ok(first.await),
+            Err(error) => Err(error.to_string()),
+        },
+        () = clock.sleep(limit) => Err(format!("no segment within {limit:?}")),
+    };
+    let last = seen.borrow().last_error.clone();
+    match found {
+        Ok(found) if found.is_empty() => {
+            Err(last.unwrap_or_else(|| format!("{} has no segments", settings.source_url)))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(format!("{}: {}", settings.source_url, last.unwrap_or(error))),
+    }
+}
+
 /// Connects to the processor as a stream does.
 ///
 /// # Errors

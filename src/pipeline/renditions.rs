@@ -21,7 +21,7 @@ use super::ingest::{Captured, Ingest, Inits};
 use super::tests::{board, keeper};
 use crate::batch::{self, Batcher};
 use crate::clock::Clock;
-use crate::config::Artifacts;
+use crate::config::{Artifacts, SourceChoice};
 use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
 use crate::hls;
@@ -154,6 +154,7 @@ async fn sound_apart_in_fragments_and_pictures_encrypted_become_the_batches_of_t
         processing_budget: Duration::from_secs(30),
         keeps_holes: true,
         demuxer: Demuxer::new(),
+        choice: SourceChoice::default(),
         batcher: batcher(3),
         follower: Follower::new(clip::SEGMENT_DURATION),
         source: watch::channel(hls::Status::default()).1,
@@ -168,8 +169,9 @@ async fn sound_apart_in_fragments_and_pictures_encrypted_become_the_batches_of_t
         requests,
         captured,
     };
-    let (source, ()) = tokio::join!(source, ingest.run(events));
+    let (source, ingested) = tokio::join!(source, ingest.run(events));
     source.unwrap();
+    ingested.unwrap();
     let mut got = Vec::new();
     while let Some(Captured { batch, .. }) = batches.recv().await {
         got.push(batch);

@@ -91,6 +91,7 @@ impl Source {
         let (loader, sound) = presentation.loaders(&self.client)?;
         let variant = variant::describe(presentation.variant());
         let name = presentation.audio().map(|audio| audio.name.clone());
+        let muxed_language = presentation.muxed_language().map(str::to_owned);
         info!(variant, audio = name, "variant chosen");
         let replaced = presentation.has_changed();
         match &mut self.main {
@@ -113,6 +114,7 @@ impl Source {
             status.variant_changes += u64::from(!first && replaced);
             status.variant = Some(variant);
             status.audio_rendition = name;
+            status.muxed_language = muxed_language;
         });
         Ok(())
     }

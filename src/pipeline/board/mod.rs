@@ -13,13 +13,15 @@ use super::{modules, trouble};
 use crate::batch::GridStats;
 use crate::clock::{Clock, wall_clock};
 use crate::config::{Fallback, StreamSettings};
-use crate::demux::Damage;
+use crate::demux::{AudioStream, Damage};
 use crate::histogram::Histogram;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
 use crate::playout::Playout;
 use crate::remux::{FitReport, Used};
 use crate::roundtrip::{Failure, Outcome as RoundtripOutcome};
-use crate::status::{BatchState, BatchStatus, Fit, Outcome, Output, Phase, Publisher, Resumed, StreamStatus};
+use crate::status::{
+    BatchState, BatchStatus, Fit, Outcome, Output, Phase, Publisher, Resumed, SourceAudio, StreamStatus,
+};
 use crate::storage::Writer;
 use crate::{hls, publish, roundtrip, srs};
 
@@ -156,6 +158,27 @@ impl Board {
             tracing::warn!(segment, events = damage.events, last = damage.last, "damage in the source");
             remuxer.last_error.clone_from(&damage.last);
         }
+    }
+
+    /// A segment could not be read, or not what matters of it.
+    pub(super) fn refused(&self, segment: u64, reason: &str) {
+        self.kept().status.last_error = Some(format!("segment {segment}: {reason}"));
+    }
+
+    /// The audio streams that the source's program lists.
+    pub(super) fn audio_streams(&self, streams: Vec<AudioStream>) {
+        let mut kept = self.kept();
+        let remuxer = &mut kept.status.modules.remuxer;
+        remuxer.audio_streams = streams
+            .into_iter()
+            .map(|stream| SourceAudio {
+                pid: stream.pid,
+                codec: stream.codec,
+                language: stream.language,
+                audio_type: stream.audio_type.name().to_owned(),
+                selected: stream.selected,
+            })
+            .collect();
     }
 
     pub(super) fn cue(&self, cue: &Cue) {

@@ -177,6 +177,7 @@ export const FIELDS: readonly Field[] = [
   },
   { name: "sourceAudioLanguage", label: "Language of the sound", kind: "text", section: "choice", hint: "Where the source has several: en, de, ...", check: shortText },
   { name: "sourceAudioName", label: "Name of the sound", kind: "text", section: "choice", hint: "The NAME of an audio rendition.", check: shortText },
+  { name: "sourceAudioPid", label: "PID of the audio", kind: "number", section: "choice", hint: "Where a transport stream has several; overdub probe lists them.", check: (text) => whole(text, 16, 8_190) },
   {
     name: "startOffset",
     label: "Begin at",

@@ -128,6 +128,14 @@ export interface Processor {
   lastError: string | null;
 }
 
+export interface SourceAudio {
+  pid: number;
+  codec: string;
+  language: string | null;
+  audioType: string;
+  selected: boolean;
+}
+
 export interface Remuxer {
   batches: number;
   videoCodec: string | null;
@@ -136,6 +144,7 @@ export interface Remuxer {
   height: number | null;
   sampleRate: number | null;
   channels: number | null;
+  audioStreams?: SourceAudio[];
   silentFrames: number;
   trimmedFrames: number;
   dropped: number;

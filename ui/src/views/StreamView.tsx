@@ -4,7 +4,7 @@ import * as format from "../core/format";
 import { issues, state } from "../core/health";
 import { href } from "../core/route";
 import type { Stream } from "../core/streams";
-import type { Resumed, Srs, StreamStatus } from "../core/types";
+import type { Resumed, SourceAudio, Srs, StreamStatus } from "../core/types";
 import { Charts } from "../parts/Charts";
 import { Confirm } from "../parts/Dialog";
 import { useTask } from "../parts/hooks";
@@ -180,12 +180,20 @@ const QUESTIONS: Record<Asked, (id: string) => { title: string; text: string; ac
 /** Characters of a fact that go well into one column of the details, and into two. */
 const [ONE_COLUMN, TWO_COLUMNS] = [24, 60];
 
+/** `258 eng main (taken), 259 eng visual-impaired`. */
+function audioStreams(streams: readonly SourceAudio[]): string {
+  const one = (stream: SourceAudio) =>
+    [stream.pid, stream.language ?? "", stream.audioType, stream.selected ? "(taken)" : ""].filter((word) => word !== "").join(" ");
+  return streams.length === 0 ? format.UNKNOWN : streams.map(one).join(", ");
+}
+
 function Details({ stream: { status } }: { stream: Stream }) {
   const { streamFetcher: fetcher, remuxer, streamPublisher } = status.modules;
   const { stats } = status;
   const facts: [string, string][] = [
     ["variant", fetcher.variant ?? format.UNKNOWN],
     ["sound of the source", fetcher.audioRendition ?? "inside"],
+    ["audio streams", audioStreams(remuxer.audioStreams ?? [])],
     ["target duration", format.duration(fetcher.targetDuration)],
     ["media sequence", format.count(fetcher.mediaSequence)],
     ["discontinuities", format.count(fetcher.discontinuities)],
