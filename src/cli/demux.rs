@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use overdub_ts as ts;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::chunks::Chunks;
 use super::print;
 use super::track_file::{Summary, TrackFile};
-use crate::demux::{audio_params, video_params};
+use crate::demux::{AudioChoice, audio_params, choose_audio, video_params};
 use crate::media::mp4;
 
 #[derive(clap::Args)]
@@ -44,6 +45,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let input = File::open(&args.input).with_context(|| format!("cannot read {shown}"))?;
     let mut input = Chunks::new(input);
     let mut work = Work {
+        program: None,
         video: Half::new(args.video.as_deref().map(TrackFile::create).transpose()?),
         audio: Half::new(args.audio.as_deref().map(TrackFile::create).transpose()?),
         early: VecDeque::new(),
@@ -58,9 +60,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     demuxer.finish();
     work.drain(&mut demuxer)?;
+    let scrambled = demuxer.stats().scrambled;
     let report = work.finish()?;
     if report.video.is_none() && report.audio.is_none() {
-        bail!("{shown} has nothing that was asked for and can be demuxed");
+        let reason = match &report.last_damage {
+            _ if scrambled > 0 => format!(": {scrambled} packets of it are scrambled"),
+            Some(last) => format!(", and is damaged in {} places, the last: {last}", report.damages),
+            None => String::new(),
+        };
+        bail!("{shown} has nothing that was asked for and can be demuxed{reason}");
     }
     let missing = [(&args.video, &report.video, "picture"), (&args.audio, &report.audio, "sound")]
         .map(|(wanted, got, what)| (wanted.is_some() && got.is_none()).then_some(what));
@@ -84,6 +92,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 struct Work {
+    program: Option<Arc<ts::Program>>,
     video: Half,
     audio: Half,
     /// Samples of streams whose parameters have not come yet, oldest first.
@@ -100,18 +109,37 @@ const EARLY_BYTES: usize = 8 << 20;
 
 /// One kind of stream: which PID it is, and where it goes.
 struct Half {
+    /// What the program has of the kind, or what stands in for it.
     pid: Option<u16>,
+    /// The configuration of `pid` has come.
+    begun: bool,
+    /// Configurations of others, while that one's is missing: a map may list what is not on air.
+    others: Vec<(u16, ts::Params)>,
     file: Option<TrackFile>,
 }
 
 impl Half {
     fn new(file: Option<TrackFile>) -> Self {
-        Self { pid: None, file }
+        Self { pid: None, begun: false, others: Vec::new(), file }
     }
 
-    /// The file, if `pid` goes there. The first stream of its kind that has parameters is taken.
-    fn file_of(&mut self, pid: u16) -> Option<&mut TrackFile> {
-        if *self.pid.get_or_insert(pid) == pid { self.file.as_mut() } else { None }
+    /// The program has `pid` now.
+    fn choose(&mut self, pid: Option<u16>) {
+        if pid.is_some() && pid != self.pid {
+            (self.pid, self.begun) = (pid, false);
+        }
+    }
+
+    /// The first in the order of the map that has a configuration, where the one that was chosen has none.
+    fn stand_in(&mut self, program: Option<&ts::Program>) -> Option<(u16, ts::Params)> {
+        if self.begun {
+            return None;
+        }
+        let place = |pid: u16| program.and_then(|it| it.streams.iter().position(|stream| stream.pid == pid));
+        let others = std::mem::take(&mut self.others);
+        let first = others.into_iter().min_by_key(|(pid, _)| place(*pid))?;
+        self.pid = Some(first.0);
+        Some(first)
     }
 }
 
@@ -119,6 +147,7 @@ impl Work {
     fn drain(&mut self, demuxer: &mut ts::Demuxer) -> anyhow::Result<()> {
         while let Some(event) = demuxer.next_event() {
             match event {
+                ts::Event::Program(program) if program.selected => self.choose(program),
                 ts::Event::Params { pid, params } => self.params(pid, &params)?,
                 ts::Event::Sample(sample) => self.sample(sample)?,
                 ts::Event::Damage(damage) => {
@@ -129,6 +158,18 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// The first video of the program, and the audio that a live stream takes, whichever begins first.
+    fn choose(&mut self, program: Arc<ts::Program>) {
+        let is = |pid: Option<u16>| move |stream: &&ts::Stream| Some(stream.pid) == pid;
+        let is_video = |stream: &&ts::Stream| stream.codec.is_some_and(ts::Codec::is_video);
+        let kept = program.streams.iter().find(is(self.video.pid)).filter(is_video);
+        self.video.choose(kept.or_else(|| program.streams.iter().find(is_video)).map(|stream| stream.pid));
+        let known = self.program.as_ref().and_then(|known| known.streams.iter().find(is(self.audio.pid)));
+        let audio = choose_audio(&program.streams, &AudioChoice::default(), known);
+        self.audio.choose(audio.map(|stream| stream.pid));
+        self.program = Some(program);
     }
 
     fn params(&mut self, pid: u16, params: &ts::Params) -> anyhow::Result<()> {
@@ -142,7 +183,16 @@ impl Work {
                 None => return Ok(()),
             },
         };
-        let Some(file) = half.file_of(pid) else { return Ok(()) };
+        if *half.pid.get_or_insert(pid) != pid {
+            if !half.begun {
+                half.others.retain(|(other, _)| *other != pid);
+                half.others.push((pid, params.clone()));
+            }
+            return Ok(());
+        }
+        half.begun = true;
+        half.others.clear();
+        let Some(file) = half.file.as_mut() else { return Ok(()) };
         file.params(config, &codec)?;
         let (its, others) = std::mem::take(&mut self.early).into_iter().partition(|early| early.pid == pid);
         self.early = others;
@@ -151,32 +201,50 @@ impl Work {
         its.into_iter().try_for_each(|sample| self.sample(sample))
     }
 
+    /// What was chosen has not begun, and is not waited for any longer.
+    fn stand_in(&mut self) -> anyhow::Result<()> {
+        let program = self.program.clone();
+        let first = [self.video.stand_in(program.as_deref()), self.audio.stand_in(program.as_deref())];
+        first.iter().flatten().try_for_each(|(pid, params)| self.params(*pid, params))
+    }
+
+    /// A stream of a kind that another one has begun.
+    fn is_left_out(&self, pid: u16) -> bool {
+        let listed = self.program.as_ref().and_then(|it| it.streams.iter().find(|stream| stream.pid == pid));
+        let codec = listed.and_then(|stream| stream.codec);
+        codec.is_some_and(|codec| if codec.is_video() { self.video.begun } else { self.audio.begun })
+    }
+
     fn sample(&mut self, mut sample: ts::Sample) -> anyhow::Result<()> {
-        let mut halves = [&mut self.video, &mut self.audio].into_iter();
-        match halves.find(|half| half.pid == Some(sample.pid)) {
-            Some(Half { file: Some(file), .. }) => {
-                // A file has no negative times: what began just before the wrap keeps counting beyond it.
-                let before_wrap = sample.dts.0 < 0;
-                let shift = *self.shift.get_or_insert(if before_wrap { ts::Ticks::WRAP } else { 0 });
-                sample.dts.0 += shift;
-                sample.pts.0 += shift;
-                file.push(sample)
-            }
-            Some(_) => Ok(()),
-            None => {
-                self.early_bytes += sample.data.len();
-                self.early.push_back(sample);
-                while self.early_bytes > EARLY_BYTES
-                    && let Some(oldest) = self.early.pop_front()
-                {
-                    self.early_bytes -= oldest.data.len();
-                }
-                Ok(())
-            }
+        let is_of = |half: &Half| half.begun && half.pid == Some(sample.pid);
+        if is_of(&self.video) || is_of(&self.audio) {
+            let half = if is_of(&self.video) { &mut self.video } else { &mut self.audio };
+            let Some(file) = &mut half.file else { return Ok(()) };
+            // A file has no negative times: what began just before the wrap keeps counting beyond it.
+            let before_wrap = sample.dts.0 < 0;
+            let shift = *self.shift.get_or_insert(if before_wrap { ts::Ticks::WRAP } else { 0 });
+            sample.dts.0 += shift;
+            sample.pts.0 += shift;
+            return file.push(sample);
         }
+        if self.is_left_out(sample.pid) {
+            return Ok(());
+        }
+        self.early_bytes += sample.data.len();
+        self.early.push_back(sample);
+        if self.early_bytes > EARLY_BYTES {
+            self.stand_in()?;
+        }
+        while self.early_bytes > EARLY_BYTES
+            && let Some(oldest) = self.early.pop_front()
+        {
+            self.early_bytes -= oldest.data.len();
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> anyhow::Result<Report> {
+        self.stand_in()?;
         self.report.video = self.video.file.map(TrackFile::finish).transpose()?.flatten();
         self.report.audio = self.audio.file.map(TrackFile::finish).transpose()?.flatten();
         Ok(self.report)

@@ -18,8 +18,10 @@ use serde::Serialize;
 use super::chunks::Chunks;
 use super::listing::{self, Listing};
 use super::print;
-use crate::config::HttpUrl;
+use crate::clock::Clock;
+use crate::config::{HttpUrl, StreamOptions};
 use crate::hls;
+use crate::pipeline::reach;
 
 /// The tables of an MP4 may stand at its end: a response is read whole, and what is larger is not probed.
 const MAX_MP4: usize = 1 << 30;
@@ -29,7 +31,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// MPEG-TS, MP4 or an HLS playlist: a file, or an http or https address.
+    /// MPEG-TS, MP4 or an HLS playlist: a file, or an http or https address. At the address of a playlist its first segment
+    /// is read too.
     input: String,
     /// The MD5 of the elementary bytes of each stream, as they stand in the file.
     #[arg(long)]
@@ -69,6 +72,10 @@ struct Stream {
     height: Option<u32>,
     sample_rate: Option<u32>,
     channels: Option<u16>,
+    /// ISO 639-2, of a transport stream.
+    language: Option<String>,
+    /// Of audio in a transport stream: whom it is for, `main` where nothing is said.
+    audio_type: Option<&'static str>,
     md5: Option<String>,
 }
 
@@ -105,11 +112,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 whole.extend_from_slice(&chunk);
             }
             let listing = Listing::new(&whole).context(shown)?;
-            if args.json {
-                return print::json(&listing);
-            }
-            print::line(&listing.text());
-            return Ok(());
+            let segment = match input.source {
+                Source::Http(_) => Some(playlist(&args.input, args.hash).await),
+                Source::File(_) => None,
+            };
+            return show_playlist(listing, segment, args.json);
         }
         Kind::Ts => {
             let mut probe = TsProbe::new(args.hash);
@@ -127,6 +134,39 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if args.json {
         return print::json(&report);
     }
+    show(&report);
+    Ok(())
+}
+
+/// What a playlist lists, and what is in its first segment.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    listing: Listing,
+    segment: Option<Report>,
+}
+
+fn show_playlist(
+    listing: Listing,
+    segment: Option<anyhow::Result<Report>>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let (segment, error) = match segment {
+        Some(Ok(report)) => (Some(report), None),
+        Some(Err(error)) => (None, Some(error)),
+        None => (None, None),
+    };
+    if json {
+        print::json(&Listed { listing, segment })?;
+    } else {
+        print::line(&listing.text());
+        segment.iter().for_each(show);
+    }
+    // What is listed is told, whatever is wrong with the segment.
+    error.map_or(Ok(()), Err)
+}
+
+fn show(report: &Report) {
     print::line(&format!("{}, {} bytes", report.format, report.bytes));
     for stream in &report.streams {
         print::line(&describe(stream));
@@ -134,8 +174,57 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(last) = &report.last_damage {
         print::line(&format!("damaged in {} places, the last: {last}", report.damages));
     }
-    Ok(())
 }
+
+/// The first segment of a playlist, with its initialization section, as a stream would read them; of a separate audio
+/// rendition too.
+async fn playlist(url: &str, hash: bool) -> anyhow::Result<Report> {
+    let options = StreamOptions {
+        source_url: Some(url.to_owned()),
+        stream_id: Some("probe".to_owned()),
+        ..StreamOptions::default()
+    };
+    let segments = reach::first_segments(&options.resolve()?, Clock::start(), PATIENCE).await;
+    let segments = segments.map_err(anyhow::Error::msg)?;
+    let mut whole: Option<Report> = None;
+    for segment in segments {
+        let report = probe_segment(segment, hash)?;
+        match &mut whole {
+            None => whole = Some(report),
+            Some(whole) => {
+                whole.bytes += report.bytes;
+                whole.streams.extend(report.streams);
+                whole.damages += report.damages;
+                whole.last_damage = report.last_damage.or(whole.last_damage.take());
+            }
+        }
+    }
+    whole.with_context(|| format!("{url} has no segments"))
+}
+
+fn probe_segment(segment: hls::Segment, hash: bool) -> anyhow::Result<Report> {
+    let hls::Segment { url, init, data, .. } = segment;
+    let first = init.as_ref().unwrap_or(&data);
+    if let Kind::Mp4 = kind(first) {
+        let file = Bytes::from([init.unwrap_or_default(), data].concat());
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(file.len());
+        let fetch = |range: Range<u64>| Ok(file.slice(at(range.start)..at(range.end)));
+        return mp4(file.len() as u64, fetch, hash).context(url);
+    }
+    let mut probe = TsProbe::new(hash);
+    if let Some(init) = init {
+        probe.demuxer.push_init(init);
+    }
+    probe.push(data);
+    let report = probe.finish();
+    if report.streams.is_empty() {
+        bail!("{url} is neither MPEG-TS nor MP4");
+    }
+    Ok(report)
+}
+
+/// How long the segments of a playlist may take to come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 enum Kind {
     Ts,
@@ -241,8 +330,16 @@ impl TsProbe {
                             None => format!("stream type 0x{:02x}", listed.stream_type),
                         };
                         let id = listed.pid.into();
-                        let stream =
-                            Stream { id, kind: "other", codec, timescale: 90_000, ..Stream::default() };
+                        let is_audio = listed.codec.is_some_and(|it| it.is_media() && !it.is_video());
+                        let stream = Stream {
+                            id,
+                            kind: "other",
+                            codec,
+                            timescale: 90_000,
+                            language: listed.language.clone(),
+                            audio_type: is_audio.then(|| listed.audio_type.name()),
+                            ..Stream::default()
+                        };
                         self.streams.entry(listed.pid).or_insert((stream, Md5::new()));
                     }
                 }
@@ -362,6 +459,9 @@ fn describe(stream: &Stream) -> String {
     }
     if let (Some(rate), Some(channels)) = (stream.sample_rate, stream.channels) {
         let _ = write!(line, "  {rate} Hz, {channels} channels");
+    }
+    for word in [stream.language.as_deref(), stream.audio_type].into_iter().flatten() {
+        let _ = write!(line, "  {word}");
     }
     let _ = write!(line, "  {samples} samples, {bytes} bytes");
     if let (Some(first), Some(last)) = (stream.first_pts, stream.last_pts) {
