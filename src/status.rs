@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::StreamSettings;
+use crate::demux::AudioStream;
 use crate::histogram::Histogram;
 use crate::media::StreamId;
 use crate::remux::HoldStatus;
@@ -283,7 +284,7 @@ pub struct Remuxer {
     pub sample_rate: Option<u32>,
     pub channels: Option<u16>,
     /// The audio streams that the source's program lists, in its order; empty where it is no transport stream.
-    pub audio_streams: Vec<SourceAudio>,
+    pub audio_streams: Vec<AudioStream>,
     /// Silent frames put in where the source or the answer had none.
     pub silent_frames: u64,
     /// Frames cut from answers that were too long.
@@ -301,21 +302,6 @@ pub struct Remuxer {
     pub cues: u64,
     pub last_cue: Option<String>,
     pub last_error: Option<String>,
-}
-
-/// One audio stream of the source's program.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceAudio {
-    pub pid: u16,
-    /// `aacadts`, `ac3`, ...
-    pub codec: String,
-    /// ISO 639-2 (`eng`).
-    pub language: Option<String>,
-    /// `main`, `clean-effects`, `hearing-impaired`, `visual-impaired` or `other`.
-    pub audio_type: String,
-    /// It is the one that is processed and published.
-    pub selected: bool,
 }
 
 /// All RTMP outputs.

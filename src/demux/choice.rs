@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 
 use overdub_ts as ts;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::mpegts::is_audio;
 use crate::media::language::{primary, speaks};
@@ -16,14 +18,17 @@ pub struct AudioChoice {
     pub languages: Vec<String>,
 }
 
-/// An audio stream of the program that is demuxed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An audio stream of the program that is demuxed, as the status has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AudioStream {
     pub pid: u16,
+    /// `aacadts`, `ac3`, ...
     pub codec: String,
-    /// ISO 639-2, as the map has it.
+    /// ISO 639-2 (`eng`), as the map has it.
     pub language: Option<String>,
-    pub audio_type: ts::AudioType,
+    /// `main`, `clean-effects`, `hearing-impaired`, `visual-impaired` or `other`.
+    pub audio_type: &'static str,
     /// It is the one that is taken.
     pub selected: bool,
 }
@@ -65,7 +70,7 @@ pub(super) fn list(streams: &[ts::Stream], selected: Option<u16>) -> Vec<AudioSt
             pid: stream.pid,
             codec: format!("{codec:?}").to_lowercase(),
             language: stream.language.clone(),
-            audio_type: stream.audio_type,
+            audio_type: stream.audio_type.name(),
             selected: Some(stream.pid) == selected,
         })
         .collect()

@@ -39,6 +39,8 @@ mod source;
 mod tasks;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transport;
 mod trouble;
 
 use std::sync::Arc;

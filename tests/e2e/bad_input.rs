@@ -29,12 +29,40 @@ fn assert_one_line_error(name: &str, outcome: &Finished, clue: &str) {
     assert!(!stderr.contains("panicked"), "{name}:\n{stderr}");
 }
 
+/// A segment of the clip with noise for its payload: marked as scrambled, or without tables.
+fn noise(with_tables: bool) -> Vec<u8> {
+    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut out = Vec::new();
+    for packet in overdub::demo::clip::segment(0).chunks(188) {
+        let media = packet[1] & 0x1F == 1;
+        let mut packet = packet.to_vec();
+        if media {
+            packet[3] = packet[3] & 0x0F | if with_tables { 0x90 } else { 0x10 };
+            for byte in &mut packet[4..] {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                *byte = state as u8;
+            }
+        }
+        if media || with_tables {
+            out.extend(packet);
+        }
+    }
+    out
+}
+
 /// A site with what is not a stream.
 async fn site(dir: &Workdir) -> Server {
     let root = dir.join("site");
     std::fs::create_dir_all(&root).expect("a folder for the site");
     let page = "<!DOCTYPE html><html><body>Please log in</body></html>";
     std::fs::write(root.join("page.m3u8"), page).expect("a page");
+    for (name, with_tables) in [("scrambled", true), ("noise", false)] {
+        std::fs::write(root.join(format!("{name}.ts")), noise(with_tables)).expect("a segment");
+        let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{name}.ts\n#EXT-X-ENDLIST\n");
+        std::fs::write(root.join(format!("{name}.m3u8")), playlist).expect("a playlist");
+    }
     Server::start(&root).await
 }
 
@@ -49,6 +77,8 @@ async fn run_says_in_one_line_why_a_source_cannot_be_played() {
         ("unreachable", nobody, "unreachable"),
         ("404", site.url("nothing.m3u8"), "404"),
         ("HTML", site.url("page.m3u8"), "playlist"),
+        ("scrambled", site.url("scrambled.m3u8"), "scrambled"),
+        ("noise", site.url("noise.m3u8"), "without program tables"),
     ];
     for (name, source, clue) in cases {
         assert_run_fails(&dir, name, &source, &target, clue).await;

@@ -3,7 +3,6 @@
 mod formats;
 mod join;
 mod renditions;
-mod transport;
 
 use std::sync::Arc;
 

@@ -19,9 +19,7 @@ use crate::media::{Batch, Cue, Flicks, Moment, Piece};
 use crate::playout::Playout;
 use crate::remux::{FitReport, Used};
 use crate::roundtrip::{Failure, Outcome as RoundtripOutcome};
-use crate::status::{
-    BatchState, BatchStatus, Fit, Outcome, Output, Phase, Publisher, Resumed, SourceAudio, StreamStatus,
-};
+use crate::status::{BatchState, BatchStatus, Fit, Outcome, Output, Phase, Publisher, Resumed, StreamStatus};
 use crate::storage::Writer;
 use crate::{hls, publish, roundtrip, srs};
 
@@ -167,18 +165,7 @@ impl Board {
 
     /// The audio streams that the source's program lists.
     pub(super) fn audio_streams(&self, streams: Vec<AudioStream>) {
-        let mut kept = self.kept();
-        let remuxer = &mut kept.status.modules.remuxer;
-        remuxer.audio_streams = streams
-            .into_iter()
-            .map(|stream| SourceAudio {
-                pid: stream.pid,
-                codec: stream.codec,
-                language: stream.language,
-                audio_type: stream.audio_type.name().to_owned(),
-                selected: stream.selected,
-            })
-            .collect();
+        self.kept().status.modules.remuxer.audio_streams = streams;
     }
 
     pub(super) fn cue(&self, cue: &Cue) {
