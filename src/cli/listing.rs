@@ -131,7 +131,7 @@ impl Listing {
 impl Variant {
     fn new(candidate: Candidate) -> Self {
         let about = variant::describe(&candidate.variant);
-        let Candidate { variant, audio } = candidate;
+        let Candidate { variant, audio, .. } = candidate;
         Self {
             address: variant.uri,
             name: variant.name,
