@@ -139,11 +139,11 @@ impl Demuxer {
         } else {
             demuxer.end(false, &mut self.damage, &mut self.cues);
         }
-        let Some(Tail { origin, discontinuity_sequence, pieces }) = demuxer.take_tail() else { return };
+        let Some(Tail { origin, input, pieces }) = demuxer.take_tail() else { return };
         match &mut self.audio {
             None => self.tails.extend(pieces),
             Some((_, joiner)) => {
-                joiner.handle(rendition, discontinuity_sequence, &Ok(Times::Wrap), pieces, &origin);
+                joiner.handle(&input, &Ok(Times::Wrap), pieces, &origin);
             }
         }
     }

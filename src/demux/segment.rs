@@ -75,8 +75,8 @@ pub(super) struct SegmentDemuxer {
     periods: Periods,
     /// What the last segment was; `None`: it gave nothing, or is missing.
     format: Option<Format>,
-    /// Where the last segment came from, with its discontinuity sequence number.
-    last: Option<(Origin, u64)>,
+    /// Where the last segment came from, and what was said of it, without its bytes.
+    last: Option<(Origin, Input)>,
     tail: Option<Tail>,
 }
 
@@ -84,7 +84,8 @@ pub(super) struct SegmentDemuxer {
 #[derive(Debug)]
 pub(super) struct Tail {
     pub(super) origin: Origin,
-    pub(super) discontinuity_sequence: u64,
+    /// Without its bytes.
+    pub(super) input: Input,
     pub(super) pieces: Vec<Piece>,
 }
 
@@ -120,7 +121,7 @@ impl SegmentDemuxer {
 
     /// Nothing goes on with the last segment; `lost`: because what follows it is missing.
     pub(super) fn end(&mut self, lost: bool, damage: &mut Damage, cues: &mut Vec<Cue>) {
-        let Some((origin, discontinuity_sequence)) = self.last.clone() else { return };
+        let Some((origin, input)) = self.last.clone() else { return };
         if self.format != Some(Format::Ts) {
             return;
         }
@@ -129,7 +130,7 @@ impl SegmentDemuxer {
         self.ts.end(lost, self.wanted, sink);
         let pieces = self.periods.end(&origin);
         if !pieces.is_empty() {
-            self.tail = Some(Tail { origin, discontinuity_sequence, pieces });
+            self.tail = Some(Tail { origin, input, pieces });
         }
     }
 
@@ -173,7 +174,8 @@ impl SegmentDemuxer {
             Ok(Format::Packed { .. }) => Ok(Times::Wrap),
             Err(error) => Err(error),
         };
-        self.last = Some((origin.clone(), input.discontinuity_sequence));
+        let said = Input { init: None, data: Bytes::new(), ..input.clone() };
+        self.last = Some((origin.clone(), said));
         // A transport stream goes on, whatever is wrong with one segment of it.
         if result.is_err() && self.format != Some(Format::Ts) {
             self.format = None;
