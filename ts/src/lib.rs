@@ -56,5 +56,7 @@ pub use clock::{Ticks, Unwrapper};
 pub use codec::{adts, elementary};
 pub use demux::{Choice, Config, Demuxer};
 pub use error::{Damage, DamageKind};
-pub use event::{AudioParams, Codec, Colour, Event, Params, Program, Sample, Stats, Stream, VideoParams};
+pub use event::{
+    AudioParams, Codec, Colour, Event, Intra, Params, Program, Sample, Stats, Stream, VideoParams,
+};
 pub use psi::section_crc;
