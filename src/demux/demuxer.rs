@@ -2,7 +2,7 @@
 
 use super::join::Joiner;
 use super::segment::{SegmentDemuxer, Wanted};
-use super::{Damage, Input};
+use super::{Damage, Input, RandomAccess};
 use crate::media::{Cue, Origin, Piece, Rendition};
 
 /// Demuxes the segments of a source as they come.
@@ -109,6 +109,11 @@ impl Demuxer {
     /// The source ended: everything that waits.
     pub fn flush(&mut self) -> Vec<Piece> {
         self.release()
+    }
+
+    /// At which pictures decoding begins.
+    pub fn random_access(&self) -> RandomAccess {
+        self.main.random_access()
     }
 
     /// What was broken so far.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use overdub_ts as ts;
 
 use super::segment::{Sink, Wanted};
-use super::{StampedPicture, splice};
+use super::{StampSource, StampedPicture, splice};
 use crate::media::{AudioCodec, AudioParams, Cue, CueKind, Flicks, StampedFrame, VideoCodec, VideoParams};
 
 /// Reads consecutive segments. Of a segment's streams the first video and the first audio that Overdub carries
@@ -75,11 +75,14 @@ impl Mpegts {
             sink.periods.picture(StampedPicture {
                 dts: flicks(sample.dts),
                 pts: flicks(sample.pts),
+                source: source(&sample),
                 random_access: sample.random_access,
+                intra: sample.intra,
                 data: sample.data,
             });
         } else if self.audio == Some(sample.pid) {
-            sink.periods.frame(StampedFrame { pts: flicks(sample.pts), data: sample.data });
+            let source = source(&sample);
+            sink.periods.frame(StampedFrame { pts: flicks(sample.pts), data: sample.data }, source);
         } else if self.id3.contains(&sample.pid) && !sample.damaged {
             let time = Some(flicks(sample.pts));
             let (kind, segment) = (CueKind::Id3, sink.segment);
@@ -99,6 +102,10 @@ impl Mpegts {
         let id3 = program.streams.iter().filter(|stream| stream.codec == Some(ts::Codec::TimedId3));
         self.id3 = id3.map(|stream| stream.pid).collect();
     }
+}
+
+fn source(sample: &ts::Sample) -> StampSource {
+    if sample.stamped { StampSource::Header } else { StampSource::Counted }
 }
 
 fn flicks(ticks: ts::Ticks) -> Flicks {

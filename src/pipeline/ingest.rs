@@ -179,6 +179,7 @@ impl Ingest {
             rendition: segment.rendition,
             init: segment.init,
             data: segment.data,
+            offset: segment.offset,
             discontinuity: segment.discontinuity,
             discontinuity_sequence: segment.discontinuity_sequence,
             media_sequence: Some(segment.media_sequence),
@@ -194,6 +195,7 @@ impl Ingest {
             tracing::warn!(segment = segment.number, url = segment.url, reason, "no samples in the segment");
         }
         self.pieces(pieces).await;
+        self.board.random_access(self.demuxer.random_access());
         self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
     }
 
