@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::chunks::Chunks;
 use super::print;
 use super::track_file::{Summary, TrackFile};
+use super::track_queue::TrackQueue;
 use crate::demux::{audio_params, video_params};
 use crate::media::mp4;
 
@@ -37,6 +38,8 @@ struct Report {
     /// Places where the transport stream is broken.
     damages: u64,
     last_damage: Option<String>,
+    /// How often the clock began again behind what was there.
+    clock_restarts: u64,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -44,10 +47,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let input = File::open(&args.input).with_context(|| format!("cannot read {shown}"))?;
     let mut input = Chunks::new(input);
     let mut work = Work {
-        video: Half::new(args.video.as_deref().map(TrackFile::create).transpose()?),
-        audio: Half::new(args.audio.as_deref().map(TrackFile::create).transpose()?),
+        video: TrackQueue::new(args.video.as_deref().map(TrackFile::create).transpose()?, false),
+        audio: TrackQueue::new(args.audio.as_deref().map(TrackFile::create).transpose()?, true),
         early: VecDeque::new(),
         early_bytes: 0,
+        clock: 0,
         shift: None,
         report: Report::default(),
     };
@@ -68,6 +72,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for what in missing.into_iter().flatten() {
         print::error_line(&format!("{shown} has no {what} that can be demuxed: nothing was written for it"));
     }
+    if report.clock_restarts > 0 {
+        let times = report.clock_restarts;
+        print::error_line(&format!(
+            "{shown}: the clock begins again {times} times; what is behind was written on from what was before"
+        ));
+    }
     if args.json {
         return print::json(&report);
     }
@@ -84,12 +94,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 struct Work {
-    video: Half,
-    audio: Half,
+    video: TrackQueue,
+    audio: TrackQueue,
     /// Samples of streams whose parameters have not come yet, oldest first.
     early: VecDeque<ts::Sample>,
     early_bytes: usize,
-    /// What is added to every time of both files.
+    /// The clock that is being written, and what is added to its times in both files.
+    clock: usize,
     shift: Option<i64>,
     report: Report,
 }
@@ -98,22 +109,9 @@ struct Work {
 /// those: at most this much, so that a stream without any does not fill the memory.
 const EARLY_BYTES: usize = 8 << 20;
 
-/// One kind of stream: which PID it is, and where it goes.
-struct Half {
-    pid: Option<u16>,
-    file: Option<TrackFile>,
-}
-
-impl Half {
-    fn new(file: Option<TrackFile>) -> Self {
-        Self { pid: None, file }
-    }
-
-    /// The file, if `pid` goes there. The first stream of its kind that has parameters is taken.
-    fn file_of(&mut self, pid: u16) -> Option<&mut TrackFile> {
-        if *self.pid.get_or_insert(pid) == pid { self.file.as_mut() } else { None }
-    }
-}
+/// A clock that begins again waits until both tracks have come to it, so that they go on by the same amount; but for no
+/// more than this, as one of them may have ended.
+const CLOCK_BYTES: usize = 8 << 20;
 
 impl Work {
     fn drain(&mut self, demuxer: &mut ts::Demuxer) -> anyhow::Result<()> {
@@ -132,7 +130,7 @@ impl Work {
     }
 
     fn params(&mut self, pid: u16, params: &ts::Params) -> anyhow::Result<()> {
-        let (half, config, codec) = match params {
+        let (queue, config, codec) = match params {
             ts::Params::Video(params) => match video_params(params) {
                 Some(params) => (&mut self.video, mp4::video_config(&params), params.codec_string),
                 None => return Ok(()),
@@ -142,8 +140,7 @@ impl Work {
                 None => return Ok(()),
             },
         };
-        let Some(file) = half.file_of(pid) else { return Ok(()) };
-        file.params(config, &codec)?;
+        queue.params(pid, config, &codec)?;
         let (its, others) = std::mem::take(&mut self.early).into_iter().partition(|early| early.pid == pid);
         self.early = others;
         self.early_bytes = self.early.iter().map(|early| early.data.len()).sum();
@@ -151,34 +148,55 @@ impl Work {
         its.into_iter().try_for_each(|sample| self.sample(sample))
     }
 
-    fn sample(&mut self, mut sample: ts::Sample) -> anyhow::Result<()> {
-        let mut halves = [&mut self.video, &mut self.audio].into_iter();
-        match halves.find(|half| half.pid == Some(sample.pid)) {
-            Some(Half { file: Some(file), .. }) => {
-                // A file has no negative times: what began just before the wrap keeps counting beyond it.
-                let before_wrap = sample.dts.0 < 0;
-                let shift = *self.shift.get_or_insert(if before_wrap { ts::Ticks::WRAP } else { 0 });
-                sample.dts.0 += shift;
-                sample.pts.0 += shift;
-                file.push(sample)
-            }
-            Some(_) => Ok(()),
-            None => {
-                self.early_bytes += sample.data.len();
-                self.early.push_back(sample);
-                while self.early_bytes > EARLY_BYTES
-                    && let Some(oldest) = self.early.pop_front()
-                {
-                    self.early_bytes -= oldest.data.len();
-                }
-                Ok(())
-            }
+    fn sample(&mut self, sample: ts::Sample) -> anyhow::Result<()> {
+        let video = self.video.is_of(sample.pid);
+        if video || self.audio.is_of(sample.pid) {
+            // What began just before the wrap keeps counting beyond it: a file has no negative times.
+            let before_wrap = sample.dts.0 < 0;
+            self.shift.get_or_insert(if before_wrap { ts::Ticks::WRAP } else { 0 });
+            let queue = if video { &mut self.video } else { &mut self.audio };
+            queue.push(sample);
+            return self.release(false);
+        }
+        self.early_bytes += sample.data.len();
+        self.early.push_back(sample);
+        while self.early_bytes > EARLY_BYTES
+            && let Some(oldest) = self.early.pop_front()
+        {
+            self.early_bytes -= oldest.data.len();
+        }
+        Ok(())
+    }
+
+    /// Writes what can be. `all`: nothing more comes.
+    fn release(&mut self, all: bool) -> anyhow::Result<()> {
+        loop {
+            let shift = self.shift.unwrap_or(0);
+            self.video.write(self.clock, shift)?;
+            self.audio.write(self.clock, shift)?;
+            let queues = [&self.video, &self.audio];
+            let behind = queues.iter().any(|queue| queue.is_in_use() && queue.next().is_none());
+            let held: usize = queues.iter().map(|queue| queue.ready_bytes()).sum();
+            let begins = queues.iter().filter_map(|queue| queue.next()).map(|(clock, _)| clock).min();
+            let Some(clock) = begins.filter(|_| all || !behind || held > CLOCK_BYTES) else { return Ok(()) };
+            // No track may overlap what it had; a clock that is ahead stays there.
+            let there = |queue: &&TrackQueue| queue.next().is_some_and(|(its, _)| its == clock);
+            let needed = queues.iter().copied().filter(there).filter_map(|queue| {
+                let (_, begin) = queue.next()?;
+                Some(queue.written_until() - begin)
+            });
+            let moved = needed.max().unwrap_or(shift).max(shift);
+            self.report.clock_restarts += u64::from(moved > shift);
+            (self.clock, self.shift) = (clock, Some(moved));
         }
     }
 
     fn finish(mut self) -> anyhow::Result<Report> {
-        self.report.video = self.video.file.map(TrackFile::finish).transpose()?.flatten();
-        self.report.audio = self.audio.file.map(TrackFile::finish).transpose()?.flatten();
+        self.video.end();
+        self.audio.end();
+        self.release(true)?;
+        self.report.video = self.video.finish()?;
+        self.report.audio = self.audio.finish()?;
         Ok(self.report)
     }
 }
