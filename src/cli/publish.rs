@@ -303,6 +303,7 @@ fn audio_params(codec: &Codec, first: &[u8]) -> anyhow::Result<AudioParams> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use overdub_fmp4::{Fragment, Sample, TrackConfig, TrackRun, init_segment};
 
     use super::*;
 
@@ -323,15 +324,6 @@ mod tests {
         }
         assert!(audio_params(&Codec::Opus { dops: Bytes::new(), channels: 2 }, &[]).is_err());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use overdub_fmp4::{Fragment, Sample, TrackConfig, TrackRun, init_segment};
-
-    use super::*;
-    use crate::media::mp4;
 
     /// A file whose pictures are 40 ms apart with these composition offsets in milliseconds, and AAC beside them.
     fn file(offsets: &[i32]) -> tempfile::NamedTempFile {

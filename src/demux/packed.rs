@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_ts::{Codec, Ticks, Unwrapper, elementary};
 
-use super::mpegts::audio_params;
 use super::StampSource;
+use super::mpegts::audio_params;
 use super::segment::{Sink, Times};
 use crate::media::{AudioParams, Flicks, StampedFrame, id3};
 
