@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_ts::{Codec, Ticks, Unwrapper, elementary};
 
-use super::StampSource;
 use super::mpegts::audio_params;
 use super::segment::{Sink, Times};
+use super::{SegmentError, StampSource};
 use crate::media::{AudioParams, Flicks, StampedFrame, id3};
 
 /// Reads consecutive segments of one rendition.
