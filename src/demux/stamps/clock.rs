@@ -40,8 +40,8 @@ const LONGEST_STEP: Flicks = Flicks::from_millis(1_000);
 const LONE_START: Flicks = Flicks::from_millis(500);
 
 /// The last stamp of a segment is doubted where it is this much further from the one before than usual: what
-/// would speak for it is not there yet. Of pictures only one that is further than [`LONGEST_STEP`] is not believed:
-/// webcams and screen recorders have long distances.
+/// would speak for it is not there yet. One that a single wrong bit explains is not believed; webcams and recorders
+/// do end with a picture a second behind the others.
 const LONE: Flicks = Flicks::from_millis(150);
 
 /// What is wrong with a sample's raw times.
@@ -126,7 +126,7 @@ impl SourceClock {
         let next = last + step;
         if distance > Flicks::ZERO && distance <= JUMP {
             let doubtful = ended && alone && distance > step + LONE && self.can_be_wrong(first);
-            if doubtful && (first.length.is_some() || distance > LONGEST_STEP) {
+            if doubtful && self.is_one_bit_off(first.dts, last, step) {
                 return self.take(next, Fault::Wrong);
             }
             self.before_lone = doubtful.then_some(last);
@@ -211,6 +211,15 @@ impl SourceClock {
                 .collect();
             distances.sort_unstable();
             distances.get(distances.len() / 2).copied().unwrap_or(USUAL_STEP)
+        })
+    }
+
+    /// With one other bit the stamp would follow `last`.
+    fn is_one_bit_off(&self, dts: Flicks, last: Flicks, step: Flicks) -> bool {
+        // Those counted on from it are off by as much. It is ahead, so the bit is one too many.
+        (0..33).any(|bit| {
+            let distance = dts - Flicks::from_ticks(1 << bit) - last;
+            distance > Flicks::ZERO && distance <= times(step, 2)
         })
     }
 
