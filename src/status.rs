@@ -298,6 +298,10 @@ pub struct Remuxer {
     /// Damaged access units and packets that were dropped.
     pub dropped: u64,
     pub configuration_changes: u64,
+    /// At which pictures decoding begins: `regular` (IDR pictures or recovery points), `intra` (I pictures, because the
+    /// source has nothing better) or `missing`; null before it is known.
+    #[schema(value_type = Option<String>)]
+    pub random_access: Option<&'static str>,
     /// SCTE 35 sections, timed ID3 tags and event messages of the source.
     pub cues: u64,
     pub last_cue: Option<String>,

@@ -81,6 +81,7 @@ fn segments(playlist: &Path, media: &Media, rendition: Rendition) -> Option<Vec<
             rendition,
             init,
             data,
+            offset: segment.byte_range.map_or(0, |range| range.offset),
             discontinuity: segment.discontinuity,
             discontinuity_sequence: segment.discontinuity_sequence,
             media_sequence: Some(segment.sequence),

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::chunks::Chunks;
 use super::print;
 use super::track_file::{Summary, TrackFile};
+use super::track_queue::TrackQueue;
 use crate::demux::{AudioChoice, audio_params, choose_audio, video_params};
 use crate::media::mp4;
 
@@ -38,6 +39,8 @@ struct Report {
     /// Places where the transport stream is broken.
     damages: u64,
     last_damage: Option<String>,
+    /// How often the clock began again behind what was there.
+    clock_restarts: u64,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -46,10 +49,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let mut input = Chunks::new(input);
     let mut work = Work {
         program: None,
-        video: Half::new(args.video.as_deref().map(TrackFile::create).transpose()?),
-        audio: Half::new(args.audio.as_deref().map(TrackFile::create).transpose()?),
+        video: Half::new(TrackQueue::new(args.video.as_deref().map(TrackFile::create).transpose()?, false)),
+        audio: Half::new(TrackQueue::new(args.audio.as_deref().map(TrackFile::create).transpose()?, true)),
         early: VecDeque::new(),
         early_bytes: 0,
+        clock: 0,
         shift: None,
         report: Report::default(),
     };
@@ -76,6 +80,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for what in missing.into_iter().flatten() {
         print::error_line(&format!("{shown} has no {what} that can be demuxed: nothing was written for it"));
     }
+    if report.clock_restarts > 0 {
+        let times = report.clock_restarts;
+        print::error_line(&format!(
+            "{shown}: the clock begins again {times} times; what is behind was written on from what was before"
+        ));
+    }
     if args.json {
         return print::json(&report);
     }
@@ -98,7 +108,8 @@ struct Work {
     /// Samples of streams whose parameters have not come yet, oldest first.
     early: VecDeque<ts::Sample>,
     early_bytes: usize,
-    /// What is added to every time of both files.
+    /// The clock that is being written, and what is added to its times in both files.
+    clock: usize,
     shift: Option<i64>,
     report: Report,
 }
@@ -106,6 +117,10 @@ struct Work {
 /// A stream that begins in the middle has pictures before its first parameter sets. They are written with
 /// those: at most this much, so that a stream without any does not fill the memory.
 const EARLY_BYTES: usize = 8 << 20;
+
+/// A clock that begins again waits until both tracks have come to it, so that they go on by the same amount; but for no
+/// more than this, as one of them may have ended.
+const CLOCK_BYTES: usize = 8 << 20;
 
 /// One kind of stream: which PID it is, and where it goes.
 struct Half {
@@ -115,12 +130,22 @@ struct Half {
     begun: bool,
     /// Configurations of others, while that one's is missing: a map may list what is not on air.
     others: Vec<(u16, ts::Params)>,
-    file: Option<TrackFile>,
+    queue: TrackQueue,
 }
 
 impl Half {
-    fn new(file: Option<TrackFile>) -> Self {
-        Self { pid: None, begun: false, others: Vec::new(), file }
+    fn new(queue: TrackQueue) -> Self {
+        Self { pid: None, begun: false, others: Vec::new(), queue }
+    }
+
+    /// Samples of `pid` are written.
+    fn is_of(&self, pid: u16) -> bool {
+        self.begun && self.pid == Some(pid)
+    }
+
+    /// Something is written of this kind.
+    fn is_in_use(&self) -> bool {
+        self.begun && self.queue.has_file()
     }
 
     /// The program has `pid` now.
@@ -192,8 +217,7 @@ impl Work {
         }
         half.begun = true;
         half.others.clear();
-        let Some(file) = half.file.as_mut() else { return Ok(()) };
-        file.params(config, &codec)?;
+        half.queue.params(config, &codec)?;
         let (its, others) = std::mem::take(&mut self.early).into_iter().partition(|early| early.pid == pid);
         self.early = others;
         self.early_bytes = self.early.iter().map(|early| early.data.len()).sum();
@@ -215,17 +239,15 @@ impl Work {
         codec.is_some_and(|codec| if codec.is_video() { self.video.begun } else { self.audio.begun })
     }
 
-    fn sample(&mut self, mut sample: ts::Sample) -> anyhow::Result<()> {
-        let is_of = |half: &Half| half.begun && half.pid == Some(sample.pid);
-        if is_of(&self.video) || is_of(&self.audio) {
-            let half = if is_of(&self.video) { &mut self.video } else { &mut self.audio };
-            let Some(file) = &mut half.file else { return Ok(()) };
-            // A file has no negative times: what began just before the wrap keeps counting beyond it.
+    fn sample(&mut self, sample: ts::Sample) -> anyhow::Result<()> {
+        let is_video = self.video.is_of(sample.pid);
+        if is_video || self.audio.is_of(sample.pid) {
+            // What began just before the wrap keeps counting beyond it: a file has no negative times.
             let before_wrap = sample.dts.0 < 0;
-            let shift = *self.shift.get_or_insert(if before_wrap { ts::Ticks::WRAP } else { 0 });
-            sample.dts.0 += shift;
-            sample.pts.0 += shift;
-            return file.push(sample);
+            self.shift.get_or_insert(if before_wrap { ts::Ticks::WRAP } else { 0 });
+            let half = if is_video { &mut self.video } else { &mut self.audio };
+            half.queue.push(sample);
+            return self.release(false);
         }
         if self.is_left_out(sample.pid) {
             return Ok(());
@@ -243,10 +265,37 @@ impl Work {
         Ok(())
     }
 
+    /// Writes what can be. `all`: nothing more comes.
+    fn release(&mut self, all: bool) -> anyhow::Result<()> {
+        loop {
+            let shift = self.shift.unwrap_or(0);
+            self.video.queue.write(self.clock, shift)?;
+            self.audio.queue.write(self.clock, shift)?;
+            let halves = [&self.video, &self.audio];
+            let behind = halves.iter().any(|half| half.is_in_use() && half.queue.next().is_none());
+            let queues = halves.map(|half| &half.queue);
+            let held: usize = queues.iter().map(|queue| queue.ready_bytes()).sum();
+            let begins = queues.iter().filter_map(|queue| queue.next()).map(|(clock, _)| clock).min();
+            let Some(clock) = begins.filter(|_| all || !behind || held > CLOCK_BYTES) else { return Ok(()) };
+            // No track may overlap what it had; a clock that is ahead stays there.
+            let there = |queue: &&TrackQueue| queue.next().is_some_and(|(its, _)| its == clock);
+            let needed = queues.iter().copied().filter(there).filter_map(|queue| {
+                let (_, begin) = queue.next()?;
+                Some(queue.written_until() - begin)
+            });
+            let moved = needed.max().unwrap_or(shift).max(shift);
+            self.report.clock_restarts += u64::from(moved > shift);
+            (self.clock, self.shift) = (clock, Some(moved));
+        }
+    }
+
     fn finish(mut self) -> anyhow::Result<Report> {
         self.stand_in()?;
-        self.report.video = self.video.file.map(TrackFile::finish).transpose()?.flatten();
-        self.report.audio = self.audio.file.map(TrackFile::finish).transpose()?.flatten();
+        self.video.queue.end();
+        self.audio.queue.end();
+        self.release(true)?;
+        self.report.video = self.video.queue.finish()?;
+        self.report.audio = self.audio.queue.finish()?;
         Ok(self.report)
     }
 }

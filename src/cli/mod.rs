@@ -21,6 +21,7 @@ mod run;
 mod serve;
 mod signals;
 mod track_file;
+mod track_queue;
 mod track_reader;
 
 use std::process::ExitCode;

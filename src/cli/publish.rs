@@ -1,5 +1,6 @@
 //! `overdub publish`: a file, at its own pace, to an RTMP server.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 
 use futures_util::FutureExt;
-use overdub_fmp4::{Codec, TrackInfo};
+use overdub_fmp4::{Codec, TimedSample, TrackInfo};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
@@ -16,6 +17,7 @@ use super::signals;
 use super::track_reader::TrackReader;
 use crate::clock::Clock;
 use crate::config::{RtmpUrl, Span};
+use crate::demux::{CleanTimes, RawTimes, StampSource, Stamps};
 use crate::media::{AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams, mp4};
 use crate::playout::Playout;
 use crate::publish;
@@ -165,6 +167,39 @@ struct Source {
     kind: PacketKind,
     /// The sample entry that `kind` has the parameters of.
     entry: u16,
+    /// RTMP has no decode times after presentation times, MP4 has.
+    stamps: Stamps,
+    /// Samples whose times are not decided yet.
+    waiting: VecDeque<TimedSample>,
+    next: Option<(CleanTimes, TimedSample)>,
+}
+
+impl Source {
+    fn new(track: TrackReader, kind: PacketKind, entry: u16) -> Self {
+        Self { track, kind, entry, stamps: Stamps::default(), waiting: VecDeque::new(), next: None }
+    }
+
+    /// Decode time of the next sample; `None` at the end.
+    fn next_dts(&mut self) -> anyhow::Result<Option<Flicks>> {
+        let timescale = self.track.info().config.timescale;
+        let time = |units| Flicks::from_units(units, timescale);
+        while self.next.is_none() {
+            if let Some(times) = self.stamps.poll() {
+                self.next = self.waiting.pop_front().map(|sample| (times, sample));
+            } else if let Some(sample) = self.track.next()? {
+                let length =
+                    matches!(self.kind, PacketKind::Audio { .. }).then(|| time(sample.duration.into()));
+                let (dts, pts) = (time(sample.dts), time(sample.pts()));
+                self.stamps.push(RawTimes { dts, pts, source: StampSource::Table, length });
+                self.waiting.push_back(sample);
+            } else if self.waiting.is_empty() {
+                break;
+            } else {
+                self.stamps.end();
+            }
+        }
+        Ok(self.next.as_ref().map(|(times, _)| times.dts))
+    }
 }
 
 impl Packets {
@@ -177,7 +212,8 @@ impl Packets {
                 else {
                     continue;
                 };
-                tracks.push(Source { kind: kind(track.info(), entry, &data)?, track, entry });
+                let kind = kind(track.info(), entry, &data)?;
+                tracks.push(Source::new(track, kind, entry));
             }
         }
         let mut packets = Self { tracks, first: Flicks::ZERO };
@@ -191,10 +227,9 @@ impl Packets {
     /// The decoding time of the next sample, and the index of its track.
     fn earliest(&mut self) -> anyhow::Result<Option<(Flicks, usize)>> {
         let mut earliest = None;
-        for (index, Source { track, .. }) in self.tracks.iter_mut().enumerate() {
-            let timescale = track.info().config.timescale;
-            let Some(next) = track.first()? else { continue };
-            let at = (Flicks::from_samples(next.dts, timescale), index);
+        for (index, source) in self.tracks.iter_mut().enumerate() {
+            let Some(next) = source.next_dts()? else { continue };
+            let at = (next, index);
             earliest = Some(earliest.map_or(at, |known: (Flicks, usize)| known.min(at)));
         }
         Ok(earliest)
@@ -203,23 +238,22 @@ impl Packets {
     fn next(&mut self) -> anyhow::Result<Option<Packet>> {
         let Some((_, index)) = self.earliest()? else { return Ok(None) };
         let Some(source) = self.tracks.get_mut(index) else { return Ok(None) };
-        let Some(sample) = source.track.next()? else { return Ok(None) };
+        let Some((times, sample)) = source.next.take() else { return Ok(None) };
         if sample.entry != source.entry {
             // The publisher sends a sequence header where the parameters differ.
             source.kind = kind(source.track.info(), sample.entry, &sample.data)?;
             source.entry = sample.entry;
         }
         let timescale = source.track.info().config.timescale;
-        let time = |ticks| Flicks::from_samples(ticks, timescale);
         let mut kind = source.kind.clone();
         if let PacketKind::Video { random_access, .. } = &mut kind {
             *random_access = sample.sync;
         }
         Ok(Some(Packet {
             kind,
-            dts: time(sample.dts) - self.first,
-            pts: time(sample.pts()) - self.first,
-            duration: time(sample.duration.into()),
+            dts: times.dts - self.first,
+            pts: times.pts - self.first,
+            duration: Flicks::from_units(sample.duration.into(), timescale),
             batch: 0,
             data: sample.data,
         }))
@@ -269,6 +303,7 @@ fn audio_params(codec: &Codec, first: &[u8]) -> anyhow::Result<AudioParams> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use overdub_fmp4::{Fragment, Sample, TrackConfig, TrackRun, init_segment};
 
     use super::*;
 
@@ -288,5 +323,54 @@ mod tests {
             assert_eq!((params.sample_rate, params.channels), (sample_rate, channels), "{codec:?}");
         }
         assert!(audio_params(&Codec::Opus { dops: Bytes::new(), channels: 2 }, &[]).is_err());
+    }
+
+    /// A file whose pictures are 40 ms apart with these composition offsets in milliseconds, and AAC beside them.
+    fn file(offsets: &[i32]) -> tempfile::NamedTempFile {
+        let avcc = Bytes::from_static(&[1, 0x64, 0, 0x1E, 0xFF, 0xE0, 0]);
+        let codec = Codec::Avc { avcc, width: 64, height: 36 };
+        let video = TrackConfig { id: mp4::VIDEO_TRACK, timescale: 1_000, codec, language: None, edit: None };
+        let audio = mp4::audio_config(&AudioParams::plain_aac());
+        let pictures = offsets.iter().map(|offset| Sample {
+            duration: 40,
+            composition_offset: *offset,
+            sync: false,
+            data: Bytes::from_static(&[0, 0, 0, 1, 0x41]),
+        });
+        let frames = (0..offsets.len()).map(|_| Sample {
+            duration: 1_024,
+            composition_offset: 0,
+            sync: true,
+            data: Bytes::from_static(&[1, 2, 3, 4]),
+        });
+        let run = |track_id, samples| TrackRun { track_id, base_decode_time: 0, samples };
+        let runs = vec![run(video.id, pictures.collect()), run(audio.id, frames.collect())];
+        let mut bytes = init_segment(&[video, audio]).unwrap().to_vec();
+        bytes.extend(Fragment::new(1, runs).encode().unwrap().to_bytes());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn negative_composition_offsets_keep_their_presentation_times_and_the_audio_in_step() {
+        // I P B P B as CMAF has it; and a file that begins to reorder later, deeper and deeper.
+        let shallow: Vec<i32> = (0..200).map(|n| [0, 40, -40][if n == 0 { 0 } else { 2 - n % 2 }]).collect();
+        let deeper: Vec<i32> =
+            (0..200).map(|n| [0, 0, 40, -40][if n < 70 { 0 } else { 2 + n % 2 }]).collect();
+        for offsets in [shallow, deeper] {
+            let file = file(&offsets);
+            let mut packets = Packets::open(file.path()).unwrap();
+            let all: Vec<_> = std::iter::from_fn(|| packets.next().unwrap()).collect();
+            assert_eq!(all.len(), 400);
+            assert!(all.windows(2).all(|pair| pair[0].dts <= pair[1].dts));
+            assert!(all.iter().all(|packet| packet.dts >= Flicks::ZERO && packet.dts <= packet.pts));
+            let of = |video| all.iter().filter(move |packet| packet.is_video() == video);
+            let audio_start = of(false).next().unwrap().pts;
+            for (n, (packet, offset)) in of(true).zip(&offsets).enumerate() {
+                let expected = Flicks::from_millis(40 * n as i64 + i64::from(*offset));
+                assert_eq!(packet.pts - audio_start, expected, "{n}");
+            }
+        }
     }
 }

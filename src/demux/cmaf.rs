@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use overdub_fmp4::{Codec, Event, EventTime, ReadError, Reader, Step, TimedSample, TrackInfo};
-use overdub_ts::{self as ts, elementary};
+use overdub_ts::{self as ts, Intra, elementary};
 
 use super::mpegts::video_params;
 use super::segment::{Sink, Wanted};
-use super::{SegmentError, StampedPicture, nal};
+use super::{SegmentError, StampSource, StampedPicture, nal};
 use crate::media::{AudioParams, Cue, CueKind, Flicks, StampedFrame, VideoCodec, VideoParams, mp4};
 
 /// Of a reader's errors only the first are kept: past this many it begins anew, so that the last error shown
@@ -41,6 +41,8 @@ struct Video {
     /// What the sets made last.
     seen: Option<Arc<ts::VideoParams>>,
     params: Option<Arc<VideoParams>>,
+    /// A picture of this segment came.
+    inside: bool,
 }
 
 #[derive(Debug)]
@@ -52,16 +54,21 @@ struct Audio {
 }
 
 impl Cmaf {
-    /// Reads a segment; `init`: the playlist's EXT-X-MAP for it.
+    /// Reads a segment that begins at `offset` of its file; `init`: the playlist's EXT-X-MAP for it.
     pub(super) fn demux(
         &mut self,
         init: Option<&Bytes>,
         data: &Bytes,
+        offset: u64,
         wanted: Wanted,
         sink: &mut Sink<'_>,
     ) -> Result<(), SegmentError> {
         self.prime(init, wanted, sink)?;
         self.reader.next_input(Some(data.len() as u64));
+        self.reader.begins_at(offset);
+        if let Some(video) = &mut self.video {
+            video.inside = false;
+        }
         let mut media_start: Option<Flicks> = None;
         let mut events = Vec::new();
         let read = each_step(&mut self.reader, data, |reader, step| match step {
@@ -123,7 +130,8 @@ impl Cmaf {
             // What is carried depends on what is wanted of it.
             return Ok(());
         }
-        self.reader = Reader::new().with_len(init.map_or(0, |init| init.len() as u64));
+        let new = Reader::new().with_anchor().with_len(init.map_or(0, |init| init.len() as u64));
+        let old = std::mem::replace(&mut self.reader, new);
         self.counted = 0;
         self.init = None;
         let Some(init) = init else { return Ok(()) };
@@ -140,6 +148,7 @@ impl Cmaf {
             other => other,
         })?;
         let (video, audio) = tracks.ok_or(SegmentError::NoInit)??;
+        self.reader.continues(&old);
         if !same {
             (self.video, self.audio) = (video, audio);
         }
@@ -235,7 +244,16 @@ impl Video {
             None => None,
         };
         let timescale = track.config.timescale;
-        Some(Self { index, codec, timescale, length_size, sets, seen, params: params.map(Arc::new) })
+        Some(Self {
+            index,
+            codec,
+            timescale,
+            length_size,
+            sets,
+            seen,
+            params: params.map(Arc::new),
+            inside: false,
+        })
     }
 
     fn sample(&mut self, sample: &TimedSample, sink: &mut Sink<'_>) {
@@ -255,11 +273,19 @@ impl Video {
             return;
         };
         sink.periods.video_params(Arc::clone(params));
-        let units = nal::units(&sample.data, self.length_size);
+        let units = || nal::units(&sample.data, self.length_size);
+        // The sets are in the init segment: a fragment begins where its packager means decoding to begin.
+        let intra = match self.sets.intra(units()) {
+            Intra::Slices if !std::mem::replace(&mut self.inside, true) => Intra::WithSets,
+            intra => intra,
+        };
+        self.inside = true;
         sink.periods.picture(StampedPicture {
             dts: Flicks::from_units(sample.dts, self.timescale),
             pts: Flicks::from_units(sample.pts(), self.timescale),
-            random_access: elementary::is_random_access(self.codec, units, sample.sync),
+            source: StampSource::Table,
+            random_access: elementary::is_random_access(self.codec, units(), sample.sync),
+            intra,
             data,
         });
     }
@@ -306,7 +332,7 @@ impl Audio {
         };
         sink.periods.audio_params(Arc::clone(params));
         let pts = Flicks::from_units(sample.pts(), self.timescale);
-        sink.periods.frame(StampedFrame { pts, data: sample.data });
+        sink.periods.frame(StampedFrame { pts, data: sample.data }, StampSource::Table);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::choice::{AudioChoice, AudioStream};
 use super::join::Joiner;
 use super::segment::{SegmentDemuxer, Tail, Times, Wanted};
-use super::{Damage, Input};
+use super::{Damage, Input, RandomAccess};
 use crate::media::{Cue, Origin, Piece, Rendition};
 
 /// Demuxes the segments of a source as they come.
@@ -171,6 +171,11 @@ impl Demuxer {
     /// Some segment has given something.
     pub fn has_yielded(&self) -> bool {
         self.periods > 0
+    }
+
+    /// At which pictures decoding begins.
+    pub fn random_access(&self) -> RandomAccess {
+        self.main.random_access()
     }
 
     /// What was broken so far.

@@ -9,7 +9,7 @@ use overdub_ts as ts;
 use super::choice::{self, AudioChoice, AudioStream, choose_audio};
 use super::segment::{Sink, Wanted};
 use super::sniff::{self, Format};
-use super::{SegmentError, StampedPicture, splice};
+use super::{SegmentError, StampSource, StampedPicture, splice};
 use crate::media::{AudioCodec, AudioParams, Cue, CueKind, Flicks, StampedFrame, VideoCodec, VideoParams};
 
 /// Reads consecutive segments. Of a segment's streams the first video and one audio that Overdub carries are taken, of
@@ -167,12 +167,15 @@ impl Mpegts {
             sink.periods.picture(StampedPicture {
                 dts: flicks(sample.dts),
                 pts: flicks(sample.pts),
+                source: source(&sample),
                 random_access: sample.random_access,
+                intra: sample.intra,
                 data: sample.data,
             });
         } else if is_audio {
             self.seen.audio = true;
-            sink.periods.frame(StampedFrame { pts: flicks(sample.pts), data: sample.data });
+            let source = source(&sample);
+            sink.periods.frame(StampedFrame { pts: flicks(sample.pts), data: sample.data }, source);
         } else if self.id3.contains(&sample.pid) && !sample.damaged {
             let time = Some(flicks(sample.pts));
             let (kind, segment) = (CueKind::Id3, sink.segment);
@@ -207,6 +210,10 @@ impl Mpegts {
         self.id3 = id3.map(|stream| stream.pid).collect();
         self.program = Some(program);
     }
+}
+
+fn source(sample: &ts::Sample) -> StampSource {
+    if sample.stamped { StampSource::Header } else { StampSource::Counted }
 }
 
 fn flicks(ticks: ts::Ticks) -> Flicks {

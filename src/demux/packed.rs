@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_ts::{Codec, Ticks, Unwrapper, elementary};
 
-use super::SegmentError;
 use super::mpegts::audio_params;
 use super::segment::{Sink, Times};
+use super::{SegmentError, StampSource};
 use crate::media::{AudioParams, Flicks, StampedFrame, id3};
 
 /// Reads consecutive segments of one rendition.
@@ -68,7 +68,7 @@ impl Packed {
             }
             self.announce(&frame.params, sink);
             let pts = base + Flicks::from_samples(samples, rate);
-            sink.periods.frame(StampedFrame { pts, data: frame.data });
+            sink.periods.frame(StampedFrame { pts, data: frame.data }, StampSource::Table);
             samples = samples.saturating_add(frame.samples.into());
         }
         if frames.skipped() > 0 {

@@ -7,7 +7,7 @@ use super::cmaf::Cmaf;
 use super::mpegts::Mpegts;
 use super::packed::Packed;
 use super::sniff::{self, Format};
-use super::{Damage, Periods, SegmentError};
+use super::{Damage, Periods, RandomAccess, SegmentError};
 use crate::media::{Cue, Origin, Piece, Rendition};
 
 /// More cues in one segment than this are not kept: real ones have a few, a hostile one could have thousands.
@@ -21,6 +21,8 @@ pub struct Input {
     pub init: Option<Bytes>,
     /// Its own body, decrypted.
     pub data: Bytes,
+    /// Where `data` begins in its file: of a byte range (EXT-X-BYTERANGE).
+    pub offset: u64,
     /// EXT-X-DISCONTINUITY in its playlist, or what amounts to it.
     pub discontinuity: bool,
     /// Its discontinuity sequence number (RFC 8216 6.2.2): the same in all renditions.
@@ -33,7 +35,7 @@ impl Input {
     /// A segment of the main playlist that needs no init segment.
     pub fn main(data: Bytes, discontinuity: bool) -> Self {
         let (rendition, discontinuity_sequence, media_sequence) = (Rendition::Main, 0, None);
-        Self { rendition, init: None, data, discontinuity, discontinuity_sequence, media_sequence }
+        Self { rendition, init: None, data, offset: 0, discontinuity, discontinuity_sequence, media_sequence }
     }
 }
 
@@ -139,6 +141,10 @@ impl SegmentDemuxer {
         self.tail.take()
     }
 
+    pub(super) fn random_access(&self) -> RandomAccess {
+        self.periods.random_access()
+    }
+
     /// The pieces of the next segment, with its cues. With `discontinuity` nothing of what came before reaches
     /// into it, for which [`SegmentDemuxer::end`] is called before. An error may come with pieces: what was read before it, or was waiting.
     pub(super) fn demux(
@@ -165,7 +171,7 @@ impl SegmentDemuxer {
                 read.map(|()| Times::Wrap)
             }
             Ok(Format::Mp4) => {
-                let read = self.cmaf.demux(input.init.as_ref(), &input.data, self.wanted, sink);
+                let read = self.cmaf.demux(input.init.as_ref(), &input.data, input.offset, self.wanted, sink);
                 read.map(|()| Times::Whole)
             }
             Ok(Format::Packed { codec, tags }) if self.wanted.audio => {

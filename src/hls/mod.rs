@@ -105,6 +105,8 @@ pub struct Segment {
     /// The body of its `EXT-X-MAP`, where it has one: the same bytes, shared, as long as it does not change.
     pub init: Option<Bytes>,
     pub data: Bytes,
+    /// Where `data` begins in its file (`EXT-X-BYTERANGE`).
+    pub offset: u64,
     /// When its last byte arrived.
     pub captured_at: Moment,
 }

@@ -379,6 +379,7 @@ impl Reader {
                     extension,
                     init: fetched.init,
                     data: fetched.data,
+                    offset: segment.byte_range.map_or(0, |range| range.offset),
                     captured_at: at,
                 }));
                 Some(given)

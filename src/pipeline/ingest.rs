@@ -206,6 +206,7 @@ impl Ingest {
             rendition: segment.rendition,
             init: segment.init,
             data: segment.data,
+            offset: segment.offset,
             discontinuity: segment.discontinuity,
             discontinuity_sequence: segment.discontinuity_sequence,
             media_sequence: Some(segment.media_sequence),
@@ -224,6 +225,7 @@ impl Ingest {
         }
         self.pieces(pieces).await;
         self.board.audio_streams(self.demuxer.audio_streams());
+        self.board.random_access(self.demuxer.random_access());
         self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
     }
 

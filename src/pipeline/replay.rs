@@ -48,6 +48,7 @@ impl Reader {
             extension: mark.extension.clone(),
             init,
             data,
+            offset: 0,
             captured_at: now,
         })
     }

@@ -45,6 +45,7 @@ pub(super) fn segment(number: u64, discontinuity: bool, data: Bytes) -> hls::Seg
         extension: "ts".to_owned(),
         init: None,
         data,
+        offset: 0,
         captured_at: Moment::ZERO,
     }
 }

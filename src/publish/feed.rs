@@ -192,6 +192,11 @@ impl Feed {
         self.known.video.is_some() || self.queue.iter().any(Packet::is_video)
     }
 
+    /// As [`Pacer::starves`].
+    pub(super) fn starves(&mut self) -> bool {
+        self.pacer.starves(self.clock.now())
+    }
+
     /// Packets that were dropped so far.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped

@@ -25,6 +25,10 @@ const SOUND_WAITS: Duration = Duration::from_secs(3);
 /// Sound waits only for a picture when there has been video this recently.
 const VIDEO_IS_RECENT: Duration = Duration::from_secs(10);
 
+/// Video that waits for a random-access picture for this long will hardly get one: groups of pictures of 20 s are
+/// rare.
+const STARVED: Duration = Duration::from_secs(20);
+
 /// Whether packets can leave now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outlet {
@@ -63,6 +67,9 @@ pub(crate) struct Stamp {
 pub(crate) struct Pacer {
     /// Video was interrupted: only a random-access picture can go on.
     awaits_picture: bool,
+    /// Since when pictures were dropped for that, and whether it was told on this connection.
+    awaited_since: Option<Moment>,
+    told: bool,
     /// Sound waits for that picture until this moment.
     sound_waits_until: Option<Moment>,
     /// When a video packet was looked at last.
@@ -77,8 +84,15 @@ impl Pacer {
     /// A connection was made: the receiver has no reference pictures.
     pub(crate) fn connected(&mut self, now: Moment) {
         self.awaits_picture = true;
+        (self.awaited_since, self.told) = (None, false);
         let recent = self.video_at.is_some_and(|at| now.saturating_since(at) <= VIDEO_IS_RECENT);
         self.sound_waits_until = recent.then_some(now + SOUND_WAITS);
+    }
+
+    /// Pictures come, and for long none at which a receiver can begin; says so once for each connection.
+    pub(crate) fn starves(&mut self, now: Moment) -> bool {
+        let starves = self.awaited_since.is_some_and(|since| now.saturating_since(since) > STARVED);
+        starves && !std::mem::replace(&mut self.told, true)
     }
 
     /// What happens to `packet`, the oldest that is left.
@@ -108,9 +122,11 @@ impl Pacer {
     fn video(&mut self, packet: &Packet, due: Moment, now: Moment) -> Verdict {
         let resumes = packet.is_random_access() && now.saturating_since(due) <= MAX_LATE_AT_RESUME;
         if self.awaits_picture && !resumes {
+            self.awaited_since.get_or_insert(now);
             return Verdict::Drop;
         }
         self.awaits_picture = false;
+        self.awaited_since = None;
         self.sound_waits_until = None;
         Verdict::Send(stamp(packet, &mut self.last_video, &mut self.last, due))
     }

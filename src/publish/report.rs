@@ -38,6 +38,13 @@ impl Report {
         self.position = Some(dts);
     }
 
+    /// Pictures come, and none at which a receiver can begin.
+    pub(super) fn starves(&self, url: &str) {
+        let message = "no video: no picture since the connection at which a receiver can begin";
+        tracing::warn!(url, "{message}");
+        self.change(|status| status.last_error = Some(message.to_owned()));
+    }
+
     pub(super) fn unsupported(&mut self, packet: &Packet, url: &str) {
         if self.unsupported == 0 {
             tracing::warn!(url, kind = ?packet.kind, "codec cannot be carried by this output: not sent");

@@ -110,6 +110,9 @@ impl Output {
                     next_report = now + REPORT;
                     self.settled |= now.saturating_since(opened) >= SETTLED;
                     self.report.refresh(now, self.feed.dropped());
+                    if self.feed.starves() {
+                        self.report.starves(&self.url);
+                    }
                 }
             }
         }

@@ -216,3 +216,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_output_that_gets_no_picture_to_begin_with_is_told_once_for_each_connection() {
+    let mut pacer = Pacer::default();
+    for _ in 0..2 {
+        pacer.connected(at(10_000));
+        let mut told = Vec::new();
+        for ms in (0..40_000).step_by(40) {
+            decide(&mut pacer, &video(ms, false), ms, Outlet::Open);
+            if pacer.starves(at(10_000 + ms as u64)) {
+                told.push(ms);
+            }
+        }
+        assert_eq!(told, [20_040]);
+    }
+    pacer.connected(at(10_000));
+    for ms in (0..40_000).step_by(40) {
+        decide(&mut pacer, &video(ms, ms == 4_000), ms, Outlet::Open);
+        assert!(!pacer.starves(at(10_000 + ms as u64)), "{ms}");
+    }
+}

@@ -98,6 +98,7 @@ async fn packed_audio_of_every_codec_comes_out_frame_by_frame_at_its_time() {
                 rendition: segment.rendition,
                 init: segment.init,
                 data: segment.data,
+                offset: segment.offset,
                 discontinuity: segment.discontinuity,
                 discontinuity_sequence: segment.discontinuity_sequence,
                 media_sequence: Some(segment.media_sequence),

@@ -56,11 +56,14 @@ impl fmt::Debug for Ticks {
 /// Puts 33-bit time stamps on one axis that does not wrap.
 ///
 /// Each stamp becomes the value nearest to the last one, so a wrap (every 26.5 hours) goes unnoticed and
-/// steps of up to 13 hours in either direction keep their sign. One unwrapper serves all streams of a
+/// steps of up to 13 hours in either direction keep their sign. A single stamp that is hours away is no reference
+/// for the next, so that a wrong bit does not move the axis by a wrap. One unwrapper serves all streams of a
 /// program: audio and video on either side of the wrap meet on the same axis.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unwrapper {
     last: Option<i64>,
+    /// A time far from the last one: the next one near it makes it the reference.
+    far: Option<i64>,
 }
 
 impl Unwrapper {
@@ -69,12 +72,16 @@ impl Unwrapper {
     /// another stream may lie behind the wrap already, and both orders of arrival must give one axis.
     const NEAR_WRAP: i64 = 60 * Ticks::PER_SECOND;
 
+    /// A step of more than this has to be confirmed: wrong bits 31 and 32 are further away, and gaps are not.
+    const FAR: i64 = 6 * 3600 * Ticks::PER_SECOND;
+
     /// An unwrapper that has seen nothing.
     pub const fn new() -> Self {
-        Self { last: None }
+        Self { last: None, far: None }
     }
 
-    /// The unwrapped time of the 33-bit `stamp`, which becomes the reference of the next.
+    /// The unwrapped time of the 33-bit `stamp`, which becomes the reference of the next where it is not alone far
+    /// from those before.
     pub fn unwrap(&mut self, stamp: u64) -> Ticks {
         let raw = (stamp & (Self::WRAP as u64 - 1)) as i64;
         let ticks = match self.last {
@@ -82,7 +89,18 @@ impl Unwrapper {
             None if raw >= Self::WRAP - Self::NEAR_WRAP => raw - Self::WRAP,
             None => raw,
         };
-        self.last = Some(ticks);
+        match self.last {
+            Some(last) if ticks.abs_diff(last) > Self::FAR as u64 => {
+                let confirmed = self.far.map(|far| Self::nearest(raw, far));
+                let near = |ticks: &i64| self.far.is_some_and(|far| ticks.abs_diff(far) <= Self::FAR as u64);
+                if let Some(ticks) = confirmed.filter(near) {
+                    (self.last, self.far) = (Some(ticks), None);
+                    return Ticks(ticks);
+                }
+                self.far = Some(ticks);
+            }
+            _ => (self.last, self.far) = (Some(ticks), None),
+        }
         Ticks(ticks)
     }
 
@@ -139,11 +157,26 @@ mod tests {
         assert_eq!(clock.unwrap(u64::MAX).wrapped(), (1 << 33) - 1);
     }
 
+    #[test]
+    fn a_wrong_bit_leaves_the_axis_where_it_is_and_another_clock_is_followed() {
+        for bit in 0..33 {
+            let mut clock = Unwrapper::new();
+            clock.unwrap(1_000_000);
+            clock.unwrap(1_003_600 ^ 1 << bit);
+            assert_eq!(clock.unwrap(1_007_200), Ticks(1_007_200), "{bit}");
+        }
+        let mut clock = Unwrapper::new();
+        clock.unwrap(1_000_000);
+        let other = clock.unwrap(4_000_000_000);
+        assert_eq!(clock.unwrap(4_000_003_600), other + Ticks(3_600));
+        assert_eq!(clock.last(), Some(other + Ticks(3_600)));
+    }
+
     proptest! {
         #[test]
-        fn steps_below_half_the_range_add_up_exactly(
+        fn steps_of_up_to_six_hours_add_up_exactly(
             start in 0_i64..(1 << 33),
-            steps in prop::collection::vec(-(1_i64 << 32) + 1..(1 << 32), 1..50),
+            steps in prop::collection::vec(-Unwrapper::FAR..Unwrapper::FAR, 1..50),
         ) {
             let mut clock = Unwrapper::new();
             let mut expected = clock.unwrap(start as u64);

@@ -146,10 +146,12 @@ pub struct Sample {
     /// video is estimated from the pictures around it.
     pub stamped: bool,
     /// Decoding can begin here. Audio: always. Video: an IDR (IRAP) picture, or one with a recovery point
-    /// SEI message, from which the picture becomes right after some frames.
+    /// SEI message, from which the picture becomes right after some frames (H.264 D.2.8, HEVC D.3.8).
     pub random_access: bool,
     /// Nothing after this picture refers to anything before it: an IDR picture. Audio: always.
     pub idr: bool,
+    /// What the slices say, whatever else the stream says about random access. Audio: with headers.
+    pub intra: Intra,
     /// Packets were missing or broken inside.
     pub damaged: bool,
     /// Video: NAL units, each after its length in 4 bytes, without access unit delimiters, filler data and
@@ -159,6 +161,29 @@ pub struct Sample {
     pub elementary_len: u64,
     /// Byte offset in the input of the transport packet in which it begins.
     pub offset: u64,
+}
+
+/// Whether a picture refers to others. Streams of broadcast encoders may have neither IDR pictures nor recovery
+/// points: their I pictures are where decoding can begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Intra {
+    /// It does, or it cannot be told.
+    #[default]
+    No,
+    /// All slices are I slices.
+    Slices,
+    /// So they are, and parameter sets stand in front: the encoder means decoding to begin here.
+    WithSets,
+}
+
+impl Intra {
+    pub(crate) fn of(slices: bool, with_sets: bool) -> Self {
+        match (slices, with_sets) {
+            (false, _) => Self::No,
+            (true, false) => Self::Slices,
+            (true, true) => Self::WithSets,
+        }
+    }
 }
 
 /// What a decoder must know before the first sample.

@@ -57,6 +57,6 @@ pub use codec::{adts, elementary};
 pub use demux::{Choice, Config, Demuxer};
 pub use error::{Damage, DamageKind};
 pub use event::{
-    AudioParams, AudioType, Codec, Colour, Event, Params, Program, Sample, Stats, Stream, VideoParams,
+    AudioParams, AudioType, Codec, Colour, Event, Intra, Params, Program, Sample, Stats, Stream, VideoParams,
 };
 pub use psi::section_crc;

@@ -1,9 +1,10 @@
 //! `moof`: track fragments to runs of samples (ISO/IEC 14496-12 8.8).
 
 use bytes::Bytes;
-use mp4_atom::{Tfdt, Tfhd};
+use mp4_atom::Tfhd;
 
 use super::boxes::{BoxRef, Table, children, u32_at};
+use super::decode_time::{Clocks, DecodeTime};
 use super::error::{Damage, Place, Problem, ReadError};
 use super::movie::{Defaults, MovieBox};
 use super::plain::SampleMeta;
@@ -160,16 +161,38 @@ impl Run {
     }
 }
 
-/// Reads the `moof` at `offset`. `next_dts` says for each track where it stands, for fragments without
-/// `tfdt`, and is moved on. Damage costs the track fragment that it touches.
+/// Where a `moof` stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MoofPlace {
+    /// In the input.
+    pub(crate) offset: u64,
+    pub(crate) body_offset: u64,
+    /// Where the input begins in its file, and where it ends, if that is known.
+    pub(crate) origin: u64,
+    pub(crate) end: Option<u64>,
+}
+
+impl MoofPlace {
+    /// An absolute base_data_offset (8.8.7) as an offset in the input. It counts from the start of the file, of which
+    /// the input may be a byte range; some packagers count from the start of the segment. Where it is in neither, the
+    /// file was cut into segments afterwards: nearly every writer means its own `moof`.
+    fn within(&self, base: u64) -> u64 {
+        let inside = |offset: &u64| self.end.is_none_or(|end| *offset < end);
+        let of_file = base.checked_sub(self.origin).filter(inside);
+        of_file.or(Some(base).filter(inside)).unwrap_or(self.offset)
+    }
+}
+
+/// Reads the `moof` at `at`. `clocks` says where each track stands and is moved on. Damage costs the track fragment
+/// that it touches.
 pub(crate) fn parse_moof(
     body: &Bytes,
-    offset: u64,
-    body_offset: u64,
+    at: MoofPlace,
     movie: &MovieBox,
-    next_dts: &mut [i64],
+    clocks: &mut Clocks,
     damage: &mut Damage,
 ) -> Vec<Run> {
+    let MoofPlace { offset, body_offset, .. } = at;
     let place = Place::root(*b"moof", offset);
     let mut runs = Vec::new();
     // Without an explicit base, the data of a track fragment follows the data of the one before (8.8.7).
@@ -180,7 +203,7 @@ pub(crate) fn parse_moof(
             Ok(traf) if traf.kind == *b"traf" => {
                 let traf_place = place.nth(*b"traf", count, traf.offset);
                 let mut fragment =
-                    TrackFragment { moof: offset, number: count, follows: &mut follows, movie, next_dts };
+                    TrackFragment { moof: at, number: count, follows: &mut follows, movie, clocks };
                 count += 1;
                 if let Err(error) = fragment.parse(&traf, &traf_place, &mut runs, damage) {
                     damage.push(error);
@@ -193,20 +216,12 @@ pub(crate) fn parse_moof(
     runs
 }
 
-/// FFmpeg writes times below zero as such, though the field has no sign, where it is told to keep them in
-/// fragments (`frag_discont`).
-fn decode_time_of(field: u64) -> Option<i64> {
-    /// Nearly a year at the finest timescale in use (10 MHz): beyond it, it is not a time below zero.
-    const EARLIEST: i64 = -(1 << 48);
-    Some(field.cast_signed()).filter(|time| *time >= EARLIEST)
-}
-
 struct TrackFragment<'a> {
-    moof: u64,
+    moof: MoofPlace,
     number: usize,
     follows: &'a mut u64,
     movie: &'a MovieBox,
-    next_dts: &'a mut [i64],
+    clocks: &'a mut Clocks,
 }
 
 impl TrackFragment<'_> {
@@ -218,13 +233,13 @@ impl TrackFragment<'_> {
         damage: &mut Damage,
     ) -> Result<(), ReadError> {
         let mut header: Option<Tfhd> = None;
-        let mut decode_time: Option<Tfdt> = None;
+        let mut decode_time = None;
         let mut truns = Vec::new();
         for child in children(&traf.body, traf.body_offset, place) {
             match child {
                 Ok(child) => match &child.kind {
                     b"tfhd" => header = Some(child.decode(place)?),
-                    b"tfdt" => decode_time = Some(child.decode(place)?),
+                    b"tfdt" => decode_time = Some(DecodeTime::parse(&child, place)?),
                     b"trun" => truns.push(child),
                     _ => {}
                 },
@@ -234,10 +249,7 @@ impl TrackFragment<'_> {
         let tfhd = header.ok_or_else(|| place.error(Problem::Missing(*b"tfhd")))?;
         let unknown = || place.error(Problem::UnknownTrack(tfhd.track_id));
         let track = self.movie.index_of(tfhd.track_id).ok_or_else(unknown)?;
-        let (Some(known), Some(next_dts)) = (self.movie.tracks.get(track), self.next_dts.get_mut(track))
-        else {
-            return Err(unknown());
-        };
+        let known = self.movie.tracks.get(track).ok_or_else(unknown)?;
         let defaults = Defaults {
             description: tfhd.sample_description_index.unwrap_or(known.defaults.description),
             duration: tfhd.default_sample_duration.unwrap_or(known.defaults.duration),
@@ -245,14 +257,15 @@ impl TrackFragment<'_> {
             flags: tfhd.default_sample_flags.unwrap_or(known.defaults.flags),
         };
         if let Some(tfdt) = decode_time {
-            let time = decode_time_of(tfdt.base_media_decode_time);
-            *next_dts = time.ok_or_else(|| place.error(Problem::TimeTooLarge))?;
+            let timescale = known.info.config.timescale;
+            self.clocks.set(track, tfdt, timescale).ok_or_else(|| place.error(Problem::TimeTooLarge))?;
         }
         let base = match tfhd.base_data_offset {
-            Some(base) => base,
-            None if tfhd.default_base_is_moof => self.moof,
+            Some(base) => self.moof.within(base),
+            None if tfhd.default_base_is_moof => self.moof.offset,
             None => *self.follows,
         };
+        let next_dts = self.clocks.next(track).ok_or_else(unknown)?;
         let mut offset = base;
         for (i, trun) in truns.iter().enumerate() {
             let trun_place = place.nth(*b"trun", i, trun.offset);
@@ -267,7 +280,7 @@ impl TrackFragment<'_> {
             let all_sync = known.info.all_sync();
             let (dts, description) = (*next_dts, defaults.description);
             let place =
-                RunPlace { moof: self.moof, traf: (self.number, traf.offset), trun: (i, trun.offset) };
+                RunPlace { moof: self.moof.offset, traf: (self.number, traf.offset), trun: (i, trun.offset) };
             runs.push(Run { track, offset, dts, description, place, fields, all_sync, at: 0 });
             offset = offset.saturating_add(bytes);
             *next_dts = next_dts.saturating_add(i64::try_from(time).unwrap_or(i64::MAX));

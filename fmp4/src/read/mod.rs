@@ -1,6 +1,7 @@
 //! Reading: piece by piece from any source of bytes, or whole from memory.
 
 mod boxes;
+mod decode_time;
 mod edits;
 mod error;
 mod event;

@@ -5,9 +5,10 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::boxes::BoxHeader;
+use super::decode_time::Clocks;
 use super::error::{Damage, Place, Problem, ReadError};
 use super::event::Event;
-use super::fragmented::parse_moof;
+use super::fragmented::{MoofPlace, parse_moof};
 use super::movie::{MovieBox, TrackInfo};
 use super::picture::is_random_access;
 use super::schedule::{Bounds, MAX_SAMPLE, Plan, Schedule};
@@ -92,7 +93,10 @@ pub struct Reader {
     ready: Option<Step>,
     schedule: Schedule,
     windows: Windows,
-    next_dts: Vec<i64>,
+    clocks: Clocks,
+    anchored: bool,
+    /// Where the input begins in its file.
+    origin: u64,
     damage: Damage,
     /// The end of what was supplied of this input.
     supplied: u64,
@@ -122,10 +126,19 @@ impl Reader {
         self
     }
 
+    /// Times of fragments that are centuries from zero are counted from nearer to the first of them, by the same amount in
+    /// all tracks, so that none is beyond 63 bits.
+    #[must_use]
+    pub fn with_anchor(mut self) -> Self {
+        self.anchored = true;
+        self
+    }
+
     /// Goes on with another input, whose offsets begin at 0 again: a media segment behind its init segment,
     /// or the next segment. Samples without `tfdt` go on where the last ones ended.
     pub fn next_input(&mut self, len: Option<u64>) {
         self.at = 0;
+        self.origin = 0;
         self.end = len;
         self.wanted = None;
         self.ready = None;
@@ -133,6 +146,19 @@ impl Reader {
         self.windows.clear();
         (self.supplied, self.claimed, self.cost) = (0, 0, 0);
         self.finished = false;
+    }
+
+    /// The input is a byte range that begins at `offset` of its file, from which absolute data offsets count (ISO/IEC
+    /// 14496-12 8.8.7). To be called behind [`next_input`](Self::next_input).
+    pub fn begins_at(&mut self, offset: u64) {
+        self.origin = offset;
+    }
+
+    /// Goes on where `other` is, which read the same movie: fragments whose times are 32 bits, or none, continue its.
+    pub fn continues(&mut self, other: &Self) {
+        if self.infos == other.infos {
+            self.clocks = other.clocks.clone();
+        }
     }
 
     /// Leaves a track alone from here on, by its index in [`Reader::tracks`]: its samples are neither asked
@@ -301,7 +327,8 @@ impl Reader {
                 let Some(movie) = &self.movie else {
                     return Err(place.error(Problem::NoMovie));
                 };
-                let runs = parse_moof(&body, start, body_offset, movie, &mut self.next_dts, &mut self.damage);
+                let at = MoofPlace { offset: start, body_offset, origin: self.origin, end: self.end };
+                let runs = parse_moof(&body, at, movie, &mut self.clocks, &mut self.damage);
                 self.schedule.add(runs);
             }
             _ => match Event::parse(&body, &place) {
@@ -328,7 +355,7 @@ impl Reader {
             }
             return Ok(());
         }
-        self.next_dts = vec![0; movie.tracks.len()];
+        self.clocks = Clocks::new(movie.tracks.len(), self.anchored);
         self.schedule = Schedule::new(&movie, &mut self.damage);
         self.infos = infos;
         self.movie = Some(movie);
@@ -379,7 +406,7 @@ impl Reader {
                 self.schedule.cut_short(plan, movie);
             }
         } else if plan.origin() == Origin::Table
-            && let Some(next) = self.next_dts.get_mut(plan.track)
+            && let Some(next) = self.clocks.next(plan.track)
         {
             *next = dts;
         }

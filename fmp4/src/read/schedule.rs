@@ -146,7 +146,14 @@ impl Schedule {
                 }
                 Ok(Some(sample_cost)) => {
                     let place = SamplePlace::Run(run.place);
-                    let mut plan = Plan::new(track, place, run.offset, run.dts, sample_cost, run.description);
+                    let mut plan = Plan::new(
+                        track,
+                        place,
+                        run.offset,
+                        run.dts,
+                        sample_cost,
+                        entry(movie, track, run.description),
+                    );
                     plan.gather(bounds, &mut Source::Run(run));
                     return Some(plan);
                 }
@@ -173,7 +180,8 @@ impl Schedule {
                 // What costs too little got no cursor.
                 let cost = sample_cost(track.table.fixed_size(), true).ok().flatten();
                 let cost = cost.unwrap_or(MIN_SAMPLE_COST.into());
-                let mut plan = Plan::new(index, place, cursor.offset, cursor.dts, cost, cursor.description);
+                let entry = entry(movie, index, cursor.description);
+                let mut plan = Plan::new(index, place, cursor.offset, cursor.dts, cost, entry);
                 plan.gather(bounds, &mut Source::Table(&track.table, cursor));
                 if !plan.metas.is_empty() {
                     return Some(plan);
@@ -220,6 +228,15 @@ fn sample_cost(fixed: Option<u32>, tiny_is_allowed: bool) -> Result<Option<u64>,
     }
 }
 
+/// The sample entry, from 0, of samples with this sample_description_index, which counts from 1 (ISO/IEC 14496-12
+/// 8.7.4); careless writers leave 0. Where there is one entry it is meant: Shaka Packager's AES-128 output has
+/// index 2, the encrypted entry that it does not write.
+fn entry(movie: &MovieBox, track: usize, description: u32) -> u16 {
+    let single = movie.tracks.get(track).is_some_and(|track| track.info.more_codecs.is_empty());
+    let index = if single { 0 } else { description.saturating_sub(1) };
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
 impl SamplePlace {
     fn of(track: &MovieTrack) -> Self {
         Self::Table { trak: track.info.trak, offset: track.table_offset }
@@ -262,16 +279,7 @@ impl Source<'_> {
 }
 
 impl Plan {
-    /// `description` counts the sample entries from 1 (ISO/IEC 14496-12 8.7.4); careless writers leave 0.
-    fn new(
-        track: usize,
-        place: SamplePlace,
-        offset: u64,
-        dts: i64,
-        sample_cost: u64,
-        description: u32,
-    ) -> Self {
-        let entry = u16::try_from(description.saturating_sub(1)).unwrap_or(u16::MAX);
+    fn new(track: usize, place: SamplePlace, offset: u64, dts: i64, sample_cost: u64, entry: u16) -> Self {
         Self { track, offset, dts, entry, sample_cost, bytes: 0, metas: Vec::new(), place }
     }
 

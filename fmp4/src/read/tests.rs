@@ -217,6 +217,47 @@ fn an_absolute_base_counts_from_the_input_and_events_come_out() {
 }
 
 #[test]
+fn an_absolute_base_counts_from_the_start_of_the_file() {
+    let fragment = |base: u32| {
+        let tfhd = boxed(b"tfhd", &[words(&[1, 1, 0, base])]);
+        let trun = |offset| boxed(b"trun", &[words(&[1, 1, offset])]);
+        let moof = |offset| moof(&[boxed(b"traf", &[tfhd.clone(), trun(offset)])]);
+        let offset = moof(0).len() as u32 + 8;
+        [moof(offset), boxed(b"mdat", &[b"xxxx".to_vec()])].concat()
+    };
+    let read = |origin: u64, base: u32| {
+        let (init, segment) = (init(), Bytes::from(fragment(base)));
+        let mut reader = Reader::new().with_len(init.len() as u64);
+        let mut movie = Movie::default();
+        read_all(&mut reader, &init, &mut movie).unwrap();
+        reader.next_input(Some(segment.len() as u64));
+        reader.begins_at(origin);
+        read_all(&mut reader, &segment, &mut movie).unwrap();
+        finish(&reader, movie).unwrap()
+    };
+    // A byte range of one file; a packager that counts from the segment; a file that was cut up afterwards.
+    for (origin, base) in [(10_000, 10_000), (20, 20), (10_000, 0), (0, 0), (0, 10_000)] {
+        let found = samples(&read(origin, base));
+        assert_eq!(found.len(), 1, "{origin} {base}");
+        assert_eq!(found[0].3, b"xxxx", "{origin} {base}");
+    }
+}
+
+#[test]
+fn the_only_sample_entry_is_meant_whatever_its_number() {
+    for description in [0_u32, 1, 2, 77] {
+        let tfhd = boxed(b"tfhd", &[words(&[0x2_0002, 1, description])]);
+        let trun = |offset| boxed(b"trun", &[words(&[1, 1, offset])]);
+        let moof = |offset| moof(&[boxed(b"traf", &[tfhd.clone(), trun(offset)])]);
+        let offset = moof(0).len() as u32 + 8;
+        let segment = [moof(offset), boxed(b"mdat", &[b"xxxx".to_vec()])].concat();
+        let movie = parse_segment(&init(), &segment.into()).unwrap();
+        assert_eq!(samples(&movie).len(), 1, "{description}");
+        assert_eq!(movie.tracks[0].samples[0].entry, 0);
+    }
+}
+
+#[test]
 fn first_sample_flags_count_even_where_each_sample_has_its_own() {
     // The standard forbids both (8.8.8.1), and real packagers write both.
     let fields = [0x405, 2, 0, 0x0200_0000, 0x1_0000, 0x1_0000];

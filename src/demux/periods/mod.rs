@@ -1,20 +1,18 @@
 //! Where a period ends and the next begins (DESIGN section 3; docs/time.md). Pure.
 //!
 //! Samples of one segment go in, in the order of the multiplex, and come out as pieces that each lie in one
-//! period with one configuration. The tracks of a multiplex reach a boundary at different places: the first
+//! period with one configuration, once the segment is there: their times are cleaned first (`stamps`), which also
+//! tells where a clock begins again. The tracks of a multiplex reach a boundary at different places: the first
 //! to do so opens the new piece, the other joins when its own stamps do.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use overdub_ts::Intra;
 
+use super::access::{Access, Candidate, RandomAccess};
+use super::stamps::{CleanTimes, RawTimes, StampSource, Stamps};
 use crate::media::{AudioParams, Flicks, Origin, Piece, StampedFrame, VideoParams, VideoSample};
-
-/// A step of DTS forwards beyond this is another clock, not a hole.
-const JUMP: Flicks = Flicks::from_millis(10_000);
-
-/// Audio stamps jump back by some frames around PES borders; only this much is another clock.
-const AUDIO_BACKWARDS: Flicks = Flicks::from_millis(500);
 
 /// Duration of a video sample whose successor never came and that had no predecessor: one picture at 25/s.
 const LONE_PICTURE: Flicks = Flicks::from_millis(40);
@@ -28,7 +26,9 @@ const MAX_PIECES: usize = 64;
 pub struct StampedPicture {
     pub dts: Flicks,
     pub pts: Flicks,
+    pub source: StampSource,
     pub random_access: bool,
+    pub intra: Intra,
     pub data: Bytes,
 }
 
@@ -43,6 +43,15 @@ pub struct Periods {
     pieces: Vec<Building>,
     /// The first picture of this segment began in the one before.
     continues: bool,
+    /// The samples of this segment in the order of the multiplex, with their parameters.
+    samples: Vec<Sample>,
+    access: Access,
+}
+
+#[derive(Debug)]
+enum Sample {
+    Picture(Arc<VideoParams>, StampedPicture),
+    Frame(Arc<AudioParams>, Bytes),
 }
 
 #[derive(Debug)]
@@ -51,14 +60,14 @@ struct Track<P> {
     params: Option<Arc<P>>,
     /// That of the last sample; `None` at the begin of a clock.
     used: Option<Arc<P>>,
-    last: Option<Flicks>,
+    stamps: Stamps,
     /// Index of the piece that this track has reached.
     piece: usize,
 }
 
 impl<P> Default for Track<P> {
     fn default() -> Self {
-        Self { params: None, used: None, last: None, piece: 0 }
+        Self { params: None, used: None, stamps: Stamps::default(), piece: 0 }
     }
 }
 
@@ -78,13 +87,23 @@ impl Building {
     }
 }
 
+impl<P> Track<P> {
+    /// The times of all samples of the segment.
+    fn clean(&mut self) -> Vec<CleanTimes> {
+        self.stamps.end();
+        std::iter::from_fn(|| self.stamps.poll()).collect()
+    }
+}
+
 impl Periods {
     /// A segment begins; with `discontinuity` its stamps have nothing to do with those before.
     pub fn begin(&mut self, discontinuity: bool) {
         if discontinuity && self.seen_any {
             self.period += 1;
-            (self.video.last, self.video.used) = (None, None);
-            (self.audio.last, self.audio.used) = (None, None);
+            (self.video.used, self.audio.used) = (None, None);
+            self.video.stamps.forget();
+            self.audio.stamps.forget();
+            self.access.forget();
         }
         self.video.piece = 0;
         self.audio.piece = 0;
@@ -108,49 +127,36 @@ impl Periods {
     /// A picture; ignored before its parameters.
     pub fn picture(&mut self, picture: StampedPicture) {
         let Some(params) = self.video.params.clone() else { return };
-        let time = picture.dts;
-        let jumped = self.video.last.is_some_and(|last| time < last || time > last + JUMP);
-        let here = self.pieces[self.video.piece].video.as_ref().map(|(known, _)| known);
-        let known = here.or(self.video.used.as_ref());
-        let change = known.filter(|known| **known != params).map(|known| is_new_period(known, &params));
-        let piece = self.advance(self.video.piece, time, jumped, change, |piece| piece.video.is_some());
-        self.video.piece = piece;
-        self.video.last = Some(time);
-        self.video.used = Some(Arc::clone(&params));
-        let (_, samples) = self.pieces[piece].video.get_or_insert_with(|| (params, Vec::new()));
-        if let Some(last) = samples.last_mut() {
-            last.duration = time - last.dts;
-        }
-        let StampedPicture { dts, pts, random_access, data } = picture;
-        samples.push(VideoSample { dts, pts, duration: Flicks::ZERO, random_access, data });
+        let StampedPicture { dts, pts, source, .. } = picture;
+        self.video.stamps.push(RawTimes { dts, pts, source, length: None });
+        self.samples.push(Sample::Picture(params, picture));
     }
 
     /// An audio frame; ignored before its parameters.
-    pub fn frame(&mut self, frame: StampedFrame) {
+    pub fn frame(&mut self, frame: StampedFrame, source: StampSource) {
         let Some(params) = self.audio.params.clone() else { return };
-        let time = frame.pts;
-        let jumped = self.audio.last.is_some_and(|last| time < last - AUDIO_BACKWARDS || time > last + JUMP);
-        let here = self.pieces[self.audio.piece].audio.as_ref().map(|(known, _)| known);
-        let known = here.or(self.audio.used.as_ref());
-        let change = known.filter(|known| **known != params).map(|_| true);
-        let piece = self.advance(self.audio.piece, time, jumped, change, |piece| piece.audio.is_some());
-        self.audio.piece = piece;
-        self.audio.last = Some(time);
-        self.audio.used = Some(Arc::clone(&params));
-        self.pieces[piece].audio.get_or_insert_with(|| (params, Vec::new())).1.push(frame);
+        let StampedFrame { pts, data } = frame;
+        self.audio.stamps.push(RawTimes { dts: pts, pts, source, length: Some(params.frame_duration()) });
+        self.samples.push(Sample::Frame(params, data));
+    }
+
+    /// At which pictures decoding begins.
+    pub fn random_access(&self) -> RandomAccess {
+        self.access.state()
     }
 
     /// The segment ended: its pieces in order.
     pub fn end(&mut self, origin: &Origin) -> Vec<Piece> {
+        self.place();
         let pieces = std::mem::take(&mut self.pieces);
         if let Some(newest) = pieces.last() {
             // A track that did not reach the newest clock must not be held against its old stamps.
             let clock_of = |index: usize| pieces.get(index).map(|piece: &Building| piece.clock);
             if clock_of(self.video.piece) != Some(newest.clock) {
-                self.video.last = None;
+                self.video.stamps.forget();
             }
             if clock_of(self.audio.piece) != Some(newest.clock) {
-                self.audio.last = None;
+                self.audio.stamps.forget();
             }
         }
         let filled = pieces.into_iter().filter(|piece| piece.video.is_some() || piece.audio.is_some());
@@ -165,6 +171,76 @@ impl Periods {
             .collect();
         self.seen_any |= !pieces.is_empty();
         pieces
+    }
+
+    /// Puts the samples of the segment into pieces, by their clean times.
+    fn place(&mut self) {
+        let pictures = self.video.clean();
+        for begins in pictures.iter().filter(|times| times.restart) {
+            self.audio.stamps.expect(begins.dts);
+        }
+        let frames = self.audio.clean();
+        self.audio.stamps.expect_nothing();
+        let mut candidates = self.candidates(&pictures);
+        self.access.mark(&mut candidates);
+        let mut marks = candidates.into_iter().map(|picture| picture.random_access);
+        let (mut pictures, mut frames) = (pictures.into_iter(), frames.into_iter());
+        for sample in std::mem::take(&mut self.samples) {
+            match sample {
+                Sample::Picture(params, mut picture) => {
+                    picture.random_access = marks.next().unwrap_or(picture.random_access);
+                    pictures
+                        .next()
+                        .into_iter()
+                        .for_each(|times| self.place_picture(&params, times, &picture));
+                }
+                Sample::Frame(params, data) => {
+                    frames.next().into_iter().for_each(|times| self.place_frame(&params, times, &data));
+                }
+            }
+        }
+    }
+
+    fn candidates(&self, times: &[CleanTimes]) -> Vec<Candidate> {
+        let pictures = self.samples.iter().filter_map(|sample| match sample {
+            Sample::Picture(_, picture) => Some(picture),
+            Sample::Frame(..) => None,
+        });
+        let candidate = |(times, picture): (&CleanTimes, &StampedPicture)| Candidate {
+            dts: times.dts,
+            restart: times.restart,
+            random_access: picture.random_access,
+            intra: picture.intra,
+        };
+        times.iter().zip(pictures).map(candidate).collect()
+    }
+
+    fn place_picture(&mut self, params: &Arc<VideoParams>, times: CleanTimes, picture: &StampedPicture) {
+        let CleanTimes { dts, pts, restart } = times;
+        let here = self.pieces[self.video.piece].video.as_ref().map(|(known, _)| known);
+        let known = here.or(self.video.used.as_ref());
+        let change = known.filter(|known| *known != params).map(|known| is_new_period(known, params));
+        let piece = self.advance(self.video.piece, dts, restart, change, |piece| piece.video.is_some());
+        self.video.piece = piece;
+        self.video.used = Some(Arc::clone(params));
+        let (_, samples) = self.pieces[piece].video.get_or_insert_with(|| (Arc::clone(params), Vec::new()));
+        if let Some(last) = samples.last_mut() {
+            last.duration = dts - last.dts;
+        }
+        let (random_access, data) = (picture.random_access, picture.data.clone());
+        samples.push(VideoSample { dts, pts, duration: Flicks::ZERO, random_access, data });
+    }
+
+    fn place_frame(&mut self, params: &Arc<AudioParams>, times: CleanTimes, data: &Bytes) {
+        let CleanTimes { pts, restart, .. } = times;
+        let here = self.pieces[self.audio.piece].audio.as_ref().map(|(known, _)| known);
+        let known = here.or(self.audio.used.as_ref());
+        let change = known.filter(|known| *known != params).map(|_| true);
+        let piece = self.advance(self.audio.piece, pts, restart, change, |piece| piece.audio.is_some());
+        self.audio.piece = piece;
+        self.audio.used = Some(Arc::clone(params));
+        let (_, frames) = self.pieces[piece].audio.get_or_insert_with(|| (Arc::clone(params), Vec::new()));
+        frames.push(StampedFrame { pts, data: data.clone() });
     }
 
     /// The piece for a track's sample at `time`: the one it is in, one that the other track has opened, or a

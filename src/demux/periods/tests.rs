@@ -13,7 +13,14 @@ fn audio(config: &'static [u8]) -> Arc<AudioParams> {
 
 fn picture(ms: i64) -> StampedPicture {
     let dts = Flicks::from_millis(ms);
-    StampedPicture { dts, pts: dts, random_access: true, data: Bytes::new() }
+    StampedPicture {
+        dts,
+        pts: dts,
+        source: StampSource::Header,
+        random_access: true,
+        intra: Intra::WithSets,
+        data: Bytes::new(),
+    }
 }
 
 fn frame(ms: i64) -> StampedFrame {
@@ -47,7 +54,7 @@ fn a_segment_of_one_clock_is_one_piece() {
     let mut periods = started();
     for t in (0..1_000).step_by(40) {
         periods.picture(picture(t));
-        periods.frame(frame(t - 300));
+        periods.frame(frame(t - 300), StampSource::Header);
     }
     let pieces = periods.end(&origin());
     assert_eq!(shape(&pieces), [(0, 25, 25)]);
@@ -58,15 +65,15 @@ fn a_segment_of_one_clock_is_one_piece() {
 fn a_jump_inside_a_segment_splits_it_and_late_audio_stays_with_its_clock() {
     let mut periods = started();
     periods.picture(picture(0));
-    periods.frame(frame(0));
+    periods.frame(frame(0), StampSource::Header);
     periods.picture(picture(100_000));
-    periods.frame(frame(40));
-    periods.frame(frame(100_000));
+    periods.frame(frame(40), StampSource::Header);
+    periods.frame(frame(100_000), StampSource::Header);
     periods.picture(picture(100_040));
     assert_eq!(shape(&periods.end(&origin())), [(0, 1, 2), (1, 2, 1)]);
     periods.begin(false);
     periods.picture(picture(100_080));
-    periods.frame(frame(100_040));
+    periods.frame(frame(100_040), StampSource::Header);
     assert_eq!(shape(&periods.end(&origin())), [(1, 1, 1)]);
 }
 
@@ -88,7 +95,7 @@ fn another_size_begins_a_period_and_the_audio_is_cut_at_its_time() {
     periods.picture(picture(80));
     periods.picture(picture(120));
     for t in [0, 20, 60, 80, 100] {
-        periods.frame(frame(t));
+        periods.frame(frame(t), StampSource::Header);
     }
     assert_eq!(shape(&periods.end(&origin())), [(0, 2, 3), (1, 2, 2)]);
 }
@@ -107,10 +114,10 @@ fn another_audio_configuration_begins_a_period() {
     let mut periods = started();
     for t in [0, 20] {
         periods.picture(picture(t));
-        periods.frame(frame(t));
+        periods.frame(frame(t), StampSource::Header);
     }
     periods.audio_params(audio(b"b"));
-    periods.frame(frame(40));
+    periods.frame(frame(40), StampSource::Header);
     periods.picture(picture(40));
     assert_eq!(shape(&periods.end(&origin())), [(0, 2, 2), (1, 1, 1)]);
 }
@@ -129,12 +136,13 @@ fn a_discontinuity_begins_a_period_even_where_the_stamps_go_on() {
 fn a_track_that_never_jumped_joins_at_the_next_segment() {
     let mut periods = started();
     periods.picture(picture(0));
-    periods.frame(frame(0));
+    periods.frame(frame(0), StampSource::Header);
     periods.picture(picture(100_000));
+    periods.picture(picture(100_040));
     periods.end(&origin());
     periods.begin(false);
-    periods.picture(picture(100_040));
-    periods.frame(frame(100_040));
+    periods.picture(picture(100_080));
+    periods.frame(frame(100_040), StampSource::Header);
     assert_eq!(shape(&periods.end(&origin())), [(1, 1, 1)]);
 }
 
@@ -151,16 +159,16 @@ fn a_hostile_segment_opens_a_bounded_number_of_pieces() {
 fn another_size_at_the_border_of_segments_begins_a_period_too() {
     let mut periods = started();
     periods.picture(picture(0));
-    periods.frame(frame(0));
+    periods.frame(frame(0), StampSource::Header);
     periods.end(&origin());
     periods.begin(false);
     periods.video_params(video(640, b"b"));
     periods.picture(picture(40));
-    periods.frame(frame(20));
-    periods.frame(frame(40));
+    periods.frame(frame(20), StampSource::Header);
+    periods.frame(frame(40), StampSource::Header);
     assert_eq!(shape(&periods.end(&origin())), [(0, 0, 1), (1, 1, 1)]);
     periods.begin(false);
     periods.picture(picture(80));
-    periods.frame(frame(60));
+    periods.frame(frame(60), StampSource::Header);
     assert_eq!(shape(&periods.end(&origin())), [(1, 1, 1)]);
 }

@@ -3,6 +3,7 @@
 mod formats;
 mod join;
 mod renditions;
+mod times;
 
 use std::sync::Arc;
 
@@ -95,6 +96,7 @@ fn main_input(init: &Bytes, data: Bytes, discontinuity: bool, sequence: u64) -> 
         rendition: Rendition::Main,
         init: Some(init.clone()),
         data,
+        offset: 0,
         discontinuity,
         discontinuity_sequence: sequence,
         media_sequence: None,

@@ -194,6 +194,7 @@ impl Player {
             extension: "m4s".to_owned(),
             init: Some(init),
             data,
+            offset: 0,
             captured_at: now,
         };
         self.send(Event::Segment(segment)).await?;

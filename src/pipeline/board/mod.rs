@@ -13,7 +13,7 @@ use super::{modules, trouble};
 use crate::batch::GridStats;
 use crate::clock::{Clock, wall_clock};
 use crate::config::{Fallback, StreamSettings};
-use crate::demux::{AudioStream, Damage};
+use crate::demux::{AudioStream, Damage, RandomAccess};
 use crate::histogram::Histogram;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
 use crate::playout::Playout;
@@ -48,6 +48,8 @@ struct Kept {
     /// Of the output.
     played: Flicks,
     grid: GridStats,
+    /// What was said of random access: each once, however the source changes.
+    access_told: Vec<RandomAccess>,
 }
 
 /// A batch between its capture and the end of its playout.
@@ -90,6 +92,7 @@ impl Board {
             position: Flicks::ZERO,
             played: Flicks::ZERO,
             grid: GridStats::default(),
+            access_told: Vec::new(),
         };
         Self {
             clock,
@@ -166,6 +169,34 @@ impl Board {
     /// The audio streams that the source's program lists.
     pub(super) fn audio_streams(&self, streams: Vec<AudioStream>) {
         self.kept().status.modules.remuxer.audio_streams = streams;
+    }
+
+    /// At which pictures decoding begins; what viewers notice of it is said when it changes.
+    pub(super) fn random_access(&self, access: RandomAccess) {
+        let mut kept = self.kept();
+        let name = match access {
+            RandomAccess::Awaited => return,
+            RandomAccess::Regular => "regular",
+            RandomAccess::Intra => "intra",
+            RandomAccess::Missing => "missing",
+        };
+        kept.status.modules.remuxer.random_access = Some(name);
+        if access == RandomAccess::Regular || kept.access_told.contains(&access) {
+            return;
+        }
+        kept.access_told.push(access);
+        let message = match access {
+            RandomAccess::Intra => {
+                "the source has neither IDR pictures nor recovery points: decoding begins at its I pictures, \
+                 and pictures right behind a start may be wrong"
+            }
+            _ => {
+                "the source has no picture at which decoding can begin (IDR, recovery point or I picture): outputs \
+                 get no video until one comes"
+            }
+        };
+        tracing::warn!("{message}");
+        kept.status.modules.remuxer.last_error = Some(message.to_owned());
     }
 
     pub(super) fn cue(&self, cue: &Cue) {

@@ -13,7 +13,7 @@ use super::timing::PictureClock;
 use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
-use crate::event::{Event, Params, Sample, VideoParams};
+use crate::event::{Event, Intra, Params, Sample, VideoParams};
 use std::sync::Arc;
 
 /// Largest access unit: four times what level 6.2 lets a picture have at the minimum compression ratio
@@ -53,6 +53,9 @@ pub(crate) struct Picture {
     pub(crate) coded: bool,
     pub(crate) random_access: bool,
     pub(crate) idr: bool,
+    pub(crate) intra: Intra,
+    /// It is a single field.
+    pub(crate) field: bool,
     /// Picture order count, on an axis that begins anew with each picture that is `first`.
     pub(crate) order: Option<i64>,
     /// It begins a coded video sequence.
@@ -342,7 +345,7 @@ impl<R: Rules> Assembler<R> {
             return;
         }
         let stamp = self.stamps.take(self.start.code);
-        let times = self.clock.next(stamp, picture.order, picture.first, picture.nominal);
+        let times = self.clock.next(stamp, picture.order, picture.first, picture.nominal, picture.field);
         if damaged {
             self.clock.interrupt();
         }
@@ -365,6 +368,7 @@ impl<R: Rules> Assembler<R> {
             stamped: stamp.is_some(),
             random_access: picture.random_access,
             idr: picture.idr,
+            intra: picture.intra,
             damaged: damaged || !picture.coded,
             data,
             elementary_len,

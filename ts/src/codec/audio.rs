@@ -12,7 +12,7 @@ use super::timing::after_frame;
 use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
-use crate::event::{AudioParams, Event, Params, Sample};
+use crate::event::{AudioParams, Event, Intra, Params, Sample};
 
 /// Sizes of the blocks that frames are gathered in, up to some hundred frames; each is twice the one before, so
 /// that a stream that hardly sends anything takes little.
@@ -285,6 +285,7 @@ impl<F: Format> Framer<F> {
             stamped: stamp.is_some(),
             random_access: true,
             idr: true,
+            intra: Intra::WithSets,
             damaged: true,
             data: data.slice(header..),
             elementary_len: bytes,
@@ -356,6 +357,7 @@ impl<F: Format> Framer<F> {
                 stamped,
                 random_access: true,
                 idr: true,
+                intra: Intra::WithSets,
                 // What was lost lies before the frame; the frame itself is whole.
                 damaged: cut || broken,
                 data,

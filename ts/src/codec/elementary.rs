@@ -9,10 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::audio::{Format, Head, Unit};
-use super::bits::Bits;
 use super::sets::{Coding, ParameterSets};
 use super::{ac3, adts, h264, hevc, mpa};
-use crate::event::{AudioParams, Codec, VideoParams};
+use crate::event::{AudioParams, Codec, Intra, VideoParams};
 
 /// Audio samples that belong together, raw as they stand in MP4 (AAC without its ADTS header).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,6 +209,34 @@ impl VideoSets {
         taken.is_ok()
     }
 
+    /// Whether the access unit that consists of these NAL units (without start codes or lengths) has I slices only, as
+    /// far as the sets let their headers be read, and whether sequence parameter sets are among them.
+    pub fn intra<'a>(&self, nals: impl IntoIterator<Item = &'a [u8]>) -> Intra {
+        let (mut all, mut any, mut with_sets) = (true, false, false);
+        for nal in nals {
+            let Some((&first, payload)) = nal.split_first() else { continue };
+            let slice = match &self.0 {
+                AnySets::Avc(_) => match first & 0x1F {
+                    1 | 2 | 5 => Some(h264::is_intra(payload)),
+                    kind => {
+                        with_sets |= kind == 7;
+                        None
+                    }
+                },
+                AnySets::Hevc(sets) => match first >> 1 & 0x3F {
+                    0..32 => hevc::is_intra(nal, sets),
+                    kind => {
+                        with_sets |= kind == 33;
+                        None
+                    }
+                },
+            };
+            any |= slice.is_some();
+            all &= slice.unwrap_or(true);
+        }
+        Intra::of(any && all, with_sets)
+    }
+
     /// The configuration of all sets taken, as the first PPS makes it; `None` before there are enough.
     pub fn params(&mut self) -> Option<Arc<VideoParams>> {
         match &mut self.0 {
@@ -220,7 +247,7 @@ impl VideoSets {
 }
 
 /// Whether decoding can begin at the access unit that consists of these NAL units (without start codes or
-/// lengths): an IDR or IRAP picture, or one of H.264 with a recovery point. `flagged`: the container says so,
+/// lengths): an IDR or IRAP picture, or one with a recovery point. `flagged`: the container says so,
 /// which is believed of an I picture of H.264 and of nothing else, because some packagers flag every sample.
 /// Looks no further than the first slice.
 pub fn is_random_access<'a>(codec: Codec, nals: impl IntoIterator<Item = &'a [u8]>, flagged: bool) -> bool {
@@ -230,19 +257,16 @@ pub fn is_random_access<'a>(codec: Codec, nals: impl IntoIterator<Item = &'a [u8
         match (codec, first & 0x1F, first >> 1 & 0x3F) {
             (Codec::H264, 5, _) => return true,
             (Codec::H264, 6, _) => recovery_point |= h264::has_recovery_point(payload),
-            (Codec::H264, 1 | 2, _) => return recovery_point || flagged && is_intra(payload),
-            // ISO/IEC 23008-2 7.4.2.2: 16 to 23 are IRAP pictures, what is below 32 is a slice.
-            (Codec::Hevc, _, kind) if kind < 32 => return (16..24).contains(&kind),
+            (Codec::H264, 1 | 2, _) => return recovery_point || flagged && h264::is_intra(payload),
+            // ISO/IEC 23008-2 7.4.2.2: 16 to 23 are IRAP pictures, what is below 32 is a slice; 39 a prefix SEI.
+            (Codec::Hevc, _, kind) if kind < 32 => return recovery_point || (16..24).contains(&kind),
+            (Codec::Hevc, _, 39) => {
+                recovery_point |= h264::has_recovery_point(payload.get(1..).unwrap_or_default());
+            }
             _ => {}
         }
     }
     false
-}
-
-/// slice_type is I for the whole picture, or may be (ISO/IEC 14496-10 7.4.3).
-fn is_intra(slice: &[u8]) -> bool {
-    let bits = &mut Bits::new(slice);
-    bits.ue().is_some() && matches!(bits.ue(), Some(2 | 7))
 }
 
 fn params<C: Coding>(sets: &mut ParameterSets<C>) -> Option<Arc<VideoParams>> {
@@ -308,6 +332,32 @@ mod tests {
         assert!(avc(&[&hex!("06 06 01 C0 80"), &predicted], false), "recovery point");
         let hevc = |kind: u8| is_random_access(Codec::Hevc, [&[kind << 1, 1][..]], true);
         assert!(hevc(19) && hevc(21) && !hevc(1) && !hevc(35));
+        // Gradual refresh: recovery_poc_cnt in a prefix SEI, then TRAIL_R.
+        let refresh: [&[u8]; 2] = [&hex!("4E 01 06 01 C0 80"), &hex!("02 01 88")];
+        assert!(is_random_access(Codec::Hevc, refresh, false));
+    }
+
+    #[test]
+    fn an_intra_picture_has_i_slices_only() {
+        let avc = VideoSets::new(Codec::H264).expect("sets");
+        let [i, p, sps] = [hex!("41 88"), hex!("41 E0"), hex!("67 64")];
+        assert_eq!(avc.intra([&i[..], &i]), Intra::Slices);
+        assert_eq!(avc.intra([&sps[..], &i]), Intra::WithSets);
+        // A refresh that wanders over the picture slice by slice.
+        assert_eq!(avc.intra([&sps[..], &i, &p]), Intra::No);
+        assert_eq!(avc.intra([&sps[..]]), Intra::No);
+        // x265, 1920x1080: 510 coding tree blocks, so that addresses have 9 bits.
+        let mut hevc = VideoSets::new(Codec::Hevc).expect("sets");
+        let sps = hex!(
+            "42010102200000030090000003000003007ba003c08010e4d96566924caf016a122012080000030008000003019040"
+        );
+        assert!(hevc.take(&sps) && hevc.take(&hex!("44 01 C0")));
+        let first = |kind: u8| [2, 1, 0xC0 | kind, 0];
+        let (i, p) = (first(0b01_1000), first(0b01_0000));
+        assert_eq!(hevc.intra([&i[..], &hex!("02 01 40 2C")]), Intra::Slices);
+        assert_eq!(hevc.intra([&sps[..], &i, &hex!("02 01 40 2C")]), Intra::WithSets);
+        assert_eq!(hevc.intra([&sps[..], &i, &hex!("02 01 40 28")]), Intra::No);
+        assert_eq!(hevc.intra([&p[..]]), Intra::No);
     }
 
     proptest! {

@@ -31,8 +31,12 @@ fn rounded(a: i128, b: i128) -> i128 {
 #[derive(Debug, Default)]
 pub(crate) struct PictureClock {
     last_dts: Option<Ticks>,
-    /// Last distance between two stamped pictures' DTS that followed each other.
+    /// Last distance between two stamped frames' DTS that followed each other.
     step: Option<Ticks>,
+    /// The last picture was a field: it lasts half as long as a frame.
+    field: bool,
+    /// The least of PTS less DTS, where that is negative: some packagers write the DTS late.
+    least: Ticks,
     /// The last picture had a stamp.
     follows_stamp: bool,
     /// PTS less DTS of the last stamped picture that begins a sequence, or of any before there is one.
@@ -48,7 +52,8 @@ const MAX_STEP: Ticks = Ticks(10 * Ticks::PER_SECOND);
 
 impl PictureClock {
     /// The times of the next picture in decoding order. `order`: its order count; `first`: it begins a
-    /// coded video sequence; `nominal`: the distance of pictures that the parameter sets promise.
+    /// coded video sequence; `nominal`: the distance of pictures that the parameter sets promise, of fields where
+    /// the picture is a `field`.
     /// `None`: nothing to go by yet.
     pub(crate) fn next(
         &mut self,
@@ -56,16 +61,19 @@ impl PictureClock {
         order: Option<i64>,
         first: bool,
         nominal: Option<Ticks>,
+        field: bool,
     ) -> Option<Times> {
         if first {
             self.anchor = None;
         }
+        let after_field = std::mem::replace(&mut self.field, field);
         if let Some(times) = stamp {
-            self.learn(times, order, first);
+            self.learn(times, order, first, after_field);
             return stamp;
         }
-        let step = self.step.or(nominal).unwrap_or(Ticks(0));
-        let dts = self.last_dts? + step;
+        let promised = nominal.map(|nominal| Ticks(nominal.0 * if field { 2 } else { 1 }));
+        let step = self.step.or(promised).unwrap_or(Ticks(0));
+        let dts = self.last_dts? + Ticks(step.0 / if after_field { 2 } else { 1 });
         self.last_dts = Some(dts);
         self.follows_stamp = false;
         let by_order = match (self.anchor, order) {
@@ -81,7 +89,7 @@ impl PictureClock {
         if self.anchor.is_none() {
             self.anchor = order.map(|order| (pts, order));
         }
-        Some(Times { pts: pts.max(dts), dts })
+        Some(Times { pts: pts.max(dts + self.least), dts })
     }
 
     /// The times of `pictures` (order count, and whether it begins a sequence) that stand before the first stamp,
@@ -95,7 +103,7 @@ impl PictureClock {
             .enumerate()
             .filter_map(|(n, &(order, first))| {
                 let given = (n == 0).then_some(Times { pts: start + (stamp.pts - stamp.dts), dts: start });
-                clock.next(given, order, first || n == 0, Some(step))
+                clock.next(given, order, first || n == 0, Some(step), false)
             })
             .collect();
         let shift = guessed.last().map_or(Ticks(0), |last| stamp.pts - last.pts);
@@ -114,15 +122,20 @@ impl PictureClock {
     /// no jump of the clock; else as long as the one before.
     pub(crate) fn duration(&self, dts: Ticks, next: Option<Ticks>, nominal: Option<Ticks>) -> Ticks {
         let known = next.map(|next| next - dts).filter(|step| (Ticks(0)..MAX_STEP).contains(step));
-        known.or(self.step).or(nominal).unwrap_or(Ticks(0))
+        let usual = self.step.map(|step| Ticks(step.0 / if self.field { 2 } else { 1 }));
+        known.or(usual).or(nominal).unwrap_or(Ticks(0))
     }
 
-    fn learn(&mut self, times: Times, order: Option<i64>, first: bool) {
+    fn learn(&mut self, times: Times, order: Option<i64>, first: bool, after_field: bool) {
         if let Some(last) = self.last_dts
             && self.follows_stamp
         {
-            let step = times.dts - last;
+            let step = Ticks((times.dts - last).0.saturating_mul(if after_field { 2 } else { 1 }));
             self.step = (step > Ticks(0) && step < MAX_STEP).then_some(step).or(self.step);
+        }
+        let offset = times.pts - times.dts;
+        if offset > Ticks(-MAX_STEP.0) {
+            self.least = self.least.min(offset);
         }
         if first || self.delay.is_none() {
             self.delay = Some(times.pts - times.dts);
@@ -167,14 +180,38 @@ mod tests {
     }
 
     #[test]
+    fn the_second_field_of_a_frame_comes_half_a_frame_after_the_first() {
+        let mut clock = PictureClock::default();
+        let times = |dts| Times { pts: Ticks(dts), dts: Ticks(dts) };
+        // Two frames, then pairs of fields of which the first has a stamp.
+        for (n, order, stamped, field, dts) in [
+            (0, 0, true, false, 0),
+            (1, 2, true, false, 3_600),
+            (2, 4, true, true, 7_200),
+            (3, 5, false, true, 9_000),
+            (4, 6, true, true, 10_800),
+            (5, 7, false, true, 12_600),
+            (6, 8, true, false, 14_400),
+            (7, 10, false, false, 18_000),
+        ] {
+            let stamp = stamped.then_some(times(dts));
+            let nominal = Some(Ticks(if field { 1_800 } else { 3_600 }));
+            assert_eq!(clock.next(stamp, Some(order), n == 0, nominal, field), Some(times(dts)), "{n}");
+        }
+    }
+
+    #[test]
     fn pictures_without_stamps_are_placed_by_dts_distance_and_order_count() {
         let mut clock = PictureClock::default();
         let times = |pts, dts| Times { pts: Ticks(pts), dts: Ticks(dts) };
-        assert_eq!(clock.next(None, None, true, None), None);
-        assert_eq!(clock.next(Some(times(18_000, 0)), Some(0), true, None), Some(times(18_000, 0)));
-        assert_eq!(clock.next(Some(times(45_000, 9_000)), Some(6), false, None), Some(times(45_000, 9_000)));
-        assert_eq!(clock.next(None, Some(2), false, None), Some(times(27_000, 18_000)));
-        assert_eq!(clock.next(None, Some(4), false, None), Some(times(36_000, 27_000)));
-        assert_eq!(clock.next(None, Some(0), true, None), Some(times(54_000, 36_000)));
+        assert_eq!(clock.next(None, None, true, None, false), None);
+        assert_eq!(clock.next(Some(times(18_000, 0)), Some(0), true, None, false), Some(times(18_000, 0)));
+        assert_eq!(
+            clock.next(Some(times(45_000, 9_000)), Some(6), false, None, false),
+            Some(times(45_000, 9_000))
+        );
+        assert_eq!(clock.next(None, Some(2), false, None, false), Some(times(27_000, 18_000)));
+        assert_eq!(clock.next(None, Some(4), false, None, false), Some(times(36_000, 27_000)));
+        assert_eq!(clock.next(None, Some(0), true, None, false), Some(times(54_000, 36_000)));
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::{Elementary, Output, Place, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
-use crate::event::Sample;
+use crate::event::{Intra, Sample};
 
 /// Largest unit: tags carry cover pictures at most.
 const MAX_UNIT: usize = 4 << 20;
@@ -47,6 +47,7 @@ impl Whole {
             stamped: true,
             random_access: true,
             idr: true,
+            intra: Intra::WithSets,
             damaged,
             data,
             elementary_len,

@@ -427,5 +427,6 @@ impl Core {
 
 fn unwrap(clock: &mut Unwrapper, stamp: Stamp) -> Times {
     let dts = clock.unwrap(stamp.dts);
-    Times { pts: Unwrapper::near(stamp.pts, dts), dts }
+    // Where the DTS is wrong, the PTS still belongs to the axis.
+    Times { pts: Unwrapper::near(stamp.pts, clock.last().unwrap_or(dts)), dts }
 }

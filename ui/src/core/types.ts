@@ -149,6 +149,7 @@ export interface Remuxer {
   trimmedFrames: number;
   dropped: number;
   configurationChanges: number;
+  randomAccess?: string | null;
   cues?: number;
   lastCue?: string | null;
   lastError: string | null;

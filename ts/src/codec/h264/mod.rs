@@ -7,9 +7,10 @@ mod sps;
 use std::sync::Arc;
 
 use super::annexb::{Keep, Picture, Role, Rules, frame_ticks, kept};
+use super::bits::{Bits, unescape};
 use super::order::OrderCount;
 use super::sets::ParameterSets;
-use crate::event::VideoParams;
+use crate::event::{Intra, VideoParams};
 use slice::{Seen, Slice};
 
 pub(super) use avcc::{AvcSets, put_set};
@@ -43,6 +44,10 @@ struct Unit {
     /// The last slice of its primary coded picture whose header could be read.
     slice: Option<Slice>,
     idr: bool,
+    /// All of its slices are I slices; `None` before the first.
+    intra: Option<bool>,
+    /// A sequence parameter set came with it.
+    with_sets: bool,
     recovery_point: bool,
     order: Option<i64>,
     /// end_of_seq or end_of_stream came: whatever follows is another access unit.
@@ -92,7 +97,10 @@ impl Rules for Avc {
         let Some(&first) = unit.first() else { return Keep::Drop };
         match first & 0x1F {
             nal::DELIMITER | nal::FILLER => Keep::Drop,
-            nal::SPS => kept(&self.sets.take_sps(unit)),
+            nal::SPS => {
+                self.unit.with_sets = true;
+                kept(&self.sets.take_sps(unit))
+            }
             nal::PPS => kept(&self.sets.take_pps(unit)),
             nal::SEI => {
                 self.unit.recovery_point |= has_recovery_point(&unit[1..]);
@@ -124,6 +132,8 @@ impl Rules for Avc {
             // IDR pictures (open GOP, gradual refresh) are entered (D.2.8).
             random_access: unit.idr || unit.recovery_point,
             idr: unit.idr,
+            intra: Intra::of(unit.intra == Some(true), unit.with_sets),
+            field: fields == 2,
             order: unit.order,
             first: unit.idr,
             nominal,
@@ -147,6 +157,7 @@ impl Avc {
             if same { std::mem::take(&mut self.unit) } else { Unit { open: true, ..Unit::default() } };
         unit.idr |= header.first().is_some_and(|byte| byte & 0x1F == nal::IDR);
         unit.coded = true;
+        unit.intra = Some(unit.intra.unwrap_or(true) && is_intra(header.get(1..).unwrap_or_default()));
         if let Seen::Primary(slice) = seen {
             if unit.slice.is_none() {
                 unit.order = self.count(&slice);
@@ -172,13 +183,21 @@ impl Avc {
     }
 }
 
-/// Whether a SEI NAL unit has a recovery point message (D.1.8, payloadType 6).
+/// slice_type is I or SI, of this slice or of the whole picture (7.4.3). `slice`: behind the NAL unit header.
+pub(super) fn is_intra(slice: &[u8]) -> bool {
+    let mut plain = [0; 24];
+    let length = unescape(slice, &mut plain);
+    let bits = &mut Bits::new(&plain[..length]);
+    bits.ue().is_some() && matches!(bits.ue(), Some(2 | 4 | 7 | 9))
+}
+
+/// Whether a SEI NAL unit has a recovery point message (D.1.8; of HEVC, with the same syntax and payloadType, D.2.8).
 pub(super) fn has_recovery_point(rbsp: &[u8]) -> bool {
     const RECOVERY_POINT: u32 = 6;
     // Only types and sizes are read, and a payload's own bytes are stepped over, so emulation prevention
     // matters for the sizes alone: undone for the start, where the message stands in practice.
     let mut plain = [0; 256];
-    let length = super::bits::unescape(rbsp, &mut plain);
+    let length = unescape(rbsp, &mut plain);
     let mut rest = &plain[..length];
     loop {
         let Some(kind) = sei_number(&mut rest) else { return false };

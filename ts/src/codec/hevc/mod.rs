@@ -7,12 +7,14 @@ mod sps;
 use std::sync::Arc;
 
 use super::annexb::{Keep, Picture, Role, Rules, frame_ticks, kept};
+use super::h264::has_recovery_point;
 use super::order::OrderCount;
 use super::sets::ParameterSets;
-use crate::event::VideoParams;
+use crate::event::{Intra, VideoParams};
 use slice::Slice;
 
 pub(super) use hvcc::HevcSets;
+pub(super) use slice::is_intra;
 
 type HevcParameterSets = ParameterSets<HevcSets>;
 
@@ -48,6 +50,11 @@ struct Unit {
     /// The PPS of its first slice segment, where its header could be read.
     pps_id: Option<u8>,
     kind: u8,
+    /// All of its slices are I slices; `None` before the first.
+    intra: Option<bool>,
+    /// A sequence parameter set came with it.
+    with_sets: bool,
+    recovery_point: bool,
     order: Option<i64>,
     /// End of sequence or of the bitstream: whatever follows is another access unit.
     ended: bool,
@@ -110,8 +117,15 @@ impl Rules for Hevc {
         match b0 >> 1 & 0x3F {
             nal::DELIMITER | nal::FILLER => Keep::Drop,
             nal::VPS => kept(&self.sets.take_vps(unit)),
-            nal::SPS => kept(&self.sets.take_sps(unit)),
+            nal::SPS => {
+                self.unit.with_sets = true;
+                kept(&self.sets.take_sps(unit))
+            }
             nal::PPS => kept(&self.sets.take_pps(unit)),
+            nal::PREFIX_SEI => {
+                self.unit.recovery_point |= has_recovery_point(&unit[2..]);
+                Keep::Sample
+            }
             nal::END_OF_SEQUENCE | nal::END_OF_BITSTREAM => {
                 self.unit.ended = true;
                 Keep::Sample
@@ -135,9 +149,12 @@ impl Rules for Hevc {
         Picture {
             coded: true,
             // Decoding may begin at every IRAP picture; leading pictures of a CRA or BLA picture that refer to
-            // what came before it (RASL) are to be left out then (8.1.3).
-            random_access: matches!(unit.kind, nal::BLA_W_LP..=nal::RSV_IRAP),
+            // what came before it (RASL) are to be left out then (8.1.3). Gradual refresh has none, and says by a
+            // recovery point from where on pictures are right (D.3.8).
+            random_access: is_irap(unit.kind) || unit.recovery_point,
             idr,
+            intra: Intra::of(unit.intra == Some(true) || is_irap(unit.kind), unit.with_sets),
+            field: false,
             order: unit.order,
             first: begins_sequence(unit.kind),
             nominal,
@@ -152,6 +169,9 @@ impl Hevc {
         let begins = !going_on || first && self.unit.coded;
         let mut unit =
             if begins { Unit { open: true, ..Unit::default() } } else { std::mem::take(&mut self.unit) };
+        if let Some(intra) = is_intra(header, &self.sets) {
+            unit.intra = Some(unit.intra.unwrap_or(true) && intra);
+        }
         if !unit.coded {
             unit.coded = true;
             unit.kind = kind;
@@ -179,6 +199,11 @@ impl Hevc {
 /// nuh_temporal_id_plus1 is never 0 (7.4.2.2), so that no header looks like the zeros behind a NAL unit.
 fn has_no_sublayer(second: u8) -> bool {
     second & 7 == 0
+}
+
+/// Intra random access point pictures.
+pub(super) fn is_irap(kind: u8) -> bool {
+    matches!(kind, nal::BLA_W_LP..=nal::RSV_IRAP)
 }
 
 /// IDR and BLA pictures: the order count begins anew.

@@ -30,6 +30,8 @@ pub(crate) struct Sps {
     pub(crate) order_bits: u32,
     pub(crate) width: u32,
     pub(crate) height: u32,
+    /// Bits of slice_segment_address, where the sizes of coding tree blocks could be read (7.4.7.1).
+    pub(crate) address_bits: Option<u32>,
     pub(crate) pixel_aspect: Option<(u32, u32)>,
     pub(crate) colour: Option<Colour>,
     pub(crate) frame_rate: Option<(u32, u32)>,
@@ -86,25 +88,31 @@ impl Sps {
             order_bits,
             width,
             height,
+            address_bits: None,
             pixel_aspect: None,
             colour: None,
             frame_rate: None,
             fields: false,
         };
-        // What follows is of use for the VUI behind it only; a stream decodes without.
-        let _ = sps.read_rest(bits);
+        // What follows is of use for the VUI behind it and for slices behind the first; a stream decodes without.
+        let _ = sps.read_rest(bits, (coded_width, coded_height));
         Some(sps)
     }
 
-    fn read_rest(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+    fn read_rest(&mut self, bits: &mut Bits<'_>, coded: (u32, u32)) -> Option<()> {
         let all_layers = bits.bit()?;
         for _ in 0..if all_layers { self.sub_layers } else { 1 } {
             for _ in 0..3 {
                 bits.ue()?; // picture buffer size, reordering, latency
             }
         }
-        for _ in 0..6 {
-            bits.ue()?; // block sizes and hierarchy depths
+        // log2_min_luma_coding_block_size_minus3 and the difference to the coding tree block's; 64 at most.
+        let block = bits.ue()?.checked_add(bits.ue()?)?.checked_add(3).filter(|&log2| log2 <= 6)?;
+        let blocks = |length: u32| u64::from(length).div_ceil(1 << block);
+        let last = (blocks(coded.0) * blocks(coded.1)).saturating_sub(1);
+        self.address_bits = Some(u64::BITS - last.leading_zeros()).filter(|&bits| bits <= u32::BITS);
+        for _ in 0..4 {
+            bits.ue()?; // sizes of transform blocks and hierarchy depths
         }
         if bits.bit()? && bits.bit()? {
             skip_scaling_lists(bits)?;
@@ -229,6 +237,8 @@ fn skip_reference_sets(bits: &mut Bits<'_>) -> Option<()> {
 pub(crate) struct Pps {
     pub(crate) id: u8,
     pub(crate) sps_id: u8,
+    /// dependent_slice_segments_enabled_flag.
+    pub(crate) dependent_slices: bool,
     /// output_flag_present_flag.
     pub(crate) output_flag: bool,
     /// num_extra_slice_header_bits.
@@ -243,10 +253,10 @@ impl Pps {
         let mut bits = Bits::new(&plain[..length]);
         let id = u8::try_from(bits.ue()?).ok().filter(|&id| id < 64)?;
         let sps_id = u8::try_from(bits.ue()?).ok().filter(|&id| id < 16)?;
-        bits.bit()?; // dependent_slice_segments_enabled_flag
+        let dependent_slices = bits.bit()?;
         let output_flag = bits.bit()?;
         let extra_bits = bits.byte(3)?;
-        Some(Self { id, sps_id, output_flag, extra_bits })
+        Some(Self { id, sps_id, dependent_slices, output_flag, extra_bits })
     }
 }
 
