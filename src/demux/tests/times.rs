@@ -47,7 +47,7 @@ fn fragments_that_step_back_by_a_few_frames_stay_in_their_period_and_a_restart_d
         let samples = samples(&pieces);
         if one_period {
             assert!(samples.windows(2).all(|pair| pair[0].dts < pair[1].dts), "{early}");
-            let lasts = samples[224].dts - samples[0].dts;
+            let lasts = samples[224].pts - samples[0].pts;
             assert!(
                 (lasts - ms(224 * 40)).abs() <= Flicks::from_ticks(early.cast_signed()),
                 "{early}: {lasts:?}"
