@@ -62,7 +62,8 @@ def main():
     figures = {}
     with tempfile.TemporaryDirectory(prefix="overdub-field-") as temporary, \
             concurrent.futures.ThreadPoolExecutor(len(work) + 1) as pool:
-        cache = options.cache or pathlib.Path(temporary)
+        # Absolute: the scripts hand it on to programs that run elsewhere.
+        cache = (options.cache or pathlib.Path(temporary)).resolve()
         running = [pool.submit(run, options.binary, cache, *part) for part in work]
         running.append(pool.submit(demuxed, options.binary, pathlib.Path(temporary), streams))
         for one in concurrent.futures.as_completed(running):

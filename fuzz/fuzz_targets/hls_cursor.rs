@@ -1,12 +1,12 @@
-//! Any sequence of playlists, failures and waits: each segment of a numbering comes once and in order, and what is
-//! kept and waited for stays bounded.
+//! Any sequence of playlists, with numbers of their own or without, failures and waits: each segment of a numbering comes
+//! once and in order, and what is kept and waited for stays bounded.
 #![no_main]
 
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use overdub::hls::cursor::{Cursor, Next, Place, Start};
-use overdub::hls::playlist::{Media, SegmentRef};
+use overdub::hls::playlist::{Kind, Media, Numbering, SegmentRef};
 use overdub::media::Moment;
 use overdub_fuzz::Control;
 
@@ -19,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let live = usize::from(control.byte());
     let mut cursor = Cursor::starting(start(&mut control, live), live);
     let (mut now, mut last, mut first) = (Moment::ZERO, None::<(u64, u64)>, control.any_u64() >> 1);
+    let (mut numbering, mut previous) = (Numbering::default(), None::<Media>);
     while !control.is_empty() {
         match control.byte() {
             0..=29 => now = now + Duration::from_millis(control.u16().into()),
@@ -30,6 +31,7 @@ fuzz_target!(|data: &[u8]| {
                     ..cursor.place(&[], Duration::ZERO, now)
                 };
                 cursor.switch(place, now);
+                (numbering, previous) = (Numbering::default(), None);
                 last = None;
             }
             step => {
@@ -39,10 +41,11 @@ fuzz_target!(|data: &[u8]| {
                     80..=99 => first.saturating_sub(u64::from(control.byte() & 15)),
                     _ => first.saturating_add(u64::from(control.byte() & 7)),
                 };
-                let media = playlist(first, &mut control);
+                let media = numbering.handle(previous.as_ref(), playlist(first, &mut control));
                 let listed = media.segments.len();
                 let update = cursor.handle_playlist(&media, now, now);
                 assert!(update.listed <= listed, "{update:?} of {listed}");
+                previous = Some(media);
                 let due = cursor.reload_at().unwrap_or(now);
                 assert!(due >= now, "a reload in the past");
                 if control.byte() & 3 > 0 {
@@ -83,7 +86,7 @@ fn drain(cursor: &mut Cursor, last: &mut Option<(u64, u64)>) {
 }
 
 fn playlist(first: u64, control: &mut Control<'_>) -> Media {
-    let shape = control.byte();
+    let (shape, kind) = (control.byte(), control.byte());
     let count = u64::from(control.byte() % MOST_SEGMENTS);
     let segments = (0..count)
         .map(|n| {
@@ -109,7 +112,8 @@ fn playlist(first: u64, control: &mut Control<'_>) -> Media {
     Media {
         target_duration: Duration::from_secs(u64::from(shape >> 4)),
         media_sequence: first,
-        kind: None,
+        numbered: shape & 8 == 0,
+        kind: [None, None, Some(Kind::Event), Some(Kind::Vod)][usize::from(kind & 3)],
         ended: shape & 7 == 7,
         start: None,
         iframes_only: false,

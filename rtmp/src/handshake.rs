@@ -10,7 +10,7 @@ use rml_rtmp::handshake::{Handshake as Inner, HandshakeProcessResult, PeerType};
 use crate::Error;
 
 /// Version byte and two packets of 1536 bytes: what each side sends.
-const LEN: usize = 1 + 2 * 1536;
+pub const LEN: usize = 1 + 2 * 1536;
 
 /// One side of the handshake.
 pub struct Handshake {

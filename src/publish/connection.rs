@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use overdub_rtmp::handshake;
 use overdub_rtmp::{Client, ClientEvent, ClientState, Connect, Tag, Target, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
@@ -31,12 +32,35 @@ pub(super) struct Connection {
     client: Client,
     reach: Reach,
     input: BytesMut,
+    /// Bytes handed to the system.
+    written: usize,
     unflushed: bool,
     /// The server asked for another connection.
     reconnect: Option<Reconnect>,
     signs: Signs,
     /// Pings sent.
     pings: u32,
+}
+
+/// A connection past its handshake, on which nothing was asked of the server yet.
+pub(super) struct Greeted {
+    way: Way,
+    connection: Connection,
+}
+
+impl Greeted {
+    /// Returns when it cannot be published on any more: the server closed it for its silence, or broke the protocol.
+    /// Cancel safe.
+    pub(super) async fn gone(&mut self) {
+        let Connection { reader, client, input, .. } = &mut self.connection;
+        while let Ok(1..) = reader.read_buf(input).await {
+            // Some servers announce their windows unasked.
+            if client.receive(input).is_err() {
+                return;
+            }
+            input.clear();
+        }
+    }
 }
 
 /// Where a server wants its publisher to connect to.
@@ -56,6 +80,7 @@ impl Connection {
         reconnect: Option<&Reconnect>,
         settings: &Settings,
         learned: &mut Learned,
+        mut greeted: Option<Greeted>,
         clock: Clock,
     ) -> Result<Self, Error> {
         let mut approach = Approach::new(target.clone(), learned);
@@ -63,11 +88,29 @@ impl Connection {
             approach.begin_at(to, *reach)?;
         }
         loop {
-            match Self::negotiate(approach.way(), settings, clock).await {
+            // Of use where this attempt begins as the greeting did.
+            let ready = greeted.take().filter(|greeted| greeted.way == *approach.way());
+            let was_ready = ready.is_some();
+            let negotiated = match ready {
+                Some(Greeted { connection, .. }) => {
+                    Self::negotiate(connection, approach.way(), settings, clock).await
+                }
+                None => match Self::shake(approach.way(), settings, clock).await {
+                    Ok(connection) => Self::negotiate(connection, approach.way(), settings, clock).await,
+                    Err(error) => Err(Failure { error, state: ClientState::Handshaking, reach: None }),
+                },
+            };
+            match negotiated {
                 Ok(connection) => {
                     approach.arrived(learned);
                     return Ok(connection);
                 }
+                // The server may have closed it for its silence at the same moment, which says nothing of `connect`.
+                Err(Failure {
+                    error: Error::ClosedAtConnect | Error::Io(_),
+                    state: ClientState::Connecting,
+                    ..
+                }) if was_ready => {}
                 Err(failure) => {
                     tracing::debug!(error = %failure.error, state = ?failure.state, "rtmp connection ended");
                     approach.failed(failure, learned, rand::random())?;
@@ -78,15 +121,38 @@ impl Connection {
 
     /// Connects up to the end of the handshake, within the connect timeout: that RTMP is spoken there, with nothing
     /// asked of the server.
-    pub(super) async fn greet(target: &Target, settings: &Settings, clock: Clock) -> Result<(), Error> {
+    pub(super) async fn greet(target: &Target, settings: &Settings, clock: Clock) -> Result<Greeted, Error> {
         let way = Way { target: target.clone(), how: Connect::default(), from: None };
-        Self::shake(&way, settings, clock).await.map(drop)
+        let mut connection = Self::shake(&way, settings, clock).await?;
+        let after = settings.connect_timeout;
+        tokio::select! {
+            result = connection.end_handshake() => result?,
+            () = clock.sleep(after) => {
+                return Err(Error::ConnectTimeout { host: target.host.clone(), port: target.port, after });
+            }
+        }
+        Ok(Greeted { way, connection })
     }
 
-    async fn negotiate(way: &Way, settings: &Settings, clock: Clock) -> Result<Self, Failure> {
-        let shaken = Self::shake(way, settings, clock).await;
-        let mut connection =
-            shaken.map_err(|error| Failure { error, state: ClientState::Handshaking, reach: None })?;
+    /// Writes what is left of this side's handshake, and nothing of the `connect` behind it: a server that waits for the
+    /// handshake's end gives up sooner than one that waits for a command.
+    async fn end_handshake(&mut self) -> Result<(), Error> {
+        while let Some(left @ 1..) = handshake::LEN.checked_sub(self.written) {
+            let count = self.writer.write_buf(&mut self.client.output().take(left)).await?;
+            if count == 0 {
+                return Err(Error::ClosedAtConnect);
+            }
+            self.written += count;
+        }
+        Ok(self.writer.flush().await?)
+    }
+
+    async fn negotiate(
+        mut connection: Self,
+        way: &Way,
+        settings: &Settings,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
         // What the server waited for when it failed: an error ends the session, and with it its state.
         let mut state = connection.client.state();
         let after = settings.publish_timeout;
@@ -130,6 +196,7 @@ impl Connection {
                 client,
                 reach,
                 input,
+                written: 0,
                 unflushed: false,
                 reconnect: None,
                 signs: Signs::default(),
@@ -153,7 +220,7 @@ impl Connection {
 
     /// Reads or writes once; returns the bytes written. Cancel safe.
     pub(super) async fn exchange(&mut self) -> Result<usize, Error> {
-        let Self { reader, writer, client, reach, input, unflushed, reconnect, signs, .. } = self;
+        let Self { reader, writer, client, reach, input, written, unflushed, reconnect, signs, .. } = self;
         let output = client.output();
         let waiting = output.has_remaining();
         input.reserve(READ);
@@ -174,8 +241,9 @@ impl Connection {
                 }
                 Ok(0)
             }
-            written = write(writer, output), if waiting || *unflushed => {
-                let count = written?;
+            result = write(writer, output), if waiting || *unflushed => {
+                let count = result?;
+                *written = written.saturating_add(count);
                 *unflushed = waiting;
                 if waiting && count == 0 {
                     return Err(Error::Closed);

@@ -124,10 +124,11 @@ async fn open(
 ) -> Opened {
     let mut pause = FIRST_PAUSE;
     loop {
-        let error = match Connection::open(&target, Some(&reconnect), &settings, &mut learned, clock).await {
-            Ok(connection) => return Opened::Connection(Box::new(connection)),
-            Err(error) => error,
-        };
+        let error =
+            match Connection::open(&target, Some(&reconnect), &settings, &mut learned, None, clock).await {
+                Ok(connection) => return Opened::Connection(Box::new(connection)),
+                Err(error) => error,
+            };
         if is_taken(&error) {
             return Opened::Taken;
         }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::approach::Learned;
-use super::connection::{Connection, Reconnect};
+use super::connection::{Connection, Greeted, Reconnect};
 use super::feed::{Feed, Near, Next};
 use super::pacer::Outlet;
 use super::report::Report;
@@ -34,7 +34,7 @@ pub(super) const SETTLED: Duration = Duration::from_secs(3);
 /// some seconds, and half of the ten seconds after which servers close a publisher without media (MediaMTX, Ant Media).
 const OPEN_LEAD: Duration = Duration::from_secs(5);
 
-/// How often a server is greeted while nothing is due for longer than that.
+/// How long after a server closed a greeted connection for its silence it is greeted again.
 const GREET_EVERY: Duration = Duration::from_secs(15);
 
 /// When a connection is opened.
@@ -43,7 +43,8 @@ pub enum Opening {
     /// At once, whether anything is due or not.
     AtOnce,
     /// Shortly before the first packet is due. Until then the server is only greeted (TCP, TLS and RTMP's handshake), so
-    /// that a wrong address is known early.
+    /// that a wrong address is known early. Publishing goes on on the greeted connection, since some listeners take
+    /// only one (`ffmpeg -listen 1`).
     WithMedia,
 }
 
@@ -91,7 +92,7 @@ impl Settings {
 /// A bad address, or what kept the connection or the handshake from being made.
 pub async fn greet(settings: &Settings, clock: Clock) -> Result<(), Error> {
     let target = Target::parse(&settings.url)?;
-    Connection::greet(&target, settings, clock).await
+    Connection::greet(&target, settings, clock).await.map(drop)
 }
 
 /// Publishes `packets` (in DTS order) to one RTMP address, each at the moment that `playout` says.
@@ -157,7 +158,8 @@ pub(super) struct Output {
 
 /// What the wait for media came to.
 enum Awaited {
-    Media,
+    /// With the connection that was greeted, where the server has kept it.
+    Media(Option<Greeted>),
     /// The packets came to their end.
     End,
     Stopped,
@@ -209,9 +211,10 @@ impl Output {
     /// One connection from its opening to its end; `lasted` tells whether it was a success until it failed.
     async fn attempt(&mut self, lasted: &mut bool) -> Result<Attempt, Error> {
         self.report.change(|status| (status.state, status.retry_at) = (State::Connecting, None));
+        let mut greeted = None;
         if self.settings.opening == Opening::WithMedia {
             match self.media().await? {
-                Awaited::Media => {}
+                Awaited::Media(kept) => greeted = kept,
                 Awaited::End => return Ok(Attempt::Unconnected),
                 Awaited::Stopped => return Ok(Attempt::Done),
             }
@@ -220,7 +223,7 @@ impl Output {
         let reconnect = self.reconnect.take();
         let Self { target, settings, learned, clock, feed, stop, .. } = &mut *self;
         let connection = tokio::select! {
-            result = Connection::open(target, reconnect.as_ref(), settings, learned, *clock) => result?,
+            result = Connection::open(target, reconnect.as_ref(), settings, learned, greeted, *clock) => result?,
             Next::End = feed.next(Outlet::Closed) => return Ok(Attempt::Unconnected),
             () = stop.cancelled() => return Ok(Attempt::Done),
         };
@@ -234,20 +237,19 @@ impl Output {
         }
     }
 
-    /// Waits until media is about to be due. Meanwhile the server is greeted now and then, and the status says what came
-    /// of it.
+    /// Waits until media is about to be due. Meanwhile the server is greeted, and the status says what came of it.
     ///
     /// # Errors
     ///
     /// Why the server cannot be had.
     async fn media(&mut self) -> Result<Awaited, Error> {
         loop {
-            tokio::select! {
+            let mut greeted = tokio::select! {
                 biased;
-                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near)),
+                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near, None)),
                 () = self.stop.cancelled() => return Ok(Awaited::Stopped),
                 greeted = Connection::greet(&self.target, &self.settings, self.clock) => greeted?,
-            }
+            };
             self.report.change(|status| {
                 if status.state != State::Ready {
                     tracing::info!(
@@ -258,7 +260,12 @@ impl Output {
                 (status.state, status.last_error) = (State::Ready, None);
             });
             tokio::select! {
-                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near)),
+                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near, Some(greeted))),
+                () = self.stop.cancelled() => return Ok(Awaited::Stopped),
+                () = greeted.gone() => {}
+            }
+            tokio::select! {
+                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near, None)),
                 () = self.stop.cancelled() => return Ok(Awaited::Stopped),
                 () = self.clock.sleep(GREET_EVERY) => {}
             }
@@ -271,9 +278,9 @@ impl Output {
     }
 }
 
-fn awaited(near: Near) -> Awaited {
+fn awaited(near: Near, greeted: Option<Greeted>) -> Awaited {
     match near {
-        Near::Due => Awaited::Media,
+        Near::Due => Awaited::Media(greeted),
         Near::End => Awaited::End,
     }
 }

@@ -158,7 +158,7 @@ impl Output {
                     tracing::debug!(%error, "the former connection ended badly");
                 }
                 tokio::select! {
-                    next = Connection::open(target, reconnect.as_ref(), settings, learned, clock) => next?,
+                    next = Connection::open(target, reconnect.as_ref(), settings, learned, None, clock) => next?,
                     () = stop.cancelled() => return Err(Error::Closed),
                 }
             }

@@ -298,12 +298,12 @@ async fn with_media_the_server_is_greeted_early_and_asked_to_publish_shortly_bef
         late,
     )));
     publishing.status.wait_for(Status::is_connected).await.unwrap();
+    let early = late.saturating_sub(begin.elapsed());
     let (result, status) = publishing.end().await;
     result.unwrap();
     assert_eq!((status.packets_dropped, status.reconnects), (0, 0));
     assert_eq!(server.pictures().len(), pictures(&packets));
-    let connected = server.connected();
-    let early = late.saturating_sub(connected[0].at - begin);
+    assert_eq!(server.seen().len(), 2, "published on the connection that was greeted");
     assert!(
         early > Duration::from_secs(4) && early < Duration::from_millis(5500),
         "{early:?} before the media"
@@ -316,6 +316,31 @@ async fn with_media_the_server_is_greeted_early_and_asked_to_publish_shortly_bef
     tokio::time::timeout(Duration::from_secs(3), failed).await.expect("known early").unwrap();
     publishing.stop.cancel();
     publishing.end().await.0.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_up_on_silence_is_connected_to_again_and_told_all() {
+    // The second is about as long as the wait: closed just before the connection is used, or while it is.
+    for patience in [200, 1_000, 1_001, 1_002].map(Duration::from_millis) {
+        let server = Scripted::start_with(patience, usual).await;
+        let settings = Settings { opening: Opening::WithMedia, ..Settings::new(server.url()) };
+        let packets = short();
+        let mut publishing = Publishing::start(settings, packets.clone());
+        publishing.status.wait_for(|status| status.state == State::Ready).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        publishing.play_from(publishing.clock.now() + Duration::from_secs(1));
+        let (result, status) = publishing.end().await;
+        result.unwrap();
+        assert_eq!(
+            (status.packets_dropped, status.reconnects, status.last_error),
+            (0, 0, None),
+            "{patience:?}"
+        );
+        let connected = server.connected();
+        let last = connected.last().unwrap();
+        assert_eq!(last.pictures.len(), pictures(&packets), "{patience:?}");
+        assert!(last.connect("fourCcList").is_some(), "{patience:?}: silence says nothing of the fields");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,6 @@ pub(crate) fn info(code: &str, description: &str) -> Value {
 /// What one connection brought.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) at: Instant,
     pub(crate) commands: Vec<Command>,
     pub(crate) metadata: Vec<Value>,
     /// Time in ms, and whether it is a keyframe.
@@ -126,6 +125,8 @@ impl Seen {
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    /// How long it waits for the first command behind the handshake.
+    patience: Duration,
 }
 
 type Script = dyn Fn(&mut Call, &Message) + Send + Sync;
@@ -133,8 +134,16 @@ type Script = dyn Fn(&mut Call, &Message) + Send + Sync;
 impl Scripted {
     /// `script` is asked after each message, and does all the talking.
     pub(crate) async fn start(script: impl Fn(&mut Call, &Message) + Send + Sync + 'static) -> Self {
+        Self::start_with(Duration::MAX, script).await
+    }
+
+    /// The same, hanging up on those who say nothing behind the handshake for as long as `patience`.
+    pub(crate) async fn start_with(
+        patience: Duration,
+        script: impl Fn(&mut Call, &Message) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(anywhere()).await.unwrap();
-        let server = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
+        let server = Self { address: listener.local_addr().unwrap(), seen: Arc::default(), patience };
         let (script, this): (Arc<Script>, _) = (Arc::new(script), server.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -170,7 +179,6 @@ impl Scripted {
     fn opened(&self) -> usize {
         let mut seen = self.seen.lock().unwrap();
         seen.push(Seen {
-            at: now(),
             commands: Vec::new(),
             metadata: Vec::new(),
             pictures: Vec::new(),
@@ -219,7 +227,11 @@ impl Scripted {
                 }
             }
             input.clear();
-            let count = stream.read_buf(&mut input).await?;
+            let patience = if call.received == 0 { self.patience } else { Duration::MAX };
+            let Ok(read) = tokio::time::timeout(patience, stream.read_buf(&mut input)).await else {
+                return Ok(());
+            };
+            let count = read?;
             call.received += count as u64;
             if count == 0 {
                 return Ok(());
