@@ -32,16 +32,23 @@ pub(super) struct Packets {
     /// The first byte of the first packet.
     first: usize,
     stride: usize,
+    /// Sync bytes that were looked at.
+    syncs: usize,
 }
 
 impl Packets {
+    /// There are so many that chance does not make them; of fewer only the length of the body tells.
+    pub(super) fn are_certain(self) -> bool {
+        self.syncs == SYNCS
+    }
+
     /// How much of `length` bytes is behind the last whole packet.
     pub(super) fn rest(self, length: usize) -> usize {
         length.saturating_sub(self.first) % self.stride
     }
 }
 
-/// The packets of `body`, where it is a transport stream beyond doubt, whatever stands before them. The last
+/// The packets of `body`, where it is a transport stream, whatever stands before them. The last
 /// `padding` bytes may not belong to it.
 pub(super) fn packets(body: &[u8], padding: usize) -> Option<Packets> {
     let head = body.get(..SEARCH).unwrap_or(body);
@@ -58,7 +65,8 @@ pub(super) fn packets(body: &[u8], padding: usize) -> Option<Packets> {
             0 => 2,
             _ => SYNCS,
         };
-        (syncs().count() >= needed).then_some(Packets { first, stride })
+        let syncs = syncs().count();
+        (syncs >= needed).then_some(Packets { first, stride, syncs })
     };
     memchr::memchr_iter(SYNC, head).find_map(|sync| STRIDES.into_iter().find_map(|stride| at(sync, stride)))
 }

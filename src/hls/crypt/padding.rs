@@ -19,7 +19,8 @@ use crate::media::id3;
 /// It is no media that is known here, and its padding is wrong: another key, or a damaged body.
 pub(super) fn media_length(plain: &[u8]) -> Result<usize, CryptError> {
     let padded = without_padding(plain);
-    if let Some(packets) = whole::packets(plain, BLOCK) {
+    // A packet or three, which chance may make, are less of a proof than right padding.
+    if let Some(packets) = whole::packets(plain, BLOCK).filter(|it| it.are_certain() || padded.is_none()) {
         return Ok(whole_packets(plain, packets, padded));
     }
     if begin_file(plain) {
@@ -33,7 +34,9 @@ pub(super) fn media_length(plain: &[u8]) -> Result<usize, CryptError> {
 
 /// Whether `plain`, or the beginning of it, is media beyond doubt: a wrong key does not yield it by chance.
 pub(super) fn is_media(plain: &[u8]) -> bool {
-    whole::packets(plain, BLOCK).is_some() || begin_file(plain) || is_packed_audio(plain)
+    whole::packets(plain, BLOCK).is_some_and(Packets::are_certain)
+        || begin_file(plain)
+        || is_packed_audio(plain)
 }
 
 /// The length that PKCS#7 says; none where the end cannot be its padding.
@@ -49,9 +52,15 @@ fn whole_packets(plain: &[u8], packets: Packets, padded: Option<usize>) -> usize
     match plain.get(end) {
         None => plain.len(),
         // Whatever it is filled with: no packet begins like this.
-        Some(first) if rest <= BLOCK && *first != whole::SYNC => end,
+        Some(first) if rest <= BLOCK && *first != whole::SYNC => not_before(end, padded),
         Some(_) => padded.unwrap_or(plain.len()),
     }
+}
+
+/// Where media whose last whole packet or box ends at `end` is over: padding that begins behind it is right, and one that
+/// begins before it only looks like it.
+fn not_before(end: usize, padded: Option<usize>) -> usize {
+    padded.filter(|padded| *padded > end).unwrap_or(end)
 }
 
 fn whole_boxes(plain: &[u8], padded: Option<usize>) -> usize {
@@ -67,7 +76,7 @@ fn whole_boxes(plain: &[u8], padded: Option<usize>) -> usize {
         let Some(end) = header.end(plain.len()) else { break };
         at = end;
     }
-    if plain.len() - at <= BLOCK { at } else { padded.unwrap_or(plain.len()) }
+    if plain.len() - at <= BLOCK { not_before(at, padded) } else { padded.unwrap_or(plain.len()) }
 }
 
 fn is_packed_audio(plain: &[u8]) -> bool {
@@ -145,7 +154,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whole_packets_survive_whatever_their_last_byte_is(count in 1_usize..100, fill in 0_u8..=0x11) {
+        fn whole_packets_survive_whatever_their_last_byte_is(count in 4_usize..100, fill in 0_u8..=0x11) {
             for stride in [188, 192, 204] {
                 assert_found(&packets(stride, count, fill));
             }
@@ -183,6 +192,19 @@ mod tests {
     fn packets_behind_a_picture_are_packets_too() {
         let disguised = [&b"\x89PNG\r\n\x1a\n"[..], &[0; 61], &packets(188, 9, 2)].concat();
         assert_found(&disguised);
+    }
+
+    #[test]
+    fn bytes_behind_the_last_packet_or_box_are_kept_where_the_padding_says_so() {
+        for media in [packets(188, 4, 3), packets(188, 7, 0), packets(204, 5, 1), boxes(33, 2)] {
+            for behind in 1..BLOCK {
+                let media = [&media[..], &vec![0x38; behind]].concat();
+                let count = BLOCK - media.len() % BLOCK;
+                // Beyond a block the padding is all there is to go by, as for everything else.
+                let plain = [&media[..], &vec![count as u8; count]].concat();
+                assert_eq!(media_length(&plain), Ok(media.len()), "{behind} bytes behind");
+            }
+        }
     }
 
     #[test]
