@@ -1,6 +1,5 @@
 //! One attempt at a segment or an initialization section: its key, its body, whole and plain.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use super::crypt::{Method, Plan};
 use super::fetch::{Answer, Http, Request, Span, Validators};
 use super::keys::Keys;
 use super::playlist::{ByteRange, Key, KeyMethod, Map, SegmentRef};
-use super::whole::{self, Fault};
+use super::whole::{self, Cuts, Fault};
 use super::{Error, Settings};
 use crate::policy::Reach;
 use crate::redact;
@@ -20,24 +19,12 @@ use crate::redact;
 /// An initialization section is some kilobytes; parameter sets and a cover picture stay below this.
 const MAX_MAP_BYTES: usize = 4 << 20;
 
-/// Bodies remembered that seemed to be cut off: more than both renditions of a source have on their way.
-const MAX_SEEMED_CUT: usize = 16;
-
 /// Fetches the segments of one source.
 pub(super) struct Segments {
     http: Arc<Http>,
     keys: Keys,
     max_bytes: usize,
-    /// When the same comes again, it is the source's own.
-    seemed_cut: Mutex<VecDeque<SeemedCut>>,
-}
-
-/// A resource, and the length that it had.
-#[derive(Debug, PartialEq, Eq)]
-struct SeemedCut {
-    uri: String,
-    range: Option<ByteRange>,
-    length: usize,
+    cuts: Mutex<Cuts>,
 }
 
 /// What came of an address that was asked before.
@@ -64,7 +51,7 @@ struct Resource<'a> {
 impl Segments {
     pub(super) fn new(http: Arc<Http>, settings: &Settings) -> Self {
         let keys = Keys::new(http.clone());
-        Self { http, keys, max_bytes: settings.max_segment_bytes, seemed_cut: Mutex::default() }
+        Self { http, keys, max_bytes: settings.max_segment_bytes, cuts: Mutex::default() }
     }
 
     /// The segment's body, decrypted, within `total`. The playlist that lists it is `from` away.
@@ -165,15 +152,10 @@ impl Segments {
             }
             Err(Fault::Cut(reason)) => reason,
         };
-        let this = SeemedCut { uri: resource.uri.to_owned(), range: resource.range, length: body.len() };
-        let mut seemed_cut = self.seemed_cut.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = seemed_cut.iter().position(|known| *known == this) {
-            // Twice the same length is no accident of the transfer.
-            seemed_cut.remove(at);
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        if cuts.are_the_sources_own(resource.uri, resource.range, body.len()) {
             return Ok(());
         }
-        seemed_cut.push_front(this);
-        seemed_cut.truncate(MAX_SEEMED_CUT);
         let (url, received) = (shown.to_owned(), body.len());
         Err(Error::Truncated { url, received, reason: reason.to_owned() })
     }

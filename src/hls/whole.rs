@@ -3,7 +3,10 @@
 //! Where the server says no length (chunked by an intermediary that lost its origin, or HTTP/1.0), a body
 //! that was cut off looks complete; the format itself tells.
 
+use std::collections::VecDeque;
+
 use super::boxes::{BoxHeader, begin_file};
+use super::playlist::ByteRange;
 
 /// A TS packet (ISO/IEC 13818-1 2.4.3.2), with a timestamp before it (BDAV), with Reed-Solomon bytes after it
 /// (DVB).
@@ -24,6 +27,48 @@ pub(super) enum Fault {
     NoSegment(&'static str),
     /// It may have been cut off; or the source cut it so.
     Cut(&'static str),
+}
+
+/// Bodies remembered that seemed to be cut off: more than both renditions of a source have on their way.
+const MAX_SEEMED_CUT: usize = 16;
+
+/// A source that was seen to cut this many segments within a packet or box does so by habit, and is no longer asked for
+/// each of them twice: a live window would not wait for that.
+const HABIT: u32 = 2;
+
+/// Tells bodies that a transfer cut off from those that the source cut so.
+#[derive(Debug, Default)]
+pub(super) struct Cuts {
+    seemed: VecDeque<SeemedCut>,
+    /// Bodies that came again as they were.
+    own: u32,
+}
+
+/// A resource, and the length that it had.
+#[derive(Debug, PartialEq, Eq)]
+struct SeemedCut {
+    uri: String,
+    range: Option<ByteRange>,
+    length: usize,
+}
+
+impl Cuts {
+    /// Whether a body that seems to be cut off is the source's own: twice the same length is no accident of the transfer.
+    pub(super) fn are_the_sources_own(&mut self, uri: &str, range: Option<ByteRange>, length: usize) -> bool {
+        if self.own >= HABIT {
+            return true;
+        }
+        if let Some(at) = self.seemed.iter().position(|seen| seen.uri == uri && seen.range == range) {
+            let same = self.seemed.remove(at).is_some_and(|seen| seen.length == length);
+            self.own = if same { self.own + 1 } else { 0 };
+            if same {
+                return true;
+            }
+        }
+        self.seemed.push_front(SeemedCut { uri: uri.to_owned(), range, length });
+        self.seemed.truncate(MAX_SEEMED_CUT);
+        false
+    }
 }
 
 /// Where the packets of a transport stream lie.

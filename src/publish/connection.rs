@@ -80,7 +80,7 @@ impl Connection {
         reconnect: Option<&Reconnect>,
         settings: &Settings,
         learned: &mut Learned,
-        mut greeted: Option<Greeted>,
+        mut greeted: Option<Box<Greeted>>,
         clock: Clock,
     ) -> Result<Self, Error> {
         let mut approach = Approach::new(target.clone(), learned);
@@ -92,9 +92,7 @@ impl Connection {
             let ready = greeted.take().filter(|greeted| greeted.way == *approach.way());
             let was_ready = ready.is_some();
             let negotiated = match ready {
-                Some(Greeted { connection, .. }) => {
-                    Self::negotiate(connection, approach.way(), settings, clock).await
-                }
+                Some(greeted) => Self::negotiate(greeted.connection, approach.way(), settings, clock).await,
                 None => match Self::shake(approach.way(), settings, clock).await {
                     Ok(connection) => Self::negotiate(connection, approach.way(), settings, clock).await,
                     Err(error) => Err(Failure { error, state: ClientState::Handshaking, reach: None }),

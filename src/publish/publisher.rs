@@ -159,7 +159,7 @@ pub(super) struct Output {
 /// What the wait for media came to.
 enum Awaited {
     /// With the connection that was greeted, where the server has kept it.
-    Media(Option<Greeted>),
+    Media(Option<Box<Greeted>>),
     /// The packets came to their end.
     End,
     Stopped,
@@ -260,7 +260,7 @@ impl Output {
                 (status.state, status.last_error) = (State::Ready, None);
             });
             tokio::select! {
-                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near, Some(greeted))),
+                near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near, Some(Box::new(greeted)))),
                 () = self.stop.cancelled() => return Ok(Awaited::Stopped),
                 () = greeted.gone() => {}
             }
@@ -278,7 +278,7 @@ impl Output {
     }
 }
 
-fn awaited(near: Near, greeted: Option<Greeted>) -> Awaited {
+fn awaited(near: Near, greeted: Option<Box<Greeted>>) -> Awaited {
     match near {
         Near::Due => Awaited::Media(greeted),
         Near::End => Awaited::End,
