@@ -3,7 +3,8 @@
 #
 #   Debian packages   ffmpeg (the judge), nginx + libnginx-mod-rtmp (the target), chromium and
 #                     firefox-esr (the browsers), prometheus (promtool, the judge of /metrics), curl (for
-#                     the examples of the API), systemd (systemd-analyze, the judge of the unit), Python with
+#                     the examples of the API), openssl (certificates and encrypted
+#                     segments of the field cases), systemd (systemd-analyze, the judge of the unit), Python with
 #                     venv, build-essential (libFuzzer is C++)
 #
 # npm and Python packages (socket.io, python-socketio, schemathesis, openapi-spec-validator) are installed by the tests
@@ -25,6 +26,7 @@ command -v firefox-esr >/dev/null || packages+=(firefox-esr)
 command -v systemd-analyze >/dev/null || packages+=(systemd)
 command -v promtool >/dev/null || packages+=(prometheus)
 command -v curl >/dev/null || packages+=(curl)
+command -v openssl >/dev/null || packages+=(openssl)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
 # The C++ compiler is for libFuzzer.
 command -v cc >/dev/null && command -v c++ >/dev/null || packages+=(build-essential)
