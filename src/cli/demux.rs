@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if report.clock_restarts > 0 {
         let times = report.clock_restarts;
         print::error_line(&format!(
-            "{shown}: the clock begins again {times} times; what is behind was written on from what was before"
+            "{shown}: clock restarts: {times}; the media behind each was written on from the media before it"
         ));
     }
     if args.json {
