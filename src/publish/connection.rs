@@ -25,6 +25,10 @@ const FLASH_VER: &str = concat!("FMLE/3.0 (compatible; overdub ", env!("CARGO_PK
 /// the connection and could lose what it has not read yet.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What a greeted server may say before it is asked anything: it announces windows and chunk sizes, some dozen bytes each.
+/// More would pile up, as nothing is answered yet.
+const MAX_UNASKED: usize = 4096;
+
 /// A connection that is publishing.
 pub(super) struct Connection {
     reader: ReadHalf<Box<dyn Stream>>,
@@ -46,16 +50,18 @@ pub(super) struct Connection {
 pub(super) struct Greeted {
     way: Way,
     connection: Connection,
+    /// Bytes heard since the handshake.
+    unasked: usize,
 }
 
 impl Greeted {
-    /// Returns when it cannot be published on any more: the server closed it for its silence, or broke the protocol.
-    /// Cancel safe.
+    /// Returns when it cannot be published on any more: the server closed it for its silence, broke the protocol, or says
+    /// more than [`MAX_UNASKED`]. Cancel safe.
     pub(super) async fn gone(&mut self) {
         let Connection { reader, client, input, .. } = &mut self.connection;
-        while let Ok(1..) = reader.read_buf(input).await {
-            // Some servers announce their windows unasked.
-            if client.receive(input).is_err() {
+        while let Ok(count @ 1..) = reader.read_buf(input).await {
+            self.unasked += count;
+            if self.unasked > MAX_UNASKED || client.receive(input).is_err() {
                 return;
             }
             input.clear();
@@ -129,7 +135,7 @@ impl Connection {
                 return Err(Error::ConnectTimeout { host: target.host.clone(), port: target.port, after });
             }
         }
-        Ok(Greeted { way, connection })
+        Ok(Greeted { way, connection, unasked: 0 })
     }
 
     /// Writes what is left of this side's handshake, and nothing of the `connect` behind it: a server that waits for the

@@ -264,6 +264,7 @@ impl Output {
                 () = self.stop.cancelled() => return Ok(Awaited::Stopped),
                 () = greeted.gone() => {}
             }
+            drop(greeted);
             tokio::select! {
                 near = self.feed.near(OPEN_LEAD) => return Ok(awaited(near, None)),
                 () = self.stop.cancelled() => return Ok(Awaited::Stopped),

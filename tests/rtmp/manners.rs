@@ -6,12 +6,15 @@ use overdub::media::{Flicks, Packet};
 use overdub::playout::Playout;
 use overdub::publish::{Opening, Settings, State, Status};
 use overdub_rtmp::amf0::Value;
+use overdub_rtmp::chunk::Encoder;
+use overdub_rtmp::handshake::Handshake;
 use overdub_rtmp::message::{Command, Message};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::sleep;
 
 use crate::clip;
 use crate::run::{ALONE, Publishing};
-use crate::scripted::{Call, Scripted, info};
+use crate::scripted::{Call, Scripted, encode, info};
 
 /// Answers every command as usual.
 fn usual(call: &mut Call, message: &Message) {
@@ -341,6 +344,40 @@ async fn a_server_that_hangs_up_on_silence_is_connected_to_again_and_told_all() 
         assert_eq!(last.pictures.len(), pictures(&packets), "{patience:?}");
         assert!(last.connect("fourCcList").is_some(), "{patience:?}: silence says nothing of the fields");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_talks_without_end_before_it_is_asked_is_hung_up_on() {
+    /// What two kernels hold of a connection that nobody reads, several times over.
+    const FLOOD: usize = 64 << 20;
+    let listener = tokio::net::TcpListener::bind(crate::sink::anywhere()).await.unwrap();
+    let url = format!("rtmp://{}/live/key", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut handshake, mut input) = (Handshake::server(), Vec::new());
+        while !handshake.is_done() {
+            assert!(stream.read_buf(&mut input).await.unwrap() > 0);
+            let answer = handshake.receive(&mut &*std::mem::take(&mut input)).unwrap();
+            stream.write_all(&answer).await.unwrap();
+        }
+        let talk = Message::Command(Command::new("onBWDone", 0.0, []));
+        let mut encoder = Encoder::default();
+        let mut said = 0;
+        while said < FLOOD {
+            let bytes = encode(&mut encoder, &talk, 0);
+            if stream.write_all(&bytes).await.is_err() {
+                break;
+            }
+            said += bytes.len();
+        }
+        said
+    });
+    let settings = Settings { opening: Opening::WithMedia, ..Settings::new(url) };
+    let publishing = Publishing::start(settings, short());
+    let said = tokio::time::timeout(Duration::from_secs(10), server).await.expect("hung up on").unwrap();
+    assert!(said < FLOOD, "all of {said} bytes were taken");
+    publishing.stop.cancel();
+    publishing.end().await.0.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -274,7 +274,7 @@ impl Scripted {
     }
 }
 
-fn encode(encoder: &mut Encoder, message: &Message, stream: u32) -> Bytes {
+pub(crate) fn encode(encoder: &mut Encoder, message: &Message, stream: u32) -> Bytes {
     let (kind, payload) = message.encode();
     assert_ne!(kind, kind::SET_CHUNK_SIZE, "the chunks stay as they are");
     let header = Header { chunk_stream: 3, timestamp: Timestamp::ZERO, kind, stream };

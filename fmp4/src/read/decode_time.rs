@@ -22,7 +22,7 @@ impl DecodeTime {
     }
 }
 
-/// Where the tracks of a movie stand.
+/// Positions of the movie's tracks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clocks {
     tracks: Vec<Clock>,
@@ -35,7 +35,7 @@ pub(crate) struct Clocks {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Clock {
-    /// Of the next sample, for fragments without `tfdt`.
+    /// Decode time of the next sample, for fragments without `tfdt`.
     next: i64,
     /// A fragment came before.
     runs: bool,
@@ -44,7 +44,7 @@ struct Clock {
 impl Clocks {
     /// Below this many seconds times are what the file says: 272 years, so that those since 1904 or 1970 are.
     const LARGE: i128 = 1 << 33;
-    /// What is taken off is a multiple of this, so that renditions read by themselves stay together.
+    /// The amount subtracted is a multiple of this, so that renditions read separately stay aligned.
     const STEP: i128 = 1 << 32;
     /// FFmpeg writes times below zero as such, though the field has no sign, where it is told to keep them in
     /// fragments (`frag_discont`). Nearly a year at the finest timescale in use (10 MHz): beyond it, it is none.

@@ -161,7 +161,7 @@ impl Run {
     }
 }
 
-/// Where a `moof` stands.
+/// Position of a `moof`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MoofPlace {
     /// In the input.
