@@ -28,9 +28,9 @@ pub(crate) struct Clocks {
     tracks: Vec<Clock>,
     /// Large times are counted from an anchor.
     anchored: bool,
-    /// Seconds that are taken off every time, because the first was beyond what can be computed with: packagers that
-    /// count from long ago, or from a random number.
-    anchor: Option<i128>,
+    /// Seconds subtracted from every time, because the times are beyond what can be computed with: packagers that
+    /// count from long ago, or from a random number. A time too far from it starts another.
+    anchor: i128,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,7 +51,7 @@ impl Clocks {
     const EARLIEST: i64 = -(1 << 48);
 
     pub(crate) fn new(tracks: usize, anchored: bool) -> Self {
-        Self { tracks: vec![Clock::default(); tracks], anchored, anchor: None }
+        Self { tracks: vec![Clock::default(); tracks], anchored, anchor: 0 }
     }
 
     /// The decode time of the next sample of a track.
@@ -73,12 +73,11 @@ impl Clocks {
             DecodeTime::Long(time) => {
                 let (time, timescale) = (i128::from(time), i128::from(timescale.max(1)));
                 let seconds = time / timescale;
-                let large = self.anchored && seconds >= Self::LARGE;
-                let anchor = match self.anchor {
-                    None if large => *self.anchor.insert(seconds / Self::STEP * Self::STEP),
-                    anchor => anchor.unwrap_or(0),
-                };
-                i64::try_from(time - anchor * timescale).ok()?
+                // Also where it falls back: one damaged time must not move those after it out of range.
+                if self.anchored && (seconds - self.anchor).abs() >= Self::LARGE {
+                    self.anchor = if seconds >= Self::LARGE { seconds / Self::STEP * Self::STEP } else { 0 };
+                }
+                i64::try_from(time - self.anchor * timescale).ok()?
             }
         };
         *clock = Clock { next, runs: true };
@@ -124,6 +123,25 @@ mod tests {
             clocks.set(track, DecodeTime::Long(seconds * u64::from(timescale)), timescale).expect("a time");
             let time = *clocks.next(track).expect("a track");
             assert_eq!(time, 5 * i64::from(timescale), "{track}");
+        }
+    }
+
+    #[test]
+    fn one_damaged_time_moves_none_after_it() {
+        for damaged in [1_u64 << 56, 1 << 58, (1 << 63) - 1, u64::MAX - (1 << 50)] {
+            // Those before are small, or have an anchor of their own.
+            for start in [9_000_000_u64, 1 << 60] {
+                let long = [start, damaged, start + 90_000, start + 180_000].map(DecodeTime::Long);
+                let found = times(&long, 90_000);
+                let ticks = |index: usize| found[index].expect("a time");
+                assert_eq!(
+                    (ticks(2) - ticks(0), ticks(3) - ticks(0)),
+                    (90_000, 180_000),
+                    "{damaged} {start}"
+                );
+                // The first as well.
+                assert_eq!(times(&long[1..], 90_000)[1..], found[2..], "{damaged} {start}");
+            }
         }
     }
 
