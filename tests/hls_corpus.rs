@@ -115,7 +115,7 @@ fn local_files(path: &Path) -> Option<(Vec<PathBuf>, bool)> {
     let whole = media.ended && !media.segments.is_empty();
     let plain = media.segments.iter().all(|segment| segment.byte_range.is_none() && !segment.gap);
     let folder = path.parent()?;
-    let files: Vec<PathBuf> = media.segments.iter().map(|segment| folder.join(&segment.uri)).collect();
+    let files: Vec<PathBuf> = media.segments.iter().map(|segment| folder.join(&*segment.uri)).collect();
     let encrypted = media.segments.iter().any(|segment| segment.key.is_some());
     (whole && plain && files.iter().all(|file| file.is_file())).then_some((files, encrypted))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use overdub::hls::cursor::{Cursor, Next, Place, Start};
-use overdub::hls::playlist::{Kind, Media, Numbering, SegmentRef};
+use overdub::hls::playlist::{Kind, LeftOut, Media, Numbering, SegmentRef};
 use overdub::media::Moment;
 use overdub_fuzz::Control;
 
@@ -95,7 +95,7 @@ fn playlist(first: u64, control: &mut Control<'_>) -> Media {
             SegmentRef {
                 sequence,
                 // The same number may be another segment: servers do not agree.
-                uri: format!("{}-{sequence}.ts", flags >> 6),
+                uri: format!("{}-{sequence}.ts", flags >> 6).into(),
                 duration: Duration::from_millis(u64::from(length) * 50),
                 discontinuity: flags & 1 != 0,
                 discontinuity_sequence: u64::from(flags >> 1 & 3),
@@ -104,7 +104,7 @@ fn playlist(first: u64, control: &mut Control<'_>) -> Media {
                 map: None,
                 byte_range: None,
                 program_date_time: (flags & 16 != 0)
-                    .then(|| format!("2026-01-01T00:{:02}:{:02}Z", length % 60, sequence % 60)),
+                    .then(|| format!("2026-01-01T00:{:02}:{:02}Z", length % 60, sequence % 60).into()),
                 cue: None,
             }
         })
@@ -112,6 +112,7 @@ fn playlist(first: u64, control: &mut Control<'_>) -> Media {
     Media {
         target_duration: Duration::from_secs(u64::from(shape >> 4)),
         media_sequence: first,
+        before: 0,
         numbered: shape & 8 == 0,
         kind: [None, None, Some(Kind::Event), Some(Kind::Vod)][usize::from(kind & 3)],
         ended: shape & 7 == 7,
@@ -120,5 +121,6 @@ fn playlist(first: u64, control: &mut Control<'_>) -> Media {
         skip: None,
         date_ranges: Vec::new(),
         segments,
+        left_out: LeftOut::default(),
     }
 }

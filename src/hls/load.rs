@@ -1,5 +1,6 @@
 //! Reads playlists: what is at the source's own address, and a media playlist again and again.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::fetch::{Answer, Body, Http, Request, Validators};
-use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, Start, parse};
+use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, Start, limits, parse_from};
 use super::{Error, Settings, unpack};
 use crate::policy::Reach;
 use crate::redact;
@@ -60,7 +61,7 @@ pub(super) async fn open(http: Arc<Http>, settings: Arc<Settings>) -> Result<Ope
     match playlist {
         Playlist::Media(media) => {
             let media = absolute(media, &body.url)?;
-            loader.follow(&body, &media);
+            loader.follow(&body);
             Ok(Opened::Media(Box::new(loader), media))
         }
         Playlist::Master(master) => Ok(Opened::Master(master, Address { url: body.url, reach: body.reach })),
@@ -84,14 +85,23 @@ pub(super) struct Loader {
     reach: Reach,
     inherited: Inherited,
     known: Option<Known>,
+    /// The media sequence number of the first segment that has not been taken yet.
+    needed_from: u64,
 }
 
 /// The last reading, for a server that only says that it still holds.
 #[derive(Clone)]
 struct Known {
     validators: Validators,
-    media: Media,
     unchanged: u32,
+}
+
+/// What one reading of a media playlist brought.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    Changed(Media),
+    /// The last one still holds; whoever reads it has it.
+    Unchanged,
 }
 
 /// What one request for a playlist brought.
@@ -120,6 +130,7 @@ impl Loader {
             reach,
             inherited,
             known: None,
+            needed_from: 0,
         }
     }
 
@@ -133,9 +144,16 @@ impl Loader {
         self.reach
     }
 
+    /// What is needed of the next reading: its segments from this number on, and all of it where the last one is not
+    /// at hand.
+    pub(super) fn expect(&mut self, needed_from: u64, has_last: bool) {
+        self.needed_from = needed_from;
+        self.known.take_if(|_| !has_last);
+    }
+
     /// One reading of the media playlist, its addresses absolute. The loader comes back in either case, with
     /// what it learnt for the next reading.
-    pub(super) async fn load(mut self) -> (Self, Result<Media, Error>) {
+    pub(super) async fn load(mut self) -> (Self, Result<Loaded, Error>) {
         let result = self.load_once().await;
         if result.is_err() {
             // A redirect's target may be the one that died; the address that was given still holds.
@@ -146,23 +164,22 @@ impl Loader {
         (self, result)
     }
 
-    async fn load_once(&mut self) -> Result<Media, Error> {
+    async fn load_once(&mut self) -> Result<Loaded, Error> {
         let known = self.known.take().filter(|known| known.unchanged < UNCHANGED_BELIEVED);
         match (self.read(known.as_ref().map(|known| &known.validators), false).await?, known) {
             (Reading::Changed(body, Playlist::Media(media)), _) => {
                 let mut media = absolute(media, &body.url)?;
                 // Where both say it, the master's is the one that holds (RFC 8216 4.3.5).
                 media.start = self.inherited.start.or(media.start);
-                self.follow(&body, &media);
-                Ok(media)
+                self.follow(&body);
+                Ok(Loaded::Changed(media))
             }
             (Reading::Changed(body, Playlist::Master(_)), _) => {
                 Err(Error::NestedMaster { url: redact::url(body.url.as_str()) })
             }
             (Reading::Unchanged, Some(known)) => {
-                let media = known.media.clone();
                 self.known = Some(Known { unchanged: known.unchanged.saturating_add(1), ..known });
-                Ok(media)
+                Ok(Loaded::Unchanged)
             }
             (Reading::Unchanged, None) | (Reading::Film(_), _) => Err(self.not_asked_for()),
         }
@@ -184,20 +201,20 @@ impl Loader {
             unpack::Fault::TooLarge => Error::TooLarge { url: shown(), limit },
             unpack::Fault::Playlist(source) => Error::Playlist { url: shown(), source },
         })?;
-        let playlist =
-            parse(&text, &definitions).map_err(|source| Error::Playlist { url: shown(), source })?;
+        let playlist = parse_from(&text, &definitions, self.needed_from)
+            .map_err(|source| Error::Playlist { url: shown(), source })?;
         Ok(Reading::Changed(body, playlist))
     }
 
     /// Keeps to where `body` came from, and what it said.
-    fn follow(&mut self, body: &Body, media: &Media) {
+    fn follow(&mut self, body: &Body) {
         if self.current != body.url {
             // Whoever redirected us there answers for it.
             (self.current, self.led_by) = (body.url.clone(), body.reach);
         }
         self.reach = body.reach;
         let validators = body.validators.clone();
-        let known = Known { validators, media: media.clone(), unchanged: 0 };
+        let known = Known { validators, unchanged: 0 };
         self.known = (known.validators != Validators::default()).then_some(known);
     }
 
@@ -214,11 +231,18 @@ fn absolute(mut media: Media, base: &Url) -> Result<Media, Error> {
         let what = "a playlist of single pictures (EXT-X-I-FRAMES-ONLY)".to_owned();
         return Err(Error::Unsupported { url: redact::url(base.as_str()), what });
     }
-    let join = |uri: &str| base.join(uri).map_or_else(|_| uri.to_owned(), String::from);
+    let text = Cell::new(0_usize);
+    let join = |uri: &str| {
+        let joined = base.join(uri).map_or_else(|_| uri.to_owned(), String::from);
+        text.set(text.get().saturating_add(joined.len()));
+        joined
+    };
     let mut keys = Resolved::default();
     let mut maps = Resolved::default();
-    for segment in &mut media.segments {
-        segment.uri = join(&segment.uri);
+    let mut kept = 0;
+    // The newest first: a base of some kilobytes makes much of short addresses.
+    for segment in media.segments.iter_mut().rev() {
+        segment.uri = join(&segment.uri).into();
         let key = |key: &Key| Key { uri: key.uri.as_deref().map(join), ..key.clone() };
         segment.key = segment.key.take().map(|known| keys.get(known, key));
         segment.map = segment.map.take().map(|known| {
@@ -228,7 +252,12 @@ fn absolute(mut media: Media, base: &Url) -> Result<Media, Error> {
                 key: map.key.as_deref().map(|known| Arc::new(key(known))),
             })
         });
+        if text.get() > limits::MAX_TEXT {
+            break;
+        }
+        kept += 1;
     }
+    media.keep_newest(kept);
     Ok(media)
 }
 

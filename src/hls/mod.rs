@@ -36,6 +36,7 @@ mod report;
 mod retry;
 mod segment;
 mod settings;
+mod slot;
 mod source;
 mod status;
 mod unpack;

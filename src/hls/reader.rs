@@ -11,9 +11,10 @@ use url::Url;
 use super::attempt::{Attempts, Limits, Verdict, holds_up};
 use super::cursor::{Counters, Cursor, Listed, Missed, Next, Place};
 use super::join::Side;
-use super::load::Loader;
+use super::load::{Loaded, Loader};
 use super::marks::Marks;
-use super::playlist::{Media, Numbering, SegmentRef, merge};
+use super::playlist::{LeftOut, Media, Numbering, SegmentRef, merge};
+use super::slot::{Slot, State};
 use super::work::{Client, Done, Fetched, Work};
 use super::{Error, Event, Segment};
 use crate::media::{Moment, Rendition};
@@ -43,7 +44,10 @@ pub(super) struct Reader {
     /// How far away the playlist has been: what it lists may be no nearer.
     reach: Reach,
     reload_began: Moment,
+    /// As far as it is needed.
     last: Option<Media>,
+    /// What was said already of what the playlist lists beyond the limits.
+    left_out: LeftOut,
     /// For a playlist that does not number its segments.
     numbering: Numbering,
     slots: VecDeque<Slot>,
@@ -57,20 +61,6 @@ pub(super) struct Reader {
     /// A lost segment began a period: the next one that comes does.
     owes_discontinuity: bool,
     pub(super) marks: Marks,
-}
-
-/// One segment, or hole, in its turn.
-struct Slot {
-    id: u64,
-    state: State,
-}
-
-enum State {
-    Waiting { listed: Listed, attempts: Attempts, retry_at: Moment },
-    Asked { listed: Listed, attempts: Attempts },
-    Ready { listed: Listed, fetched: Fetched, at: Moment, took: Duration },
-    Lost { listed: Listed, reason: String },
-    Missed(Missed),
 }
 
 /// What was given out.
@@ -90,6 +80,7 @@ impl Reader {
             abandoned: None,
             reload_began: Moment::ZERO,
             last: None,
+            left_out: LeftOut::default(),
             numbering: Numbering::default(),
             slots: VecDeque::new(),
             next_id: 0,
@@ -140,8 +131,9 @@ impl Reader {
     pub(super) fn work(&mut self, client: &Client, room: usize, now: Moment) -> Vec<Work> {
         let mut work: Vec<Work> = Vec::new();
         if self.cursor.reload_at().is_some_and(|due| due <= now)
-            && let Some(loader) = self.loader.take()
+            && let Some(mut loader) = self.loader.take()
         {
+            loader.expect(self.needed_from(), self.last.is_some());
             self.reload_began = now;
             let rendition = self.rendition;
             work.push(Box::pin(async move {
@@ -243,9 +235,33 @@ impl Reader {
         self.reload_began = at;
     }
 
-    pub(super) fn handle_playlist(&mut self, media: Media, now: Moment) {
+    /// The media sequence number of the first segment that is still to be taken, or may be asked for again. All are
+    /// needed where the playlist's own numbers do not count.
+    fn needed_from(&self) -> u64 {
+        if self.numbering.is_in_use() {
+            return 0;
+        }
+        let slots = self.slots.iter().find_map(Slot::segment).map(|segment| segment.sequence);
+        slots.unwrap_or(u64::MAX).min(self.cursor.needed_from())
+    }
+
+    pub(super) fn handle_loaded(&mut self, loaded: Loaded, now: Moment) {
+        match (loaded, self.last.take()) {
+            (Loaded::Changed(media), last) => self.handle_playlist(media, last, now),
+            (Loaded::Unchanged, Some(last)) => {
+                self.cursor.handle_playlist(&last, self.reload_began, now);
+                self.refusals = 0;
+                self.last = Some(last);
+            }
+            // The loader asks for what is not at hand.
+            (Loaded::Unchanged, None) => {}
+        }
+    }
+
+    fn handle_playlist(&mut self, media: Media, last: Option<Media>, now: Moment) {
         let stood_still = self.numbering.stands_still();
-        let media = merge(self.last.as_ref(), self.numbering.handle(self.last.as_ref(), media));
+        let mut media = merge(last.as_ref(), self.numbering.handle(last.as_ref(), media));
+        drop(last);
         if self.numbering.stands_still() && !stood_still {
             let number = media.media_sequence;
             warn!(number, "EXT-X-MEDIA-SEQUENCE stands still: the segments are numbered by their addresses");
@@ -268,6 +284,11 @@ impl Reader {
         }
         self.marks.date_ranges(&media.date_ranges);
         self.refusals = 0;
+        if media.left_out.is_news(&self.left_out) {
+            warn!(?rendition, left_out = ?media.left_out, "the playlist lists more than is read of it");
+            self.left_out = media.left_out;
+        }
+        media.forget_before(self.needed_from());
         self.last = Some(media);
     }
 
@@ -374,7 +395,7 @@ impl Reader {
                     discontinuity,
                     discontinuity_sequence: segment.discontinuity_sequence,
                     duration: segment.duration,
-                    program_date_time: segment.program_date_time,
+                    program_date_time: segment.program_date_time.as_deref().map(str::to_owned),
                     url: redact::url(&segment.uri),
                     extension,
                     init: fetched.init,
@@ -397,63 +418,6 @@ impl Reader {
                 Some(Given::Lost { segments: count, duration })
             }
             State::Waiting { .. } | State::Asked { .. } => None,
-        }
-    }
-}
-
-impl State {
-    fn clone_asked(&self) -> Option<Self> {
-        match self {
-            Self::Asked { listed, attempts } => {
-                Some(Self::Asked { listed: listed.clone(), attempts: *attempts })
-            }
-            _ => None,
-        }
-    }
-}
-
-impl Slot {
-    /// It is there, or it will not come.
-    fn is_settled(&self) -> bool {
-        !matches!(self.state, State::Waiting { .. } | State::Asked { .. })
-    }
-
-    /// It was asked for and is tried again.
-    fn has_failed(&self) -> bool {
-        match &self.state {
-            State::Waiting { attempts, .. } | State::Asked { attempts, .. } => attempts.have_failed(),
-            State::Ready { .. } | State::Lost { .. } | State::Missed(_) => false,
-        }
-    }
-
-    fn ready_at(&self) -> Option<Moment> {
-        match self.state {
-            State::Ready { at, .. } => Some(at),
-            _ => None,
-        }
-    }
-
-    fn segment(&self) -> Option<&SegmentRef> {
-        match &self.state {
-            State::Waiting { listed, .. }
-            | State::Asked { listed, .. }
-            | State::Ready { listed, .. }
-            | State::Lost { listed, .. } => Some(&listed.segment),
-            State::Missed(_) => None,
-        }
-    }
-
-    fn duration(&self) -> Duration {
-        match &self.state {
-            State::Missed(missed) => missed.duration,
-            _ => self.segment().map_or(Duration::ZERO, |segment| segment.duration),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        match &self.state {
-            State::Ready { fetched, .. } => fetched.data.len(),
-            _ => 0,
         }
     }
 }

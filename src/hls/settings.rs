@@ -11,6 +11,10 @@ use super::fetch::{Resolver, SystemResolver};
 use super::variant;
 use crate::policy::Policy;
 
+/// A larger playlist is refused: a day of 2 s segments, each with its date and a signed address of 500 characters, has
+/// 23 MB. What is kept of it is limited by [`super::playlist::limits`].
+pub(super) const MAX_PLAYLIST_BYTES: usize = 24 << 20;
+
 /// How one source is read.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -25,7 +29,7 @@ pub struct Settings {
     /// What is read of a master playlist.
     pub variant: variant::Policy,
     pub timeouts: Timeouts,
-    /// A larger playlist is refused: a day of 2 s segments with long addresses is about 8 MB.
+    /// A larger playlist is refused.
     pub max_playlist_bytes: usize,
     /// A larger segment is refused: 10 s at 50 Mbit/s is 62 MB.
     pub max_segment_bytes: usize,
@@ -95,7 +99,7 @@ impl Settings {
                 first_byte: Duration::from_secs(6),
                 idle: Duration::from_secs(5),
             },
-            max_playlist_bytes: 16 << 20,
+            max_playlist_bytes: MAX_PLAYLIST_BYTES,
             max_segment_bytes: 64 << 20,
             user_agent: crate::USER_AGENT.to_owned(),
             headers: Vec::new(),

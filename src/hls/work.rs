@@ -10,9 +10,9 @@ use tokio::sync::Mutex;
 
 use super::cursor::Listed;
 use super::fetch::Http;
-use super::load::{Loader, Opened};
+use super::load::{Loaded, Loader, Opened};
 use super::maps::{Maps, Need};
-use super::playlist::{KeyMethod, Media};
+use super::playlist::KeyMethod;
 use super::segment::Segments;
 use super::{Error, Settings};
 use crate::clock::Clock;
@@ -29,13 +29,13 @@ pub(super) enum Done {
     Playlist {
         rendition: Rendition,
         loader: Box<Loader>,
-        result: Result<Media, Error>,
+        result: Result<Loaded, Error>,
     },
     /// The playlist of a variant that is better than the one that is read.
     Tried {
         candidate: usize,
         loader: Box<Loader>,
-        result: Result<Media, Error>,
+        result: Result<Loaded, Error>,
     },
     Segment {
         rendition: Rendition,

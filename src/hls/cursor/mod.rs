@@ -16,7 +16,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::hls::playlist::{Kind, Media, SegmentRef};
+use crate::hls::playlist::{Kind, Media, SegmentRef, limits};
 use crate::media::Moment;
 
 use history::{Dates, History};
@@ -35,9 +35,9 @@ const STALLED_AFTER: u32 = 3;
 /// durations: RFC 8216 6.2.1 forbids it to change, but packagers write the type before they are done.
 const SETTLES_AFTER: Duration = Duration::from_secs(10);
 
-/// Segments known but not yet fetched. A live source that is not drained must not fill the memory; a day of
-/// 1 s segments is below it, and what is beyond is listed again by the next reload.
-const MAX_PENDING: usize = 100_000;
+/// Segments known but not yet fetched. A live source that is not drained must not fill the memory; all of one
+/// playlist is below it, and what is beyond is listed again by the next reload.
+const MAX_PENDING: usize = limits::MAX_SEGMENTS;
 
 /// What comes next in the order of the stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +110,8 @@ pub struct Cursor {
     live_start_segments: usize,
     pending: VecDeque<Next>,
     pending_duration: Duration,
+    /// Bytes of what they are called.
+    pending_text: usize,
     history: History,
     position: Option<Position>,
     /// After [`Cursor::switch`], until the other playlist was read.
@@ -166,6 +168,7 @@ impl Cursor {
             live_start_segments: live_start_segments.max(1),
             pending: VecDeque::new(),
             pending_duration: Duration::ZERO,
+            pending_text: 0,
             history: History::default(),
             position: None,
             left: None,
@@ -210,7 +213,7 @@ impl Cursor {
     /// its own. What was listed and not given out is forgotten. The playlist is read at once.
     pub fn switch(&mut self, place: Place, now: Moment) {
         self.pending.clear();
-        self.pending_duration = Duration::ZERO;
+        (self.pending_duration, self.pending_text) = (Duration::ZERO, 0);
         self.failures = 0;
         self.reload_at = Some(now);
         // Before anything was read, or between two switches, the place is the one that is known already.
@@ -247,6 +250,7 @@ impl Cursor {
         let next = self.pending.pop_front()?;
         if let Next::Segment(listed) = &next {
             self.pending_duration = self.pending_duration.saturating_sub(listed.segment.duration);
+            self.pending_text = self.pending_text.saturating_sub(listed.segment.own_text());
         }
         Some(next)
     }
@@ -254,6 +258,15 @@ impl Cursor {
     /// Whether [`Cursor::take_next`] has something to give.
     pub fn has_next(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// The media sequence number of the first segment that is still to be given out.
+    pub fn needed_from(&self) -> u64 {
+        let pending = self.pending.iter().find_map(|next| match next {
+            Next::Segment(listed) if listed.epoch == self.epoch => Some(listed.segment.sequence),
+            Next::Segment(_) | Next::Missed(_) => None,
+        });
+        pending.or(self.position.as_ref().map(|position| position.next)).unwrap_or(0)
     }
 
     /// Whether the playlist, as last read, still lists `listed`; what has left it will not come back.
@@ -350,8 +363,7 @@ impl Cursor {
         if restarted {
             self.counters.restarts += 1;
             update.restarted = true;
-            update.listed = self.restart(&position, media, now);
-            position.next = media.end();
+            (position.next, update.listed) = self.restart(&position, media, now);
         } else if media.end() > position.next {
             if media.media_sequence > position.next {
                 let missed = self.window_missed(&position, media);
@@ -375,7 +387,7 @@ impl Cursor {
         }
         position.grown |= update.listed > 0;
         // A window that goes back is another server's, or another numbering's, that has just begun.
-        let first = media.media_sequence;
+        let first = media.listed_from();
         position.slides = !restarted && (first > before || position.slides && first == before);
         // The end mark counts once everything known is listed: a lagging server's copy is not the end.
         let settled = media.kind == Some(Kind::Vod) && position.has_settled(now);
@@ -402,7 +414,7 @@ impl Cursor {
 
     /// Goes on in a new numbering: where the dates go on, or else with as much of its end as can have been
     /// produced since the last progress, and at least as much as a fresh start would take.
-    fn restart(&mut self, position: &Position, media: &Media, now: Moment) -> usize {
+    fn restart(&mut self, position: &Position, media: &Media, now: Moment) -> (u64, usize) {
         let from = self.history.resume_index(&media.segments).unwrap_or_else(|| {
             let quiet = now.saturating_since(position.progress_at) + position.target;
             let mut from = media.segments.len();
@@ -417,13 +429,20 @@ impl Cursor {
         self.epoch += 1;
         self.history.clear();
         self.history.record(&media.segments);
-        self.enqueue(&media.segments, from, now)
+        let listed = self.enqueue(&media.segments, from, now);
+        let next = media.media_sequence.saturating_add(from as u64).saturating_add(listed as u64);
+        (next, listed)
     }
 
     fn enqueue(&mut self, segments: &[SegmentRef], from: usize, now: Moment) -> usize {
         let room = MAX_PENDING.saturating_sub(self.pending.len());
         let mut listed = 0;
         for segment in segments.iter().skip(from).take(room) {
+            self.pending_text += segment.own_text();
+            if self.pending_text > limits::MAX_TEXT && listed > 0 {
+                self.pending_text -= segment.own_text();
+                break;
+            }
             self.pending_duration += segment.duration;
             let discontinuity = std::mem::take(&mut self.force_discontinuity) || segment.discontinuity;
             self.era += u64::from(discontinuity);
@@ -441,5 +460,5 @@ impl Cursor {
 }
 
 fn fingerprint(media: &Media) -> (u64, u64, bool) {
-    (media.media_sequence, media.end(), media.ended)
+    (media.listed_from(), media.end(), media.ended)
 }

@@ -29,7 +29,7 @@ impl Numbering {
     /// `update` as it is, where its numbers are its own; else numbered so that what `previous` listed too has the
     /// numbers that it had there.
     pub fn handle(&mut self, previous: Option<&Media>, mut update: Media) -> Media {
-        let said = self.said.replace(update.media_sequence);
+        let said = self.said.replace(update.listed_from());
         if update.skip.is_some() {
             return update;
         }
@@ -71,6 +71,11 @@ impl Numbering {
         update
     }
 
+    /// Segments are numbered here.
+    pub fn is_in_use(&self) -> bool {
+        self.newest.is_some()
+    }
+
     /// The numbers of the playlist are found to be wrong.
     pub fn stands_still(&self) -> bool {
         self.stands_still
@@ -93,11 +98,14 @@ fn number(media: &mut Media, first: u64) {
 /// Whether a window under the same number begins farther on. One that has nothing in common with the one before is
 /// judged by others.
 fn has_moved(previous: &Media, update: &Media) -> bool {
-    let begins_alike = match (previous.segments.first(), update.segments.first()) {
+    // Of either not all may be kept.
+    let from = previous.media_sequence.max(update.media_sequence);
+    let (previous, update) = (previous.kept_from(from), update.kept_from(from));
+    let begins_alike = match (previous.first(), update.first()) {
         (Some(before), Some(now)) => before.uri == now.uri && before.byte_range == now.byte_range,
         _ => true,
     };
-    !begins_alike && shift(&previous.segments, &update.segments).is_some_and(|shift| shift > 0)
+    !begins_alike && shift(previous, update).is_some_and(|shift| shift > 0)
 }
 
 /// How many segments farther on than `known` the window `update` begins; less than 0, where its server is behind.
@@ -380,7 +388,7 @@ mod tests {
         let mut numbering = Numbering::default();
         let first = numbering.handle(None, list("", (5..10).map(name)));
         let older = numbering.handle(Some(&first), list("", (3..8).map(name)));
-        assert_eq!((older.media_sequence, older.segments[0].uri.as_str(), older.end()), (0, "s5.ts", 3));
+        assert_eq!((older.media_sequence, &*older.segments[0].uri, older.end()), (0, "s5.ts", 3));
     }
 
     #[test]

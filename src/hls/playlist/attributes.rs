@@ -1,5 +1,9 @@
 //! Attribute lists (RFC 8216 4.2), read the tolerant way and written the strict way.
 
+use std::ops::Deref;
+
+use super::limits::MAX_ATTRIBUTES;
+
 /// One `NAME=value` of an attribute list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attribute<'a> {
@@ -8,10 +12,26 @@ pub(super) struct Attribute<'a> {
     pub(super) quoted: bool,
 }
 
+/// The attributes of one tag.
+#[derive(Debug, Default)]
+pub(super) struct Attributes<'a> {
+    read: Vec<Attribute<'a>>,
+    /// Beyond [`MAX_ATTRIBUTES`].
+    pub(super) left_out: u64,
+}
+
+impl<'a> Deref for Attributes<'a> {
+    type Target = [Attribute<'a>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.read
+    }
+}
+
 /// The well-formed attributes of `list`, in order. What has no name or no `=` is skipped, an open quote
 /// ends with the line: servers cut lists short, and the rest of the line is still good.
-pub(super) fn parse(list: &str) -> Vec<Attribute<'_>> {
-    let mut attributes = Vec::new();
+pub(super) fn parse(list: &str) -> Attributes<'_> {
+    let mut attributes = Attributes::default();
     let mut rest = list.trim_start_matches([',', ' ', '\t']);
     while !rest.is_empty() {
         let end_of_name = rest.find(['=', ',']).unwrap_or(rest.len());
@@ -32,8 +52,10 @@ pub(super) fn parse(list: &str) -> Vec<Attribute<'_>> {
             }
         };
         let name = name.trim();
-        if !name.is_empty() {
-            attributes.push(Attribute { name, value, quoted });
+        if attributes.read.len() >= MAX_ATTRIBUTES {
+            attributes.left_out += u64::from(!name.is_empty());
+        } else if !name.is_empty() {
+            attributes.read.push(Attribute { name, value, quoted });
         }
         // Whatever stands between a closing quote and the next comma belongs to no attribute.
         rest = after.find(',').and_then(|comma| after.get(comma + 1..)).unwrap_or("");

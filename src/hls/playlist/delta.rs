@@ -6,7 +6,7 @@ use super::model::Media;
 /// either stays out. An update that skips nothing comes back as it is.
 pub fn merge(previous: Option<&Media>, mut update: Media) -> Media {
     let Some(skip) = update.skip else { return update };
-    let first = update.media_sequence;
+    let first = update.listed_from();
     let oldest = first.saturating_sub(skip.segments);
     let Some(previous) = previous else { return update };
     let mut kept: Vec<_> =
@@ -15,6 +15,7 @@ pub fn merge(previous: Option<&Media>, mut update: Media) -> Media {
     let Some(last) = kept.last().filter(|last| last.sequence.checked_add(1) == Some(first)).cloned() else {
         return update;
     };
+    let known_from = kept.first().map_or(first, |segment| segment.sequence);
     // The discontinuities among those skipped are counted before the first one listed.
     let counted = last.discontinuity_sequence;
     let base = update
@@ -31,10 +32,17 @@ pub fn merge(previous: Option<&Media>, mut update: Media) -> Media {
             segment.map.clone_from(&last.map);
         }
     }
-    update.media_sequence = kept.first().map_or(first, |segment| segment.sequence);
+    update.skip = None;
+    if update.before > 0 {
+        // It lists more than is kept itself: what it skips is older than that.
+        update.before = update.before.saturating_add(skip.segments);
+        return update;
+    }
+    update.media_sequence = known_from;
+    update.before = known_from.saturating_sub(oldest).min(previous.before);
     kept.append(&mut update.segments);
     update.segments = kept;
-    update.skip = None;
+    update.limit();
     update
 }
 
@@ -67,7 +75,7 @@ mod tests {
         let seen: Vec<_> = merged
             .segments
             .iter()
-            .map(|s| (s.uri.as_str(), s.discontinuity_sequence, s.key.is_some(), s.map.is_some()))
+            .map(|s| (&*s.uri, s.discontinuity_sequence, s.key.is_some(), s.map.is_some()))
             .collect();
         assert_eq!(
             seen,

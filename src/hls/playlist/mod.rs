@@ -1,25 +1,26 @@
 //! The text of a playlist to a playlist (RFC 8216 and draft-pantos-hls-rfc8216bis). Pure.
 //!
-//! `m3u8-rs` types the tags; `clean` brings the text into the form that it reads without loss, and
-//! [`parse`] checks that nothing was left over and carries forward what holds for the segments after a tag.
+//! `clean` reads a media playlist itself, within [`limits`]. The tags of a master playlist are typed by `m3u8-rs`:
+//! `clean` brings the text into the form that it reads without loss, and [`parse`] checks that nothing was left over.
 
 mod addresses;
 mod attributes;
 mod clean;
 mod delta;
+pub mod limits;
 mod model;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::time::Duration;
 
 use m3u8_rs as m3u8;
 
-use clean::Extra;
-
 pub use addresses::Numbering;
 pub use clean::Definitions;
 pub use delta::merge;
+pub use limits::LeftOut;
 pub use model::{
     ByteRange, Cue, DateRange, Key, KeyMethod, Kind, Map, Master, Media, Playlist, Rendition, SegmentRef,
     Skip, Start, Variant,
@@ -56,6 +57,9 @@ pub enum Error {
     /// Neither tags of a master nor of a media playlist.
     #[error("the playlist has neither variants nor segments nor a target duration")]
     NoContent,
+    /// A complete playlist that lists more than is kept: what it begins with would be missing.
+    #[error("it lists {listed} segments, {kept} of which are kept: a complete playlist must fit")]
+    TooManySegments { listed: u64, kept: usize },
     /// The parser stopped before the end or lost segments: playing the rest would hide a hole.
     #[error("only {parsed} of {expected} entries could be read")]
     LeftOver { parsed: usize, expected: usize },
@@ -75,15 +79,23 @@ impl Error {
 ///
 /// [`Error`] names the first thing that makes the text unusable. Unknown tags never do.
 pub fn parse(body: &[u8], definitions: &Definitions) -> Result<Playlist, Error> {
-    let cleaned = clean::clean(body, definitions)?;
+    parse_from(body, definitions, 0)
+}
+
+/// The same of a media playlist that was read before: of the segments before the media sequence number `needed_from`
+/// only as many are kept as tell whether it is the same window.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_from(body: &[u8], definitions: &Definitions, needed_from: u64) -> Result<Playlist, Error> {
+    let cleaned = clean::clean(body, definitions, needed_from)?;
     if cleaned.master {
         let master = m3u8::parse_master_playlist_res(cleaned.text.as_bytes())
             .map_err(|_| Error::LeftOver { parsed: 0, expected: cleaned.entries })?;
         return master_playlist(&master, cleaned).map(Playlist::Master);
     }
-    let media = m3u8::parse_media_playlist_res(cleaned.text.as_bytes())
-        .map_err(|_| Error::LeftOver { parsed: 0, expected: cleaned.entries })?;
-    media_playlist(media, cleaned).map(Playlist::Media)
+    Ok(Playlist::Media(media_playlist(cleaned.media, cleaned.left_out)))
 }
 
 fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Result<Master, Error> {
@@ -123,87 +135,55 @@ fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Re
             uri: media.uri.clone(),
         })
         .collect();
-    Ok(Master { variants, audio, variables: cleaned.variables, start: cleaned.media.start })
+    Ok(Master {
+        variants,
+        audio,
+        variables: cleaned.variables,
+        start: cleaned.media.start,
+        left_out: cleaned.left_out,
+    })
 }
 
-fn media_playlist(parsed: m3u8::MediaPlaylist, cleaned: clean::Cleaned) -> Result<Media, Error> {
-    if parsed.segments.len() != cleaned.entries {
-        return Err(Error::LeftOver { parsed: parsed.segments.len(), expected: cleaned.entries });
+fn media_playlist(collected: clean::Collected, left_out: LeftOut) -> Media {
+    let clean::Collected { window, media_sequence, skip, .. } = collected;
+    let before = window.before();
+    let left_out = LeftOut { segments: window.left_out, ..left_out };
+    let listed_from = media_sequence.saturating_add(skip.map_or(0, |skip| skip.segments));
+    let mut segments = window.into_segments();
+    for segment in &mut segments {
+        segment.sequence = segment.sequence.saturating_add(listed_from);
+        segment.discontinuity_sequence =
+            segment.discontinuity_sequence.saturating_add(collected.discontinuity_sequence);
     }
-    let skip = cleaned.media.skip.map(|skip| Skip {
-        key_open: cleaned.media.extras.iter().take_while(|extra| extra.key_open).count(),
-        map_open: cleaned.media.extras.iter().take_while(|extra| extra.map_open).count(),
-        ..skip
-    });
-    let first = parsed.media_sequence.saturating_add(skip.map_or(0, |skip| skip.segments));
-    let mut carried = Carried { discontinuities: parsed.discontinuity_sequence, ..Carried::default() };
-    let segments: Vec<SegmentRef> = parsed
-        .segments
-        .into_iter()
-        .zip(cleaned.media.extras)
-        .zip(first..)
-        .map(|((segment, extra), sequence)| carried.segment(segment, extra, sequence))
-        .collect();
+    let open = |until: Option<u64>| {
+        let kept = until.map_or(u64::MAX, |until| until.saturating_sub(before));
+        usize::try_from(kept).unwrap_or(usize::MAX).min(segments.len())
+    };
+    let skip =
+        skip.map(|skip| Skip { key_open: open(collected.key_at), map_open: open(collected.map_at), ..skip });
     // A playlist without TARGETDURATION is broken (RFC 8216 4.3.3.1), but its longest segment says the same.
     let longest = segments.iter().map(|s| s.duration).max().unwrap_or_default();
-    let target_duration = match parsed.target_duration {
+    let target_duration = match collected.target_duration {
         0 => longest.max(Duration::from_secs(1)),
         seconds => Duration::from_secs(seconds),
     };
-    Ok(Media {
+    Media {
         target_duration,
-        media_sequence: first,
-        numbered: cleaned.media.numbered,
-        kind: parsed.playlist_type.and_then(|kind| match kind {
-            m3u8::MediaPlaylistType::Event => Some(Kind::Event),
-            m3u8::MediaPlaylistType::Vod => Some(Kind::Vod),
-            m3u8::MediaPlaylistType::Other(_) => None,
-        }),
-        ended: parsed.end_list,
-        start: cleaned.media.start,
-        iframes_only: parsed.i_frames_only,
+        media_sequence: listed_from.saturating_add(before),
+        before,
+        numbered: collected.numbered,
+        kind: collected.kind,
+        ended: collected.ended,
+        start: collected.start,
+        iframes_only: collected.iframes_only,
         skip,
-        date_ranges: cleaned.media.date_ranges,
+        date_ranges: collected.date_ranges.into(),
         segments,
-    })
+        left_out,
+    }
 }
 
 /// `6`, `16/JOC`: the first part is the count (RFC 8216bis 4.4.6.1).
 fn channels(text: &str) -> Option<u32> {
     text.split('/').next()?.trim().parse().ok()
-}
-
-/// What runs on from one segment to the next.
-#[derive(Default)]
-struct Carried {
-    discontinuities: u64,
-    /// Where the byte range of the last segment ended: a range without an offset begins there (RFC 8216 4.3.2.2).
-    /// Within one resource, as the RFC has it; of another, all players read the same.
-    range_end: u64,
-}
-
-impl Carried {
-    fn segment(&mut self, segment: m3u8::MediaSegment, extra: Extra, sequence: u64) -> SegmentRef {
-        if segment.discontinuity {
-            self.discontinuities = self.discontinuities.saturating_add(1);
-        }
-        let byte_range = segment.byte_range.map(|range| {
-            let offset = range.offset.unwrap_or(self.range_end);
-            ByteRange { offset, length: range.length }
-        });
-        self.range_end = byte_range.map_or(0, |range| range.offset.saturating_add(range.length));
-        SegmentRef {
-            sequence,
-            uri: segment.uri,
-            duration: extra.duration,
-            discontinuity: segment.discontinuity,
-            discontinuity_sequence: self.discontinuities,
-            gap: extra.gap,
-            key: extra.key,
-            map: extra.map,
-            byte_range,
-            program_date_time: extra.date,
-            cue: extra.cue,
-        }
-    }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limits::{LeftOut, MAX_SEGMENTS, MAX_TEXT, MIN_KEPT};
+
 /// A playlist of either sort.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Playlist {
@@ -21,6 +23,8 @@ pub struct Master {
     pub variables: BTreeMap<String, String>,
     /// `EXT-X-START`: for all media playlists of it (RFC 8216 4.3.5).
     pub start: Option<Start>,
+    /// What it lists beyond the limits.
+    pub left_out: LeftOut,
 }
 
 /// One `EXT-X-STREAM-INF` with its address.
@@ -62,8 +66,10 @@ pub struct Rendition {
 pub struct Media {
     /// `EXT-X-TARGETDURATION`, rounded up; where it is missing, the longest segment. Never zero.
     pub target_duration: Duration,
-    /// The media sequence number of the first segment listed (skipped ones are already counted).
+    /// The media sequence number of the first of `segments` (skipped ones are already counted).
     pub media_sequence: u64,
+    /// Segments listed before the first of `segments`: taken already, or beyond the limits.
+    pub before: u64,
     /// `EXT-X-MEDIA-SEQUENCE` is there. Without it numbers begin at 0 in every reading, wherever the window is.
     pub numbered: bool,
     pub kind: Option<Kind>,
@@ -76,6 +82,8 @@ pub struct Media {
     pub skip: Option<Skip>,
     pub date_ranges: Vec<DateRange>,
     pub segments: Vec<SegmentRef>,
+    /// What it lists beyond the limits.
+    pub left_out: LeftOut,
 }
 
 /// `EXT-X-SKIP`: segments left out before the first one listed, and for how many of those listed no KEY, or
@@ -111,6 +119,61 @@ pub enum Cue {
 }
 
 impl Media {
+    /// The media sequence number of the first segment listed, whether it is kept or not.
+    pub fn listed_from(&self) -> u64 {
+        self.media_sequence.saturating_sub(self.before)
+    }
+
+    /// The segments kept from the number `sequence` on.
+    pub fn kept_from(&self, sequence: u64) -> &[SegmentRef] {
+        let index = usize::try_from(sequence.saturating_sub(self.media_sequence)).unwrap_or(usize::MAX);
+        self.segments.get(index..).unwrap_or_default()
+    }
+
+    /// Forgets the segments before the number `needed_from`, but never the newest [`MIN_KEPT`].
+    pub fn forget_before(&mut self, needed_from: u64) {
+        let taken = usize::try_from(needed_from.saturating_sub(self.media_sequence)).unwrap_or(usize::MAX);
+        self.drop_first(taken.min(self.segments.len().saturating_sub(MIN_KEPT)));
+    }
+
+    /// Leaves out the oldest segments, so that no more than [`MAX_SEGMENTS`] are kept, of no more than [`MAX_TEXT`]
+    /// bytes.
+    pub fn limit(&mut self) {
+        let mut text = 0_usize;
+        let (mut key, mut map) = (None, None);
+        let fits = |segment: &&SegmentRef| {
+            text = text.saturating_add(segment.own_text());
+            // Neighbours share theirs.
+            if key != Some(segment.key.as_ref().map(Arc::as_ptr)) {
+                key = Some(segment.key.as_ref().map(Arc::as_ptr));
+                text = text.saturating_add(segment.key.as_deref().map_or(0, Key::text));
+            }
+            if map != Some(segment.map.as_ref().map(Arc::as_ptr)) {
+                map = Some(segment.map.as_ref().map(Arc::as_ptr));
+                text = text.saturating_add(segment.map.as_deref().map_or(0, Map::text));
+            }
+            text <= MAX_TEXT
+        };
+        let kept = self.segments.iter().rev().take(MAX_SEGMENTS).take_while(fits).count();
+        self.keep_newest(kept);
+    }
+
+    /// Leaves out all but the newest `kept` segments.
+    pub fn keep_newest(&mut self, kept: usize) {
+        let excess = self.segments.len().saturating_sub(kept);
+        self.drop_first(excess);
+        self.left_out.segments = self.left_out.segments.saturating_add(excess as u64);
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        if count > 0 {
+            self.segments.drain(..count);
+            self.segments.shrink_to_fit();
+            self.media_sequence = self.media_sequence.saturating_add(count as u64);
+            self.before = self.before.saturating_add(count as u64);
+        }
+    }
+
     /// The media sequence number after the last one listed.
     pub fn end(&self) -> u64 {
         self.media_sequence.saturating_add(self.segments.len() as u64)
@@ -141,8 +204,8 @@ pub struct Start {
 pub struct SegmentRef {
     /// Its media sequence number.
     pub sequence: u64,
-    /// As written: relative to the playlist's own address.
-    pub uri: String,
+    /// As written: relative to the playlist's own address. Shared by all who hold the segment.
+    pub uri: Arc<str>,
     /// `EXTINF`.
     pub duration: Duration,
     /// `EXT-X-DISCONTINUITY` stands before it.
@@ -155,11 +218,16 @@ pub struct SegmentRef {
     pub map: Option<Arc<Map>>,
     pub byte_range: Option<ByteRange>,
     /// `EXT-X-PROGRAM-DATE-TIME` as written.
-    pub program_date_time: Option<String>,
+    pub program_date_time: Option<Arc<str>>,
     pub cue: Option<Cue>,
 }
 
 impl SegmentRef {
+    /// Bytes of its text, without its key and its map.
+    pub fn own_text(&self) -> usize {
+        self.uri.len() + self.program_date_time.as_deref().map_or(0, str::len)
+    }
+
     /// The last component of its address: hosts and tokens differ between servers and readings.
     pub fn name(&self) -> &str {
         let path = self.uri.split(['?', '#']).next().unwrap_or(&self.uri);
@@ -178,6 +246,18 @@ pub struct Key {
     pub format: Option<String>,
 }
 
+impl Key {
+    /// Bytes of text in it.
+    pub(super) fn text(&self) -> usize {
+        let method = match &self.method {
+            KeyMethod::Other(name) => name.len(),
+            KeyMethod::Aes128 | KeyMethod::SampleAes => 0,
+        };
+        let length = |text: &Option<String>| text.as_deref().map_or(0, str::len);
+        method + length(&self.uri) + length(&self.iv) + length(&self.format)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyMethod {
     Aes128,
@@ -192,6 +272,13 @@ pub struct Map {
     pub byte_range: Option<ByteRange>,
     /// The key that was in force where the tag stands.
     pub key: Option<Arc<Key>>,
+}
+
+impl Map {
+    /// Bytes of text in it.
+    pub(super) fn text(&self) -> usize {
+        self.uri.len() + self.key.as_deref().map_or(0, Key::text)
+    }
 }
 
 /// A part of a resource, in bytes.

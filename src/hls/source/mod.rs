@@ -13,14 +13,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::hls::cursor::{Cursor, Start};
 use crate::hls::fetch::Http;
 use crate::hls::file::Player;
 use crate::hls::join::{Join, Side, Turn};
-use crate::hls::load::{Address, Loader, open};
-use crate::hls::playlist::Media;
+use crate::hls::load::{Address, Loaded, Loader, open};
+use crate::hls::playlist::{self, Media};
 use crate::hls::presentation::Presentation;
 use crate::hls::reader::{Given, Reader};
 use crate::hls::retry::backoff;
@@ -289,7 +290,7 @@ impl Source {
     fn handle_playlist(
         &mut self,
         rendition: Rendition,
-        result: Result<Media, Error>,
+        result: Result<Loaded, Error>,
         now: Moment,
     ) -> Result<(), Error> {
         let reader = match rendition {
@@ -298,14 +299,14 @@ impl Source {
         };
         let Some(reader) = reader else { return Ok(()) };
         let first = rendition == Rendition::Main && reader.cursor.target_duration().is_none();
-        let result = result.and_then(|media| match media.segments.iter().find_map(unsupported) {
-            Some(error) if first => Err(error),
-            _ => Ok(media),
+        let result = result.and_then(|loaded| match &loaded {
+            Loaded::Changed(media) if first => acceptable(media, reader.listed()).map(|()| loaded),
+            _ => Ok(loaded),
         });
         match result {
-            Ok(media) => {
+            Ok(loaded) => {
                 let target_before = reader.cursor.target_duration();
-                reader.handle_playlist(media, now);
+                reader.handle_loaded(loaded, now);
                 let target = reader.cursor.target_duration();
                 let vod = reader.cursor.is_vod().unwrap_or(false);
                 if rendition == Rendition::Main {
@@ -379,4 +380,19 @@ impl Source {
             *status != before
         });
     }
+}
+
+/// Whether a playlist that is read for the first time can be played at all.
+fn acceptable(media: &Media, listed: &Url) -> Result<(), Error> {
+    if let Some(error) = media.segments.iter().find_map(unsupported) {
+        return Err(error);
+    }
+    // A live window is read at its end. A complete one would begin somewhere in its middle.
+    if media.is_vod() && media.left_out.segments > 0 {
+        let kept = media.segments.len();
+        let source =
+            playlist::Error::TooManySegments { listed: media.before.saturating_add(kept as u64), kept };
+        return Err(Error::Playlist { url: redact::url(listed.as_str()), source });
+    }
+    Ok(())
 }

@@ -5,8 +5,7 @@ use tracing::{info, warn};
 use super::{Opening, Source};
 use crate::hls::cursor::{Cursor, Start};
 use crate::hls::failover::FAILURES;
-use crate::hls::load::{Loader, Opened};
-use crate::hls::playlist::Media;
+use crate::hls::load::{Loaded, Loader, Opened};
 use crate::hls::presentation::Presentation;
 use crate::hls::reader::Reader;
 use crate::hls::{Error, Event, variant};
@@ -26,7 +25,7 @@ impl Source {
                 let mut main = self.main_reader(loader);
                 main.began(self.opening_began);
                 self.main = Some(main);
-                self.handle_playlist(Rendition::Main, Ok(media), now)
+                self.handle_playlist(Rendition::Main, Ok(Loaded::Changed(media)), now)
             }
             Ok(Opened::Master(master, found)) => {
                 let settings = &self.client.settings;
@@ -168,7 +167,7 @@ impl Source {
         &mut self,
         candidate: usize,
         loader: &Loader,
-        result: &Result<Media, Error>,
+        result: &Result<Loaded, Error>,
         now: Moment,
     ) {
         let Some(presentation) = &mut self.presentation else { return };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::*;
 use super::{SEGMENT, WINDOW};
-use crate::hls::playlist::Media;
+use crate::hls::playlist::{LeftOut, Media};
 
 /// An encoder and the servers in front of it.
 pub(super) struct Origin {
@@ -71,7 +71,7 @@ impl Origin {
         let segments = (first..end)
             .map(|index| SegmentRef {
                 sequence: number(index),
-                uri: format!("http://h/{variant}/{}/seg-{}.ts#{index}", self.epoch, number(index)),
+                uri: format!("http://h/{variant}/{}/seg-{}.ts#{index}", self.epoch, number(index)).into(),
                 duration: SEGMENT,
                 discontinuity: self.breaks.contains(&index),
                 discontinuity_sequence: passed(index),
@@ -79,13 +79,14 @@ impl Origin {
                 key: None,
                 map: None,
                 byte_range: None,
-                program_date_time: self.dates.then(|| date(index)),
+                program_date_time: self.dates.then(|| date(index).into()),
                 cue: None,
             })
             .collect();
         Media {
             target_duration: SEGMENT,
             media_sequence: number(first),
+            before: 0,
             numbered: true,
             kind: None,
             ended: self.ended && lag == 0,
@@ -94,6 +95,7 @@ impl Origin {
             skip: None,
             date_ranges: Vec::new(),
             segments,
+            left_out: LeftOut::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::Error;
 use super::super::attributes::{self, Attribute};
+use super::super::limits::{MAX_RENDITIONS, MAX_VARIANTS};
 use super::Cleaner;
 
 impl Cleaner<'_> {
@@ -9,7 +10,7 @@ impl Cleaner<'_> {
         match name {
             "-X-STREAM-INF" => {
                 let value = self.substitute(value, number)?;
-                let given = attributes::parse(&value);
+                let given = self.attributes(&value);
                 let bandwidth = whole(attributes::value(&given, "BANDWIDTH").unwrap_or_default());
                 let mut list = String::new();
                 attributes::push(&mut list, "BANDWIDTH", &bandwidth.to_string(), false);
@@ -27,14 +28,23 @@ impl Cleaner<'_> {
                     attributes::push(&mut list, "FRAME-RATE", rate, false);
                 }
                 self.drop_open_variant();
+                if self.names.len() >= MAX_VARIANTS {
+                    self.left_out.variants += 1;
+                    return Ok(());
+                }
                 self.line("#EXT-X-STREAM-INF:", &list);
                 self.names.push(name);
                 self.expects_uri = true;
             }
             "-X-MEDIA" => {
                 let value = self.substitute(value, number)?;
-                let given = attributes::parse(&value);
+                let given = self.attributes(&value);
                 if is(&given, "TYPE", "AUDIO") {
+                    if self.renditions >= MAX_RENDITIONS {
+                        self.left_out.renditions += 1;
+                        return Ok(());
+                    }
+                    self.renditions += 1;
                     let mut list = "TYPE=AUDIO".to_owned();
                     copy(&mut list, &given, "GROUP-ID", true);
                     let name = attributes::value(&given, "NAME").unwrap_or("unnamed");

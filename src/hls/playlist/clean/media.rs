@@ -1,12 +1,12 @@
 //! The tags of a media playlist (RFC 8216 4.3.2 and 4.3.3).
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Error;
-use super::super::attributes::{self, Attribute};
-use super::super::model::{ByteRange, Cue, DateRange, Key, KeyMethod, Map, Skip, Start};
+use super::super::attributes;
+use super::super::limits::MAX_DATE_RANGES;
+use super::super::model::{ByteRange, Cue, DateRange, Key, KeyMethod, Kind, Map, SegmentRef, Skip, Start};
 use super::Cleaner;
 
 /// Longer dates are garbage; RFC 3339 with nanoseconds and a zone has 35 characters.
@@ -15,38 +15,26 @@ const MAX_DATE_CHARS: usize = 64;
 /// Formats of keys in force at once: each is a DRM system, and there are not so many.
 const MAX_KEY_FORMATS: usize = 16;
 
-/// Date ranges kept of one playlist: a day of breaks; the newest are at its end.
-const MAX_DATE_RANGES: usize = 1_000;
-
 /// Longer identifiers of date ranges are cut: they only tell one from another.
 const MAX_ID_CHARS: usize = 128;
-
-/// What belongs to one segment and does not pass through the parser.
-#[derive(Clone, Debug)]
-pub(in super::super) struct Extra {
-    pub(in super::super) duration: Duration,
-    pub(in super::super) date: Option<String>,
-    pub(in super::super) gap: bool,
-    pub(in super::super) cue: Option<Cue>,
-    pub(in super::super) key: Option<Arc<Key>>,
-    pub(in super::super) map: Option<Arc<Map>>,
-    /// No KEY, or no MAP, stands before it: after EXT-X-SKIP what was in force goes on.
-    pub(in super::super) key_open: bool,
-    pub(in super::super) map_open: bool,
-}
 
 /// What holds until another tag changes it, and what waits for the next address.
 #[derive(Default)]
 pub(super) struct Carry {
     duration: Duration,
-    date: Option<String>,
+    date: Option<Arc<str>>,
+    discontinuity: bool,
+    /// Passed before the next address, with its own.
+    discontinuities: u64,
+    byte_range: Option<(u64, Option<u64>)>,
+    /// Where the byte range of the last segment ended: a range without an offset begins there (RFC 8216 4.3.2.2).
+    /// Within one resource, as the RFC has it; of another, all players read the same.
+    range_end: u64,
     gap: bool,
     cue: Option<Cue>,
     /// One for each KEYFORMAT (RFC 8216 4.3.2.4).
     keys: Vec<Arc<Key>>,
     map: Option<Arc<Map>>,
-    key_seen: bool,
-    map_seen: bool,
 }
 
 impl Carry {
@@ -54,16 +42,27 @@ impl Carry {
         self.duration = duration;
     }
 
-    pub(super) fn segment(&mut self) -> Extra {
-        Extra {
+    /// The segment at `uri`. Its numbers count from 0: where the list begins is known at its end.
+    fn segment(&mut self, uri: Arc<str>, sequence: u64) -> SegmentRef {
+        let discontinuity = std::mem::take(&mut self.discontinuity);
+        self.discontinuities += u64::from(discontinuity);
+        let byte_range = self.byte_range.take().map(|(length, offset)| {
+            let offset = offset.unwrap_or(self.range_end);
+            ByteRange { offset, length }
+        });
+        self.range_end = byte_range.map_or(0, |range| range.offset.saturating_add(range.length));
+        SegmentRef {
+            sequence,
+            uri,
             duration: self.duration,
-            date: self.date.take(),
+            discontinuity,
+            discontinuity_sequence: self.discontinuities,
             gap: std::mem::take(&mut self.gap),
-            cue: self.cue.take(),
             key: self.key(),
             map: self.map.clone(),
-            key_open: !self.key_seen,
-            map_open: !self.map_seen,
+            byte_range,
+            program_date_time: self.date.take(),
+            cue: self.cue.take(),
         }
     }
 
@@ -74,6 +73,19 @@ impl Carry {
 }
 
 impl Cleaner<'_> {
+    pub(super) fn segment(&mut self, uri: &str) {
+        // A definition may bring a line end with it.
+        let uri: Arc<str> = match uri.contains(['\n', '\r']) {
+            true => uri.replace(['\n', '\r'], "").into(),
+            false => uri.into(),
+        };
+        let skipped = self.media.skip.map_or(0, |skip| skip.segments);
+        let first = self.media.media_sequence.saturating_add(skipped);
+        let segment = self.carry.segment(uri, self.listed);
+        self.media.window.push(segment, self.needed_from.saturating_sub(first));
+        self.listed += 1;
+    }
+
     pub(super) fn media_tag(&mut self, name: &str, value: &str, number: usize) -> Result<(), Error> {
         let bad = |tag| Error::BadTag { line: number, tag };
         match name {
@@ -84,42 +96,40 @@ impl Cleaner<'_> {
                 // Where it cannot be read the longest segment says as much.
                 if let Some(seconds) = seconds(value) {
                     self.target_duration = seconds;
-                    self.line("#EXT-X-TARGETDURATION:", &format!("{:.0}", seconds.ceil()));
+                    self.media.target_duration = seconds.ceil() as u64;
                 }
             }
             "-X-MEDIA-SEQUENCE" => {
-                self.number("EXT-X-MEDIA-SEQUENCE", value, number)?;
+                self.media.media_sequence = whole(value).ok_or_else(|| bad("EXT-X-MEDIA-SEQUENCE"))?;
                 self.media.numbered = value.starts_with(|c: char| c.is_ascii_digit());
             }
             // A hint for joining renditions: without it, counting begins at 0.
             "-X-DISCONTINUITY-SEQUENCE" => {
-                let _ = self.number("EXT-X-DISCONTINUITY-SEQUENCE", value, number);
+                self.media.discontinuity_sequence = whole(value).unwrap_or(0);
             }
             "-X-PLAYLIST-TYPE" => {
-                let kind = value.to_ascii_uppercase();
-                if matches!(kind.as_str(), "VOD" | "EVENT") {
-                    self.line("#EXT-X-PLAYLIST-TYPE:", &kind);
+                for (name, kind) in [("VOD", Kind::Vod), ("EVENT", Kind::Event)] {
+                    if value.eq_ignore_ascii_case(name) {
+                        self.media.kind = Some(kind);
+                    }
                 }
             }
-            "-X-ENDLIST" | "-X-I-FRAMES-ONLY" | "-X-DISCONTINUITY" => {
-                self.ended |= name == "-X-ENDLIST";
-                self.line("#EXT", name);
-            }
+            "-X-ENDLIST" => self.media.ended = true,
+            "-X-I-FRAMES-ONLY" => self.media.iframes_only = true,
+            "-X-DISCONTINUITY" => self.carry.discontinuity = true,
             "-X-GAP" => self.carry.gap = true,
             "-X-BYTERANGE" => {
                 // `100@` is seen, and means what `100` means.
-                let (length, offset) =
-                    byte_range(value.trim_end_matches('@')).ok_or_else(|| bad("EXT-X-BYTERANGE"))?;
-                let offset = offset.map(|offset| format!("@{offset}")).unwrap_or_default();
-                self.line("#EXT-X-BYTERANGE:", &format!("{length}{offset}"));
+                let range = byte_range(value.trim_end_matches('@')).ok_or_else(|| bad("EXT-X-BYTERANGE"))?;
+                self.carry.byte_range = Some(range);
             }
             "-X-KEY" => self.key(value, number)?,
             "-X-MAP" => self.map(value, number)?,
-            "-X-PROGRAM-DATE-TIME" if value.chars().count() <= MAX_DATE_CHARS && !value.is_empty() => {
-                self.carry.date = Some(value.to_owned());
+            "-X-PROGRAM-DATE-TIME" if value.len() <= MAX_DATE_CHARS && !value.is_empty() => {
+                self.carry.date = Some(value.into());
             }
             "-X-SKIP" => {
-                let given = attributes::parse(value);
+                let given = self.attributes(value);
                 let skipped = attributes::value(&given, "SKIPPED-SEGMENTS").map(str::parse::<u64>);
                 let segments = skipped.transpose().map_err(|_| bad("EXT-X-SKIP"))?.unwrap_or(0);
                 self.media.skip = (segments > 0).then_some(Skip { segments, key_open: 0, map_open: 0 });
@@ -138,13 +148,13 @@ impl Cleaner<'_> {
 
     fn key(&mut self, value: &str, number: usize) -> Result<(), Error> {
         let value = self.substitute(value, number)?;
-        let given = attributes::parse(&value);
+        let given = self.attributes(&value);
         let bad = Error::BadTag { line: number, tag: "EXT-X-KEY" };
         let method = attributes::value(&given, "METHOD").ok_or(bad)?.to_ascii_uppercase();
         let method = match method.as_str() {
             "NONE" => {
                 self.carry.keys.clear();
-                self.carry.key_seen = true;
+                self.media.key_at.get_or_insert(self.listed);
                 return Ok(());
             }
             "AES-128" => KeyMethod::Aes128,
@@ -154,18 +164,20 @@ impl Cleaner<'_> {
         let text = |name| attributes::value(&given, name).map(str::to_owned);
         let key = Key { method, uri: text("URI"), iv: text("IV"), format: text("KEYFORMAT") };
         // The first KEY after an address replaces what has its format; the others of a set stay.
-        let name = |key: &Key| key.format.clone().unwrap_or_else(|| "identity".to_owned());
+        fn name(key: &Key) -> &str {
+            key.format.as_deref().unwrap_or("identity")
+        }
         self.carry.keys.retain(|known| name(known) != name(&key));
         if self.carry.keys.len() < MAX_KEY_FORMATS {
             self.carry.keys.push(Arc::new(key));
         }
-        self.carry.key_seen = true;
+        self.media.key_at.get_or_insert(self.listed);
         Ok(())
     }
 
     fn map(&mut self, value: &str, number: usize) -> Result<(), Error> {
         let value = self.substitute(value, number)?;
-        let given = attributes::parse(&value);
+        let given = self.attributes(&value);
         let bad = || Error::BadTag { line: number, tag: "EXT-X-MAP" };
         let uri = attributes::value(&given, "URI").ok_or_else(bad)?.to_owned();
         let byte_range = match attributes::value(&given, "BYTERANGE") {
@@ -177,12 +189,12 @@ impl Cleaner<'_> {
         };
         // Only a KEY that stands before it applies to it.
         self.carry.map = Some(Arc::new(Map { uri, byte_range, key: self.carry.key() }));
-        self.carry.map_seen = true;
+        self.media.map_at.get_or_insert(self.listed);
         Ok(())
     }
 
     pub(super) fn start(&mut self, value: &str) {
-        let given = attributes::parse(value);
+        let given = self.attributes(value);
         let offset = attributes::value(&given, "TIME-OFFSET").and_then(|offset| offset.parse::<f64>().ok());
         // A hint: where it cannot be read, the usual start is right.
         self.media.start =
@@ -190,7 +202,7 @@ impl Cleaner<'_> {
     }
 
     fn date_range(&mut self, value: &str) {
-        let given = attributes::parse(value);
+        let given = self.attributes(value);
         let Some(id) = attributes::value(&given, "ID") else { return };
         let duration = ["DURATION", "PLANNED-DURATION"]
             .into_iter()
@@ -199,9 +211,10 @@ impl Cleaner<'_> {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let has = |name: &str| given.iter().any(|attribute| attribute.name == name);
         if self.media.date_ranges.len() == MAX_DATE_RANGES {
-            self.media.date_ranges.remove(0);
+            self.media.date_ranges.pop_front();
+            self.left_out.date_ranges += 1;
         }
-        self.media.date_ranges.push(DateRange {
+        self.media.date_ranges.push_back(DateRange {
             id: id.chars().take(MAX_ID_CHARS).collect(),
             class: attributes::value(&given, "CLASS").map(|class| class.chars().take(MAX_ID_CHARS).collect()),
             start: attributes::value(&given, "START-DATE")
@@ -211,16 +224,15 @@ impl Cleaner<'_> {
             scte35: has("SCTE35-OUT") || has("SCTE35-IN") || has("SCTE35-CMD"),
         });
     }
+}
 
-    fn number(&mut self, tag: &'static str, value: &str, line: usize) -> Result<(), Error> {
-        let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-        let number: u64 = match value.get(..end) {
-            // Empty, negative or a word: counted from 0, as where the tag is missing.
-            None | Some("") => 0,
-            Some(digits) => digits.parse().map_err(|_| Error::BadTag { line, tag })?,
-        };
-        let _ = writeln!(self.out, "#{tag}:{number}");
-        Ok(())
+/// The number that `value` begins with; none where it is too large.
+fn whole(value: &str) -> Option<u64> {
+    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
+    match value.get(..end) {
+        // Empty, negative or a word: counted from 0, as where the tag is missing.
+        None | Some("") => Some(0),
+        Some(digits) => digits.parse().ok(),
     }
 }
 
@@ -239,7 +251,7 @@ fn byte_range(text: &str) -> Option<(u64, Option<u64>)> {
 
 /// `30`, `DURATION=30` or nothing.
 fn cue_duration(value: &str) -> Option<Duration> {
-    let given: Vec<Attribute<'_>> = attributes::parse(value);
+    let given = attributes::parse(value);
     let text = attributes::value(&given, "DURATION").unwrap_or(value);
     seconds(text).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }

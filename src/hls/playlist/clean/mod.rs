@@ -1,23 +1,26 @@
-//! Brings the text of a playlist into the form that `m3u8-rs` 6 reads without loss.
+//! Reads a media playlist line by line, and brings a master playlist into the form that `m3u8-rs` 6 reads without loss.
 //!
 //! Found by reading the parser and by what servers send: it wants strict UTF-8 and `#EXTM3U` at the first
 //! byte; one attribute that it cannot type costs the whole line, and an attribute without `=` swallows the
 //! next line; a comma in an EXTINF title ends the parse with no error; METHOD=NONE without an IV is an error
 //! to it; of several KEYs before a segment it keeps the last, and a decimal TARGETDURATION is none. So only
-//! the tags that the model carries are passed on, each written anew, and the entries are counted.
+//! the tags that the model carries are passed on, each written anew, and the entries are counted. Of a media playlist
+//! nothing is passed on: a segment of that parser takes a kilobyte, and there may be tens of thousands.
 
 mod master;
 mod media;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::attributes;
-use super::model::{DateRange, Skip};
+use super::attributes::{self, Attributes};
+use super::limits::{LeftOut, MAX_VARIABLE_BYTES, MAX_VARIABLES};
+use super::model::{DateRange, Kind, Skip};
+use super::window::Window;
 use super::{Error, Start};
 
 use media::Carry;
-pub(super) use media::Extra;
 
 /// Where `#EXTM3U` does not come within so many lines, the body is something else.
 const MAX_PREAMBLE_LINES: usize = 16;
@@ -42,6 +45,9 @@ const TAG: &str = "#EXT";
 /// What variables may add to a text: some hundred bytes of token on each of ten thousand addresses.
 const MAX_EXPANSION: usize = 4 << 20;
 
+/// Longer names of tags are none that is known.
+const MAX_TAG_NAME: usize = 64;
+
 /// Variables that a playlist may import (RFC 8216bis 4.4.2.3).
 #[derive(Clone, Debug, Default)]
 pub struct Definitions {
@@ -52,44 +58,57 @@ pub struct Definitions {
 }
 
 pub(super) struct Cleaned {
+    /// Of a master playlist, what `m3u8-rs` reads.
     pub(super) text: String,
     pub(super) master: bool,
-    /// Segments of a media playlist; variants of a master playlist.
+    /// Variants of a master playlist.
     pub(super) entries: usize,
     pub(super) variables: BTreeMap<String, String>,
     /// Of each variant, its `NAME`.
     pub(super) names: Vec<Option<String>>,
     pub(super) media: Collected,
+    pub(super) left_out: LeftOut,
 }
 
-/// What `m3u8-rs` loses or cannot type, of a media playlist.
+/// What a media playlist says.
 #[derive(Default)]
 pub(super) struct Collected {
-    /// One for each segment.
-    pub(super) extras: Vec<Extra>,
-    pub(super) date_ranges: Vec<DateRange>,
+    pub(super) window: Window,
+    /// Segments listed before the first KEY, and before the first MAP; none, where there is no such tag.
+    pub(super) key_at: Option<u64>,
+    pub(super) map_at: Option<u64>,
+    pub(super) date_ranges: VecDeque<DateRange>,
     pub(super) start: Option<Start>,
     pub(super) skip: Option<Skip>,
     pub(super) numbered: bool,
+    pub(super) media_sequence: u64,
+    pub(super) discontinuity_sequence: u64,
+    /// Whole seconds; 0 where the tag is missing.
+    pub(super) target_duration: u64,
+    pub(super) kind: Option<Kind>,
+    /// EXT-X-ENDLIST came.
+    pub(super) ended: bool,
+    pub(super) iframes_only: bool,
 }
 
-pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, Error> {
-    let text = String::from_utf8_lossy(body);
-    let text = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
-    let numbered = || text.split(['\n', '\r']).map(str::trim as fn(&str) -> &str).enumerate();
+/// `needed_from` is the media sequence number of the first segment that has not been taken yet.
+pub(super) fn clean(body: &[u8], definitions: &Definitions, needed_from: u64) -> Result<Cleaned, Error> {
+    let body = without_blanks(body);
+    let raw = || body.split(|byte| matches!(byte, b'\n' | b'\r'));
+    // Line by line: a text that is not UTF-8 is not copied as a whole.
+    let numbered = || raw().map(String::from_utf8_lossy).enumerate();
     let mut lines = numbered();
-    if text.is_empty() {
-        return Err(Error::Empty);
-    }
-    if text.starts_with('<') {
+    let Some(first) = body.first() else { return Err(Error::Empty) };
+    if *first == b'<' {
         return Err(Error::Html);
     }
     // It must be the first line; comments and rests of a template before it are seen all the same.
-    let has = |prefix: &str| text.split(['\n', '\r']).any(|line| begins(line.trim_start(), prefix));
-    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| begins(line, "#EXTM3U")) {
+    let has = |prefix: &str| raw().any(|line| begins_raw(line.trim_ascii_start(), prefix));
+    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| begins(line.trim(), "#EXTM3U")) {
         // Some generators leave it out; other bodies do not have lines that begin with these.
         if !has("#EXTINF:") && !has("#EXT-X-STREAM-INF:") {
-            let binary = text.contains(|c: char| c.is_control() && !c.is_whitespace());
+            let binary =
+                numbered().any(|(_, line)| line.contains(|c: char| c.is_control() && !c.is_whitespace()));
             return Err(if binary { Error::Binary } else { Error::NotAPlaylist });
         }
         lines = numbered();
@@ -102,21 +121,26 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
 
     let mut cleaner = Cleaner {
         definitions,
-        out: String::with_capacity(text.len()),
-        max_out: text.len().saturating_mul(2).saturating_add(MAX_EXPANSION),
+        out: String::new(),
+        max_out: body.len().saturating_mul(2).saturating_add(MAX_EXPANSION),
         expanded: 0,
         variables: BTreeMap::new(),
+        variable_bytes: 0,
         names: Vec::new(),
         master,
-        ended: false,
+        needed_from,
+        listed: 0,
+        renditions: 0,
         expects_uri: false,
         target_duration: 0.0,
         entries: 0,
         carry: Carry::default(),
         media: Collected::default(),
+        left_out: LeftOut::default(),
     };
     cleaner.out.push_str("#EXTM3U\n");
     for (index, line) in lines {
+        let line = line.trim();
         if line.is_empty() {
             continue;
         }
@@ -125,6 +149,9 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         } else if begins(line, TAG) {
             let tag = line.get(TAG.len()..).unwrap_or_default();
             let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
+            if name.len() > MAX_TAG_NAME {
+                continue;
+            }
             let name = name.trim_end().to_ascii_uppercase();
             if master {
                 cleaner.master_tag(&name, value.trim(), index + 1)?;
@@ -146,7 +173,24 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions) -> Result<Cleaned, E
         variables: cleaner.variables,
         names: cleaner.names,
         media: cleaner.media,
+        left_out: cleaner.left_out,
     })
+}
+
+/// `body` from the first character on that is neither a blank nor a mark of its encoding.
+fn without_blanks(mut body: &[u8]) -> &[u8] {
+    loop {
+        let trimmed = body.trim_ascii_start();
+        let trimmed = trimmed.strip_prefix("\u{feff}".as_bytes()).unwrap_or(trimmed);
+        if trimmed.len() == body.len() {
+            return body;
+        }
+        body = trimmed;
+    }
+}
+
+fn begins_raw(line: &[u8], tag: &str) -> bool {
+    line.get(..tag.len()).is_some_and(|head| head.eq_ignore_ascii_case(tag.as_bytes()))
 }
 
 /// Whether `line` begins with a tag. Tags are in upper case (RFC 8216 4.1); not all writers keep to it.
@@ -175,10 +219,14 @@ struct Cleaner<'d> {
     /// Bytes of all that variables were put into.
     expanded: usize,
     variables: BTreeMap<String, String>,
+    variable_bytes: usize,
     names: Vec<Option<String>>,
     master: bool,
-    /// EXT-X-ENDLIST came.
-    ended: bool,
+    needed_from: u64,
+    /// Segments of a media playlist so far.
+    listed: u64,
+    /// Audio renditions of a master playlist so far.
+    renditions: usize,
     /// An EXTINF or STREAM-INF came, its address did not yet.
     expects_uri: bool,
     /// Seconds, for segments whose own duration cannot be read; 0 before the tag.
@@ -186,6 +234,7 @@ struct Cleaner<'d> {
     entries: usize,
     carry: Carry,
     media: Collected,
+    left_out: LeftOut,
 }
 
 impl Cleaner<'_> {
@@ -194,33 +243,41 @@ impl Cleaner<'_> {
             // An address that no STREAM-INF announces is no variant. One that no EXTINF announces is a segment:
             // the server counts it, and so do ExoPlayer and video.js (hls.js and FFmpeg do not). Behind the end it
             // is the rest of something else.
-            if self.master || self.ended || !could_name_a_file(line) {
+            if self.master || self.media.ended || !could_name_a_file(line) {
                 return Ok(());
             }
             self.begin_segment(self.target_duration);
         }
         let line = self.substitute(line, number)?;
+        self.expects_uri = false;
+        if !self.master {
+            self.segment(&line);
+            return Ok(());
+        }
         if self.out.len().saturating_add(line.len()) > self.max_out {
             return Err(Error::BadTag { line: number, tag: "EXT-X-DEFINE" });
         }
-        self.media.extras.push(self.carry.segment());
         self.line("", &line);
-        self.expects_uri = false;
         self.entries += 1;
         Ok(())
+    }
+
+    /// The attributes of a tag.
+    fn attributes<'a>(&mut self, list: &'a str) -> Attributes<'a> {
+        let given = attributes::parse(list);
+        self.left_out.attributes += given.left_out;
+        given
     }
 
     /// A segment of so many seconds, whose address comes next.
     fn begin_segment(&mut self, seconds: f64) {
         self.carry.lasts(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-        // The parser's own number has 24 bits: too few for an hour in milliseconds.
-        self.line("#EXTINF:", "0,");
         self.expects_uri = true;
     }
 
     fn define(&mut self, value: &str, number: usize) -> Result<(), Error> {
         let value = self.substitute(value, number)?;
-        let given = attributes::parse(&value);
+        let given = self.attributes(&value);
         let (name, value) = if let Some(name) = attributes::value(&given, "NAME") {
             let value = given.iter().find(|a| a.name == "VALUE").map(|a| a.value.to_owned());
             (name, value)
@@ -232,14 +289,22 @@ impl Cleaner<'_> {
             return Err(Error::BadTag { line: number, tag: "EXT-X-DEFINE" });
         };
         // RFC 8216bis 4.4.2.3: what cannot be resolved is an error only where it is used.
-        if let Some(value) = value {
-            self.variables.insert(name.to_owned(), value);
+        let Some(value) = value else { return Ok(()) };
+        let bytes = self.variable_bytes.saturating_add(name.len() + value.len());
+        if self.variables.len() >= MAX_VARIABLES || bytes > MAX_VARIABLE_BYTES {
+            self.left_out.variables += 1;
+            return Ok(());
         }
+        self.variable_bytes = bytes;
+        self.variables.insert(name.to_owned(), value);
         Ok(())
     }
 
     /// Replaces `{$name}`, once: values are not looked into again, and all of it together is bounded.
-    fn substitute(&mut self, text: &str, number: usize) -> Result<String, Error> {
+    fn substitute<'t>(&mut self, text: &'t str, number: usize) -> Result<Cow<'t, str>, Error> {
+        if !text.contains("{$") {
+            return Ok(Cow::Borrowed(text));
+        }
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{$") {
@@ -249,10 +314,11 @@ impl Cleaner<'_> {
                 rest = after;
                 continue;
             };
-            let value = self
-                .variables
-                .get(name)
-                .ok_or_else(|| Error::UndefinedVariable { line: number, name: name.to_owned() })?;
+            let value = self.variables.get(name).ok_or_else(|| match self.left_out.variables {
+                0 => Error::UndefinedVariable { line: number, name: name.to_owned() },
+                // It may be one of those.
+                _ => Error::BadTag { line: number, tag: "EXT-X-DEFINE" },
+            })?;
             out.push_str(value);
             self.expanded = self.expanded.saturating_add(before.len().saturating_add(value.len()));
             if self.expanded > self.max_out {
@@ -261,7 +327,7 @@ impl Cleaner<'_> {
             rest = after;
         }
         out.push_str(rest);
-        Ok(out)
+        Ok(Cow::Owned(out))
     }
 
     fn line(&mut self, tag: &str, value: &str) {
