@@ -84,6 +84,7 @@ impl Mpegts {
             self.init = Some(init.clone());
         }
         self.seen = Seen { start: self.demuxer.stats().bytes, ..Seen::default() };
+        self.demuxer.begin_segment(data.len() as u64);
         self.demuxer.push(data);
         self.demuxer.end_segment();
         self.take(wanted, sink);

@@ -64,6 +64,9 @@ pub enum DamageKind {
     /// An access unit grew past the limit and was dropped.
     #[error("access unit above {limit} bytes")]
     TooLarge { limit: usize },
+    /// A segment has more than is taken of one; the rest was left out.
+    #[error("more than a segment may have: {samples} frames, {bytes} bytes and {sections} sections left out")]
+    TooMuch { samples: u64, bytes: u64, sections: u64 },
     /// Neither PAT nor PMT came; streams were recognised by their content.
     #[error("no program tables, streams guessed")]
     NoTables,

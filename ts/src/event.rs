@@ -272,6 +272,8 @@ pub struct Stats {
     pub transport_errors: u64,
     /// Packets of the PIDs in use that were scrambled.
     pub scrambled: u64,
+    /// Sections of program tables that were read; one that comes again unchanged is not.
+    pub tables: u64,
     /// Sections with a wrong CRC or content.
     pub bad_sections: u64,
     /// PES packets begun.

@@ -53,7 +53,7 @@ mod psi;
 mod sync;
 
 pub use clock::{Ticks, Unwrapper};
-pub use codec::{adts, elementary};
+pub use codec::{BYTES_PER_SAMPLE, FREE_SAMPLES, MAX_SEGMENT_MEDIA, adts, elementary};
 pub use demux::{Choice, Config, Demuxer};
 pub use error::{Damage, DamageKind};
 pub use event::{

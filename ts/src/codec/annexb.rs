@@ -13,7 +13,7 @@ use super::timing::PictureClock;
 use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
-use crate::event::{Event, Intra, Params, Sample, VideoParams};
+use crate::event::{Intra, Params, Sample, VideoParams};
 use std::sync::Arc;
 
 /// Largest access unit: four times what level 6.2 lets a picture have at the minimum compression ratio
@@ -185,6 +185,7 @@ impl<R: Rules> Elementary for Assembler<R> {
             self.append(&bytes[done..one]);
             done = one + 1;
             self.close(out);
+            out.budget.unit();
             let code = self.position + one as u64;
             self.open(code - zeros as u64, code, place);
             from = self.finder.find(&bytes[done..]).map(|at| done + at + 2);
@@ -350,7 +351,7 @@ impl<R: Rules> Assembler<R> {
             self.clock.interrupt();
         }
         if let Some(params) = picture.params {
-            out.events.push_back(Event::Params { pid: self.pid, params: Params::Video(params) });
+            out.params(self.pid, Params::Video(params));
         }
         let elementary_len = end.saturating_sub(self.start.position);
         if !picture.coded && (data.is_empty() || times.is_none()) {

@@ -12,7 +12,7 @@ use super::timing::after_frame;
 use super::{Elementary, Output, Place, Stamps, Times};
 use crate::Ticks;
 use crate::error::DamageKind;
-use crate::event::{AudioParams, Event, Intra, Params, Sample};
+use crate::event::{AudioParams, Intra, Params, Sample};
 
 /// Sizes of the blocks that frames are gathered in, up to some hundred frames; each is twice the one before, so
 /// that a stream that hardly sends anything takes little.
@@ -181,7 +181,7 @@ impl<F: Format> Framer<F> {
                 Head::Frame(length) if length > 0 => length,
                 Head::More => return,
                 _ => {
-                    self.seek();
+                    self.seek(ended);
                     continue;
                 }
             };
@@ -196,7 +196,7 @@ impl<F: Format> Framer<F> {
                 match self.buffer.get(length..).map(|next| self.format.sync(next, true)) {
                     Some(Head::Frame(_)) => {}
                     Some(Head::None) if length < self.buffer.len() => {
-                        self.seek();
+                        self.seek(ended);
                         continue;
                     }
                     _ => return,
@@ -205,7 +205,7 @@ impl<F: Format> Framer<F> {
             if self.buffer.len() < length {
                 if ended && !familiar {
                     // Hardly a frame that the end cut; what is behind it may be whole.
-                    self.seek();
+                    self.seek(ended);
                     continue;
                 }
                 return;
@@ -223,9 +223,12 @@ impl<F: Format> Framer<F> {
     }
 
     /// No frame here: on to the next place where one may begin.
-    fn seek(&mut self) {
+    fn seek(&mut self, ended: bool) {
         self.synced = false;
-        let next = memchr::memchr(F::SYNC, &self.buffer[1..]).map_or(self.buffer.len(), |at| at + 1);
+        // In one go: a stretch of sync bytes is many places where none does.
+        let places = memchr::memchr_iter(F::SYNC, &self.buffer[1..]).map(|at| at + 1);
+        let begins = |at: &usize| !matches!(self.format.sync(&self.buffer[*at..], ended), Head::None);
+        let next = places.into_iter().find(begins).unwrap_or(self.buffer.len());
         let passed = self.buffer.split_to(next);
         self.pass_over(&passed);
     }
@@ -338,7 +341,7 @@ impl<F: Format> Framer<F> {
         let rate = params.sample_rate;
         if self.params.as_ref() != Some(&params) {
             self.params = Some(Arc::clone(&params));
-            out.events.push_back(Event::Params { pid: self.pid, params: Params::Audio(params) });
+            out.params(self.pid, Params::Audio(params));
         }
         let mut stamped = stamp.is_some();
         if let Some(times) = stamp {

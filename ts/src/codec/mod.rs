@@ -7,6 +7,7 @@ mod annexb;
 mod audio;
 mod bits;
 mod blocks;
+mod budget;
 mod early;
 pub mod elementary;
 mod format;
@@ -26,7 +27,10 @@ use std::collections::VecDeque;
 
 use crate::Ticks;
 use crate::error::{Damage, DamageKind};
-use crate::event::{Codec, Event, Sample, Stats, Stream};
+use crate::event::{Codec, Event, Params, Sample, Stats, Stream};
+use budget::{Budget, LeftOut};
+
+pub use budget::{BYTES_PER_SAMPLE, FREE_SAMPLES, MAX_SEGMENT_MEDIA};
 
 /// Where in the input a packet stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,10 +44,14 @@ pub(crate) struct Place {
 pub(crate) struct Output {
     pub(crate) events: VecDeque<Event>,
     pub(crate) stats: Stats,
+    pub(crate) budget: Budget,
 }
 
 impl Output {
     pub(crate) fn sample(&mut self, sample: Sample) {
+        if !self.budget.takes_sample(sample.pid, sample.duration) {
+            return;
+        }
         self.stats.samples += 1;
         self.stats.damaged_samples += u64::from(sample.damaged);
         self.events.push_back(Event::Sample(sample));
@@ -51,8 +59,25 @@ impl Output {
 
     pub(crate) fn damage(&mut self, kind: DamageKind, pid: Option<u16>, place: Place) {
         self.stats.damages += 1;
+        if !self.budget.takes_damage() {
+            return;
+        }
         let Place { packet, offset } = place;
         self.events.push_back(Event::Damage(Damage { kind, pid, packet, offset }));
+    }
+
+    /// The configuration of the samples of `pid` that follow.
+    pub(crate) fn params(&mut self, pid: u16, params: Params) {
+        if self.budget.takes_params() {
+            self.events.push_back(Event::Params { pid, params });
+        }
+    }
+
+    /// A segment ended.
+    pub(crate) fn end_segment(&mut self, place: Place) {
+        if let Some(LeftOut { samples, bytes, sections }) = self.budget.end() {
+            self.damage(DamageKind::TooMuch { samples, bytes, sections }, None, place);
+        }
     }
 }
 

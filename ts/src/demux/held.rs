@@ -54,11 +54,12 @@ impl Core {
 
     /// Packets of these PIDs have a meaning now.
     pub(super) fn replay(&mut self, pids: &[u16]) {
-        if pids.is_empty() || self.held.packets.is_empty() {
+        let pid_of = |packet: &[u8; PACKET]| u16::from_be_bytes([packet[1] & 0x1F, packet[2]]);
+        // Mostly none is: looking costs less than moving all of them.
+        if pids.is_empty() || !self.packets().any(|packet| pids.contains(&pid_of(packet))) {
             return;
         }
         let place = self.place;
-        let pid_of = |packet: &[u8; PACKET]| u16::from_be_bytes([packet[1] & 0x1F, packet[2]]);
         let (now, later) = std::mem::take(&mut self.held.packets)
             .into_iter()
             .partition(|(_, packet)| pids.contains(&pid_of(packet)));

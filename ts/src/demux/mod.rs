@@ -6,6 +6,7 @@ mod held;
 mod marked;
 mod probe;
 mod programs;
+mod seen;
 mod slot;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::psi::{self, Sections};
 use crate::sync::{Found, Framer, PACKET};
 use held::Held;
 use programs::Programs;
+use seen::Seen;
 use slot::{Carries, Slot};
 
 pub use programs::Choice;
@@ -82,6 +84,12 @@ impl Demuxer {
         self.end_packets();
     }
 
+    /// An HLS segment of so many bytes begins: what comes of it is limited by that, until
+    /// [`end_segment`](Self::end_segment). Without, events are as many as the input makes; take them as they come.
+    pub fn begin_segment(&mut self, bytes: u64) {
+        self.core.out.budget.begin(bytes);
+    }
+
     /// An HLS segment ended. Continuity counters may begin anew. What is cut by the end waits for the next segment: a
     /// transport packet, a section, a frame, a PES packet that is short of its length, and a picture of a PES
     /// packet without length that fills its last transport packet, which is one that was cut nearly always.
@@ -90,6 +98,8 @@ impl Demuxer {
         self.drain_segment();
         let cut = self.framer.restart();
         self.core.end_segment(cut);
+        self.core.out.end_segment(self.core.place);
+        self.core.seen.begin_segment(self.core.out.stats.packets);
     }
 
     /// The input ended: everything that is complete comes out. The demuxer may be used on, as after a
@@ -181,6 +191,8 @@ struct Core {
     programs: Programs,
     /// Packets of PIDs whose meaning is not known, or not yet.
     held: Held,
+    /// Tables that were read already.
+    seen: Seen,
     /// The map of before a restart: PID and content.
     known: Option<(u16, psi::Map)>,
     place: Place,
@@ -195,6 +207,7 @@ impl Core {
             slots: Vec::new(),
             programs: Programs::new(config.programs),
             held: Held::default(),
+            seen: Seen::default(),
             known: None,
             place: Place::default(),
         };
@@ -346,7 +359,11 @@ impl Core {
             }
         }
         let times = step.begun.flatten().map(|stamp| unwrap(self.programs.clock(*clock), stamp));
-        if let Some(parser) = parser {
+        if let Some(parser) = parser
+            && !self.out.budget.takes_bytes(pid, step.data.len())
+        {
+            parser.lost(step.data.len() as u64);
+        } else if let Some(parser) = parser {
             if step.begun.is_some() {
                 parser.begin(times, place, &mut self.out);
             }
@@ -381,6 +398,8 @@ impl Core {
         let near = self.programs.clock(*clock).last();
         let out = &mut self.out;
         sections.push(payload, start, |section| match section.first() {
+            // Before the CRC: what is not taken costs no more than a look.
+            Some(&SPLICE_INFO) if !out.budget.takes_section() => {}
             Some(&SPLICE_INFO) if psi::is_intact(section) => {
                 out.events.push_back(Event::Section { pid, near, data: Bytes::copy_from_slice(section) });
             }

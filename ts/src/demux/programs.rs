@@ -155,12 +155,26 @@ impl Core {
         let slot = &mut self.slots[index];
         let (pid, Carries::Tables(sections)) = (slot.pid, &mut slot.carries) else { return };
         let mut whole = Vec::new();
-        sections.push(payload, start, |section| whole.push(section.to_vec()));
+        sections.push(payload, start, |section| {
+            if !self.seen.knows(pid, section) {
+                whole.push(section.to_vec());
+            }
+        });
         for section in whole {
+            if !self.seen.takes(self.place.packet) {
+                self.out.budget.leave_table();
+                continue;
+            }
+            self.out.stats.tables += 1;
             match psi::read(&section) {
-                Some(Table::Pat { programs, alone }) if pid == PAT_PID => self.take_pat(programs, alone),
-                Some(Table::Pmt(map)) if pid != PAT_PID => self.take_map(pid, map),
-                Some(_) => {}
+                Some(table) => {
+                    match table {
+                        Table::Pat { programs, alone } if pid == PAT_PID => self.take_pat(programs, alone),
+                        Table::Pmt(map) if pid != PAT_PID => self.take_map(pid, map),
+                        _ => {}
+                    }
+                    self.seen.remember(pid, section);
+                }
                 None => {
                     self.held.doubt(pid, &section);
                     self.out.stats.bad_sections += 1;
@@ -205,11 +219,13 @@ impl Core {
                 continue;
             }
             self.programs.list.push(Entry { number, pmt_pid, map: None, clock: None });
+            self.seen.forget();
             if self.assign(pmt_pid, Carries::Tables(Sections::default())) {
                 fresh.push(pmt_pid);
             }
         }
         if !gone.is_empty() {
+            self.seen.forget();
             self.choose_again();
         }
         self.replay(&fresh);
@@ -223,6 +239,7 @@ impl Core {
             gone.extend(entry.map.into_iter().filter(|_| entry.clock.is_some()).flat_map(|map| map.streams));
         }
         self.programs.first = None;
+        self.seen.forget();
         gone.iter().for_each(|stream| self.free(stream.pid));
     }
 
@@ -329,6 +346,7 @@ impl Core {
 
     /// Puts a map into force that content made: program_number 0 is never a program's in a PAT (2.4.4.5).
     pub(super) fn install_guess(&mut self, map: Map) {
+        self.seen.forget();
         self.programs.list.push(Entry { number: map.program, pmt_pid: NULL_PID, map: None, clock: None });
         if let Choice::First = self.programs.choice {
             self.programs.first = Some(map.program);

@@ -48,7 +48,7 @@ impl Mux {
         section.extend(body);
         section.extend(crc(&section).to_be_bytes());
         section.insert(0, 0); // pointer_field
-        section.resize(184, 0xFF);
+        section.resize(section.len().next_multiple_of(184), 0xFF);
         self.packets(pid, &section)
     }
 
