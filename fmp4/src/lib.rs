@@ -56,7 +56,7 @@ mod write;
 pub use codec::Codec;
 pub use read::{
     Damage, Event, EventTime, Gapless, Movie, Origin, Problem, ReadError, Reader, Step, TimedSample, Track,
-    TrackInfo, parse, parse_segment,
+    TrackInfo, parse, parse_at_most, parse_segment,
 };
 pub use write::{
     Chunks, CutRule, Edit, Fragment, Fragmenter, ProducerTime, Sample, SegmentBoxes, TrackConfig, TrackRun,

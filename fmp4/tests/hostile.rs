@@ -237,6 +237,68 @@ fn fragments_that_all_claim_the_same_bytes_are_stopped() {
     assert!(movie.damage.errors().iter().any(|error| error.problem == Problem::Overcommitted));
 }
 
+/// A `moof` with these children of its only track fragment.
+fn moof_of(children: &[u8]) -> Vec<u8> {
+    let tfhd = boxed(b"tfhd", &words(&[0x02_0000, 1]));
+    let traf = boxed(b"traf", &[tfhd, children.to_vec()].concat());
+    boxed(b"moof", &[boxed(b"mfhd", &words(&[0, 1])), traf].concat())
+}
+
+#[test]
+fn a_fragment_of_nothing_but_runs_is_cut_short() {
+    // The smallest run: no samples, or one of a size that the track has for all.
+    for count in [0, 1] {
+        let runs = boxed(b"trun", &words(&[0, count])).repeat(100_000);
+        let input = Bytes::from(moof_of(&runs));
+        check(&input);
+        let movie = parse_segment(&init(), &input).expect("a movie");
+        assert!(movie.damage.total() <= 4_200, "{}", movie.damage.total());
+        let kinds = movie.damage.errors().iter().map(|error| &error.problem);
+        assert!(kinds.into_iter().any(|problem| *problem == Problem::TooMany { limit: 4_096 }));
+    }
+}
+
+#[test]
+fn a_fragment_of_nothing_but_track_fragments_is_cut_short() {
+    let input = Bytes::from(boxed(b"moof", &boxed(b"traf", &[]).repeat(200_000)));
+    let movie = parse_segment(&init(), &input).expect("a movie");
+    assert!(movie.damage.total() <= 4_100, "{}", movie.damage.total());
+}
+
+#[test]
+fn tiny_boxes_end_the_walk_and_those_of_real_fragments_do_not() {
+    for kind in [b"free", b"emsg", b"moof", b"sidx", b"styp"] {
+        let input = Bytes::from(boxed(kind, &[]).repeat(100_000));
+        let movie = parse_segment(&init(), &input).expect("a movie");
+        let limit = 4_096 * 8 + input.len() / 48;
+        assert!(movie.damage.total() as usize * 8 <= limit, "{kind:?}: {}", movie.damage.total());
+        let reader_stops = |error: &overdub_fmp4::ReadError| {
+            matches!(error.problem, Problem::TinyBoxes | Problem::TooDamaged)
+        };
+        let (errors, total) = (movie.damage.errors(), movie.damage.total());
+        assert!(total > 32 || errors.iter().any(reader_stops), "{kind:?}");
+    }
+    // A fragment for each sample, as the lowest latency has it.
+    let mut bytes = Vec::new();
+    for n in 0..20_000 {
+        let tfdt = boxed(b"tfdt", &words(&[0, n]));
+        let trun = boxed(b"trun", &words(&[0x201, 1, 96, 4]));
+        bytes.extend(moof_of(&[tfdt, trun].concat()));
+        bytes.extend(boxed(b"mdat", &[1, 2, 3, 4]));
+    }
+    let movie = parse_segment(&init(), &bytes.into()).expect("a movie");
+    assert_eq!((movie.tracks[0].samples.len(), movie.damage.total()), (20_000, 0));
+}
+
+#[test]
+fn a_file_with_more_samples_than_are_wanted_is_refused() {
+    let whole = file();
+    let count: usize = parse(&whole).expect("our own file").tracks.iter().map(|it| it.samples.len()).sum();
+    assert!(overdub_fmp4::parse_at_most(&whole, count).is_ok());
+    let refused = overdub_fmp4::parse_at_most(&whole, count - 1).expect_err("one too many");
+    assert_eq!(refused.problem, Problem::TooMany { limit: count - 1 });
+}
+
 #[test]
 fn a_box_of_size_zero_in_the_middle_ends_the_walk() {
     // The file that makes other readers loop for ever: a child of size zero.

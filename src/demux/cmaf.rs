@@ -9,6 +9,7 @@ use bytes::Bytes;
 use overdub_fmp4::{Codec, Event, EventTime, ReadError, Reader, Step, TimedSample, TrackInfo};
 use overdub_ts::{self as ts, Intra, elementary};
 
+use super::allowance::{Allowance, Kind};
 use super::mpegts::video_params;
 use super::segment::{Sink, Wanted};
 use super::{SegmentError, StampSource, StampedPicture, nal};
@@ -69,6 +70,7 @@ impl Cmaf {
         if let Some(video) = &mut self.video {
             video.inside = false;
         }
+        let mut allowance = Allowance::of(data.len());
         let mut media_start: Option<Flicks> = None;
         let mut events = Vec::new();
         let read = each_step(&mut self.reader, data, |reader, step| match step {
@@ -87,6 +89,11 @@ impl Cmaf {
                     let timescale = reader.tracks().get(track).map_or(1, |info| info.config.timescale);
                     let pts = Flicks::from_units(sample.pts(), timescale);
                     media_start = Some(media_start.map_or(pts, |start| start.min(pts)));
+                    let is_video = self.video.as_ref().is_some_and(|video| video.index == track);
+                    let kind = if is_video { Kind::Video } else { Kind::Audio };
+                    if !allowance.takes(kind, Flicks::from_units(sample.duration.into(), timescale)) {
+                        return Err(SegmentError::TooMuch { bytes: data.len() });
+                    }
                     if let Some(video) = self.video.as_mut().filter(|video| video.index == track) {
                         video.sample(&sample, sink);
                     } else if let Some(audio) = self.audio.as_mut().filter(|audio| audio.index == track) {
@@ -96,14 +103,16 @@ impl Cmaf {
                 Ok(())
             }
             Step::Event(event) => {
-                events.push(event);
+                if sink.takes_cue() {
+                    events.push(event);
+                }
                 Ok(())
             }
             Step::Need(_) | Step::End => Ok(()),
         });
         self.count_damage(sink);
         for event in events {
-            sink.cue(cue(event, media_start, sink.segment));
+            sink.keep_cue(cue(event, media_start, sink.segment));
         }
         read?;
         if self.reader.tracks().is_empty() {

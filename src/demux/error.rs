@@ -35,6 +35,9 @@ pub enum SegmentError {
     /// transport_scrambling_control or PES_scrambling_control, and the payload is no elementary stream.
     #[error("the payload of PID {pid} is scrambled: it needs to be descrambled before it comes here")]
     Scrambled { pid: u16 },
+    /// What was read before it is kept.
+    #[error("more samples than a segment of {bytes} bytes may have: the rest is left out")]
+    TooMuch { bytes: usize },
     /// A packed audio segment (RFC 8216 3.4) without a whole frame.
     #[error("packed audio without a whole frame")]
     NoFrames,

@@ -5,6 +5,7 @@
 //! sequence of segments; its frames join the pictures by their times.
 
 mod access;
+mod allowance;
 mod choice;
 mod cmaf;
 mod demuxer;

@@ -99,9 +99,17 @@ impl Mpegts {
 
     fn take(&mut self, wanted: Wanted, sink: &mut Sink<'_>) {
         let mut events: VecDeque<ts::Event> = std::iter::from_fn(|| self.demuxer.next_event()).collect();
+        let selected = |event: &ts::Event| match event {
+            ts::Event::Program(program) if program.selected => Some(Arc::clone(program)),
+            _ => None,
+        };
+        let mut programs: VecDeque<Arc<ts::Program>> = events.iter().filter_map(selected).collect();
         while let Some(event) = events.pop_front() {
             match event {
-                ts::Event::Program(program) if program.selected => self.select(program, &events, wanted),
+                ts::Event::Program(program) if program.selected => {
+                    programs.pop_front();
+                    self.select(program, &programs, wanted);
+                }
                 ts::Event::Params { pid, params: ts::Params::Video(params) } if self.video == Some(pid) => {
                     if let Some(params) = video_params(&params) {
                         sink.periods.video_params(Arc::new(params));
@@ -184,16 +192,13 @@ impl Mpegts {
         }
     }
 
-    /// Keeps the streams that it has as long as the program lists them. `later`: what follows in the same segment,
+    /// Keeps the streams that it has as long as the program lists them. `later`: how the same segment tells it after,
     /// where the content of streams may show what they are that the map leaves open.
-    fn select(&mut self, program: Arc<ts::Program>, later: &VecDeque<ts::Event>, wanted: Wanted) {
+    fn select(&mut self, program: Arc<ts::Program>, later: &VecDeque<Arc<ts::Program>>, wanted: Wanted) {
         let pids = |program: &ts::Program| program.streams.iter().map(|it| it.pid).collect::<Vec<_>>();
-        let retold = later.iter().filter_map(|event| match event {
-            ts::Event::Program(next) if next.selected => Some(next),
-            _ => None,
-        });
-        let same = |next: &&Arc<ts::Program>| next.number == program.number && pids(next) == pids(&program);
-        let shown = retold.take_while(same).last().unwrap_or(&program);
+        let here = pids(&program);
+        let same = |next: &&Arc<ts::Program>| next.number == program.number && pids(next) == here;
+        let shown = later.iter().take_while(same).last().unwrap_or(&program);
         let is_video = |stream: &&ts::Stream| stream.codec.is_some_and(|codec| video_codec(codec).is_some());
         let mut videos = shown.streams.iter().filter(is_video);
         let kept = videos.clone().find(|stream| Some(stream.pid) == self.video);

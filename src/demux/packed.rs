@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_ts::{Codec, Ticks, Unwrapper, elementary};
 
+use super::allowance::{Allowance, Kind};
 use super::mpegts::audio_params;
 use super::segment::{Sink, Times};
 use super::{SegmentError, StampSource};
@@ -60,11 +61,16 @@ impl Packed {
         // counts from where the old one ended.
         let (mut base, mut samples, mut rate) = (start, 0_i64, 0);
         let mut any = false;
+        let mut allowance = Allowance::of(data.len());
         for frame in frames.by_ref() {
             any = true;
             if frame.params.sample_rate != rate {
                 base += Flicks::from_samples(samples, rate);
                 (samples, rate) = (0, frame.params.sample_rate);
+            }
+            if !allowance.takes(Kind::Audio, Flicks::from_samples(frame.samples.into(), rate)) {
+                sink.damage.event(&SegmentError::TooMuch { bytes: data.len() });
+                break;
             }
             self.announce(&frame.params, sink);
             let pts = base + Flicks::from_samples(samples, rate);

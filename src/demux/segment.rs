@@ -55,14 +55,42 @@ pub(super) struct Sink<'a> {
     pub(super) periods: &'a mut Periods,
     pub(super) damage: &'a mut Damage,
     cues: &'a mut Vec<Cue>,
+    /// Cues of this segment, and those of them that were not kept.
+    seen_cues: usize,
+    left_out_cues: u64,
     /// Overdub's own number of the segment.
     pub(super) segment: u64,
 }
 
-impl Sink<'_> {
+impl<'a> Sink<'a> {
+    fn new(periods: &'a mut Periods, damage: &'a mut Damage, cues: &'a mut Vec<Cue>, segment: u64) -> Self {
+        Self { periods, damage, cues, seen_cues: 0, left_out_cues: 0, segment }
+    }
+
     pub(super) fn cue(&mut self, cue: Cue) {
-        if self.cues.len() < MAX_CUES {
-            self.cues.push(cue);
+        if self.takes_cue() {
+            self.keep_cue(cue);
+        }
+    }
+
+    /// Keeps a cue that was counted.
+    pub(super) fn keep_cue(&mut self, cue: Cue) {
+        self.cues.push(cue);
+    }
+
+    /// Whether one more cue of this segment is kept.
+    pub(super) fn takes_cue(&mut self) -> bool {
+        self.seen_cues += 1;
+        let kept = self.seen_cues <= MAX_CUES;
+        self.left_out_cues += u64::from(!kept);
+        kept
+    }
+
+    /// Tells what was left out.
+    fn end(&mut self) {
+        if self.left_out_cues > 0 {
+            let left_out = self.left_out_cues;
+            self.damage.event(&format!("{left_out} cues of a segment left out: it may have {MAX_CUES}"));
         }
     }
 }
@@ -128,7 +156,7 @@ impl SegmentDemuxer {
             return;
         }
         self.periods.begin(false);
-        let sink = &mut Sink { periods: &mut self.periods, damage, cues, segment: origin.segment };
+        let sink = &mut Sink::new(&mut self.periods, damage, cues, origin.segment);
         self.ts.end(lost, self.wanted, sink);
         let pieces = self.periods.end(&origin);
         if !pieces.is_empty() {
@@ -159,7 +187,7 @@ impl SegmentDemuxer {
             self.packed.restart();
         }
         self.periods.begin(input.discontinuity);
-        let sink = &mut Sink { periods: &mut self.periods, damage, cues, segment: origin.segment };
+        let sink = &mut Sink::new(&mut self.periods, damage, cues, origin.segment);
         let format = sniff::format(&input.data);
         if !matches!((self.format, &format), (Some(Format::Ts), Ok(Format::Ts))) {
             self.ts.end(true, self.wanted, sink);
@@ -180,6 +208,7 @@ impl SegmentDemuxer {
             Ok(Format::Packed { .. }) => Ok(Times::Wrap),
             Err(error) => Err(error),
         };
+        sink.end();
         let said = Input { init: None, data: Bytes::new(), ..input.clone() };
         self.last = Some((origin.clone(), said));
         // A transport stream goes on, whatever is wrong with one segment of it.

@@ -69,6 +69,15 @@ pub enum Problem {
     /// Edits that are not one continuous stretch of media: times follow the first one.
     #[error("edit list with several stretches of media: only the first is applied")]
     SeveralEdits,
+    /// More runs of samples in a `moof`, or track fragments, than are read.
+    #[error("more than {limit} of them")]
+    TooMany { limit: usize },
+    /// Boxes of hardly more than their headers, so many that nothing else can be in the input.
+    #[error("too many tiny boxes")]
+    TinyBoxes,
+    /// So much is wrong that the rest is not looked at.
+    #[error("too much is wrong before it")]
+    TooDamaged,
     /// Samples of a sample entry (counted from 0) that the track does not have.
     #[error("sample entry {0} is not in the track")]
     UnknownSampleEntry(u16),

@@ -9,6 +9,10 @@ use super::error::{Damage, Place, Problem, ReadError};
 use super::movie::{Defaults, MovieBox};
 use super::plain::SampleMeta;
 
+/// Track fragments of a `moof`, and runs in all of them: a writer that makes a run of each sample has a few hundred in
+/// ten seconds. A run takes ten times the memory of the smallest `trun`.
+const MAX_RUNS: usize = 4_096;
+
 /// A `trun` whose samples lie behind one another from `offset` on.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
@@ -202,6 +206,10 @@ pub(crate) fn parse_moof(
         match child {
             Ok(traf) if traf.kind == *b"traf" => {
                 let traf_place = place.nth(*b"traf", count, traf.offset);
+                if count == MAX_RUNS {
+                    damage.push(traf_place.error(Problem::TooMany { limit: MAX_RUNS }));
+                    break;
+                }
                 let mut fragment =
                     TrackFragment { moof: at, number: count, follows: &mut follows, movie, clocks };
                 count += 1;
@@ -240,6 +248,11 @@ impl TrackFragment<'_> {
                 Ok(child) => match &child.kind {
                     b"tfhd" => header = Some(child.decode(place)?),
                     b"tfdt" => decode_time = Some(DecodeTime::parse(&child, place)?),
+                    b"trun" if runs.len() + truns.len() == MAX_RUNS => {
+                        let trun = place.nth(*b"trun", truns.len(), child.offset);
+                        damage.push(trun.error(Problem::TooMany { limit: MAX_RUNS }));
+                        break;
+                    }
                     b"trun" => truns.push(child),
                     _ => {}
                 },

@@ -113,9 +113,14 @@ pub struct Movie {
 /// Memory is bounded: a sample takes 56 bytes here, and no more samples are read than a quarter of the
 /// input's bytes (than its bytes, where a fragment says that its frames all have one size below four).
 pub fn parse(input: &Bytes) -> Result<Movie, ReadError> {
+    parse_at_most(input, usize::MAX)
+}
+
+/// The same of a file that is of no use where it has more than `limit` samples: it is refused as soon as it shows.
+pub fn parse_at_most(input: &Bytes, limit: usize) -> Result<Movie, ReadError> {
     let mut movie = Movie::default();
     let mut reader = Reader::new().with_len(input.len() as u64);
-    read_all(&mut reader, input, &mut movie)?;
+    read_all(&mut reader, input, &mut movie, limit)?;
     finish(&reader, movie)
 }
 
@@ -123,13 +128,14 @@ pub fn parse(input: &Bytes) -> Result<Movie, ReadError> {
 pub fn parse_segment(init: &Bytes, segment: &Bytes) -> Result<Movie, ReadError> {
     let mut movie = Movie::default();
     let mut reader = Reader::new().with_len(init.len() as u64);
-    read_all(&mut reader, init, &mut movie)?;
+    read_all(&mut reader, init, &mut movie, usize::MAX)?;
     reader.next_input(Some(segment.len() as u64));
-    read_all(&mut reader, segment, &mut movie)?;
+    read_all(&mut reader, segment, &mut movie, usize::MAX)?;
     finish(&reader, movie)
 }
 
-fn read_all(reader: &mut Reader, input: &Bytes, movie: &mut Movie) -> Result<(), ReadError> {
+fn read_all(reader: &mut Reader, input: &Bytes, movie: &mut Movie, limit: usize) -> Result<(), ReadError> {
+    let mut count = 0;
     loop {
         match reader.poll()? {
             Step::Need(range) => {
@@ -141,6 +147,11 @@ fn read_all(reader: &mut Reader, input: &Bytes, movie: &mut Movie) -> Result<(),
                 movie.tracks = reader.tracks().iter().map(track).collect();
             }
             Step::Samples { track, samples } => {
+                count += samples.len();
+                if count > limit {
+                    let (path, offset) = ("file".to_owned(), 0);
+                    return Err(ReadError { path, offset, problem: Problem::TooMany { limit } });
+                }
                 if let Some(track) = movie.tracks.get_mut(track) {
                     track.samples.extend(samples);
                 }

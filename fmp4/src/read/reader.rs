@@ -23,6 +23,14 @@ const MAX_MOOF: u64 = 16 << 20;
 const MAX_EMSG: u64 = 1 << 20;
 /// Lets a tiny input with an unusual layout pass.
 const SLACK: u64 = 4 << 10;
+/// Boxes at the top level that are walked through, whatever their size...
+const FREE_BOXES: u64 = 4 << 10;
+/// ... and one more for so many bytes: a `moof` for a single sample has a hundred, and an `mdat` is beside it.
+const BYTES_PER_BOX: u64 = 48;
+/// Errors after which the rest is not looked at...
+const FREE_ERRORS: u64 = 1 << 10;
+/// ... and one more for so many bytes: each is made into text.
+const BYTES_PER_ERROR: u64 = 1 << 10;
 
 /// What the reader wants or has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +112,10 @@ pub struct Reader {
     claimed: u64,
     /// What these samples must have cost the input at the least.
     cost: u64,
+    /// Boxes at the top level of this input so far.
+    boxes: u64,
+    /// Errors before this input.
+    damaged_before: u64,
     finished: bool,
 }
 
@@ -144,7 +156,8 @@ impl Reader {
         self.ready = None;
         self.schedule.clear();
         self.windows.clear();
-        (self.supplied, self.claimed, self.cost) = (0, 0, 0);
+        (self.supplied, self.claimed, self.cost, self.boxes) = (0, 0, 0, 0);
+        self.damaged_before = self.damage.total();
         self.finished = false;
     }
 
@@ -178,6 +191,7 @@ impl Reader {
             }
             if self.wanted.is_none() && !self.finished {
                 self.plan();
+                self.give_up();
             }
             let Some(range) = self.range() else { return Ok(Step::End) };
             let there = if range.is_empty() { Some(Bytes::new()) } else { self.windows.get(&range) };
@@ -255,8 +269,23 @@ impl Reader {
         self.wanted = Some(samples.map_or(Wanted::Header, Wanted::Samples));
     }
 
+    /// Ends the input where too much of it is wrong.
+    fn give_up(&mut self) {
+        let errors = self.damage.total().saturating_sub(self.damaged_before);
+        if errors > FREE_ERRORS + self.supplied / BYTES_PER_ERROR {
+            self.damage.push(self.file_error(Problem::TooDamaged));
+            self.finished = true;
+        }
+    }
+
     fn header(&mut self, bytes: &Bytes) {
         self.note(self.at, bytes);
+        self.boxes += 1;
+        if self.boxes > FREE_BOXES + self.at / BYTES_PER_BOX {
+            self.damage.push(self.file_error(Problem::TinyBoxes));
+            self.finished = true;
+            return;
+        }
         let header = match BoxHeader::parse(bytes) {
             Ok(Some(header)) => header,
             Ok(None) => {

@@ -229,10 +229,10 @@ fn an_absolute_base_counts_from_the_start_of_the_file() {
         let (init, segment) = (init(), Bytes::from(fragment(base)));
         let mut reader = Reader::new().with_len(init.len() as u64);
         let mut movie = Movie::default();
-        read_all(&mut reader, &init, &mut movie).unwrap();
+        read_all(&mut reader, &init, &mut movie, usize::MAX).unwrap();
         reader.next_input(Some(segment.len() as u64));
         reader.begins_at(origin);
-        read_all(&mut reader, &segment, &mut movie).unwrap();
+        read_all(&mut reader, &segment, &mut movie, usize::MAX).unwrap();
         finish(&reader, movie).unwrap()
     };
     // A byte range of one file; a packager that counts from the segment; a file that was cut up afterwards.

@@ -1,6 +1,7 @@
 //! Segments made here, through the whole of the stage.
 
 mod formats;
+mod hostile;
 mod join;
 mod renditions;
 mod times;

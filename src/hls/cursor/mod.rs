@@ -5,6 +5,8 @@
 //! not go backwards.
 
 mod history;
+#[cfg(test)]
+mod long;
 mod numbering;
 mod reload;
 #[cfg(test)]

@@ -11,6 +11,9 @@ use crate::media::{AudioParams, asc, mp4};
 /// Lowest and highest rate that is believed, in Hz: those of AAC.
 const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 7_350..=96_000;
 
+/// Samples of all tracks: other tracks may be beside the one that is taken. Nothing is made of a file with more.
+const MAX_SAMPLES: usize = 2 * MAX_FRAMES;
+
 /// Box types that a file begins with.
 const FIRST_BOXES: [&[u8; 4]; 11] =
     [b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"sidx", b"pdin", b"uuid"];
@@ -22,7 +25,10 @@ pub(super) fn is_mp4(data: &[u8]) -> bool {
 
 /// The first audio track of `data`, which [`is_mp4`].
 pub(super) fn read(data: &Bytes) -> Result<Contents, AnswerError> {
-    let movie = fmp4::parse(data).map_err(AnswerError::Mp4)?;
+    let movie = fmp4::parse_at_most(data, MAX_SAMPLES).map_err(|error| match error.problem {
+        Problem::TooMany { .. } => AnswerError::TooLong,
+        _ => AnswerError::Mp4(error),
+    })?;
     // What costs samples would shift what is behind it: better the original than that.
     if let Some(error) = movie.damage.errors().iter().find(|error| !is_harmless(&error.problem)) {
         return Err(AnswerError::Mp4(error.clone()));

@@ -8,9 +8,15 @@ use super::super::{BLOCK, CryptError};
 use super::Cipher;
 use crate::hls::boxes::{Whole, boxes, find};
 
-/// Samples of one run and subsamples of one sample, at most: what a box claims is only believed as far as its
+/// Samples of a segment, at most: what a box claims is only believed as far as its
 /// bytes go, but a run may give all its samples one size.
 const MAX_SAMPLES: usize = 1 << 20;
+
+/// Boxes of a track fragment that are looked at: a writer that makes a run of each sample has a few hundred.
+const MAX_CHILDREN: usize = 4_096;
+
+/// Bytes of the segment for each of its samples, at the least: of each an object is made here.
+const MIN_SAMPLE_COST: usize = 4;
 
 /// Where the boxes within a sample entry begin, from its body on (ISO/IEC 14496-12 12.1.3, 12.2.3).
 const VIDEO_ENTRY: usize = 78;
@@ -149,21 +155,23 @@ fn encryption(init: &[u8], tenc: Range<usize>) -> Option<Option<Encryption>> {
 impl Protection {
     /// Decrypts the samples of a media segment where they lie.
     pub(super) fn decrypt(&self, cipher: &Cipher, body: &mut [u8]) -> Result<(), CryptError> {
-        let fragments: Vec<Whole> =
-            boxes(body, 0..body.len()).filter(|found| found.kind == *b"moof").collect();
-        for fragment in fragments {
-            let parts: Vec<Whole> =
-                boxes(body, fragment.body.clone()).filter(|found| found.kind == *b"traf").collect();
+        let mut samples = MAX_SAMPLES.min(body.len() / MIN_SAMPLE_COST);
+        // One after the other: a list of tiny boxes is many times as long as they are.
+        let mut rest = 0..body.len();
+        while let Some(fragment) = find(body, rest.clone(), b"moof") {
+            rest.start = fragment.body.end;
+            let mut inside = fragment.body.clone();
             let mut data = fragment.start;
-            for part in parts {
-                data = self.track_fragment(cipher, body, fragment.start, data, &part)?;
+            while let Some(part) = find(body, inside.clone(), b"traf") {
+                inside.start = part.body.end;
+                data = self.track_fragment(cipher, body, fragment.start, data, &part, &mut samples)?;
             }
         }
         Ok(())
     }
 
     /// `data`: where the samples begin that say nothing of it, behind those of the track before. Returns where
-    /// they end.
+    /// they end. `left`: so many samples the segment may still have.
     fn track_fragment(
         &self,
         cipher: &Cipher,
@@ -171,9 +179,16 @@ impl Protection {
         fragment: usize,
         data: usize,
         part: &Whole,
+        left: &mut usize,
     ) -> Result<usize, CryptError> {
         let broken = CryptError::Samples { what: "in a fragment that cannot be read" };
-        let children: Vec<Whole> = boxes(body, part.body.clone()).collect();
+        let used =
+            |child: &Whole| matches!(&child.kind, b"tfhd" | b"trun" | b"senc" | b"saiz" | b"saio" | b"sbgp");
+        let children: Vec<Whole> =
+            boxes(body, part.body.clone()).filter(used).take(MAX_CHILDREN + 1).collect();
+        if children.len() > MAX_CHILDREN {
+            return Err(broken);
+        }
         let of = |kind: &[u8; 4]| children.iter().find(|child| child.kind == *kind);
         let header = of(b"tfhd").ok_or(broken.clone())?;
         let header = Header::read(body, header, fragment, data).ok_or(broken.clone())?;
@@ -182,7 +197,8 @@ impl Protection {
         let mut samples = Vec::new();
         let mut end = header.base;
         for run in children.iter().filter(|child| child.kind == *b"trun") {
-            end = run_samples(body, run, header.base, end, size, &mut samples).ok_or(broken.clone())?;
+            end = run_samples(body, run, [header.base, end], size, (&mut samples, left))
+                .ok_or(broken.clone())?;
         }
         let encryption = track.and_then(|track| {
             let index = header.description.unwrap_or(track.description).checked_sub(1)?;
@@ -256,10 +272,9 @@ impl Header {
 fn run_samples(
     body: &[u8],
     run: &Whole,
-    base: usize,
-    follows: usize,
+    [base, follows]: [usize; 2],
     size: u32,
-    samples: &mut Vec<Range<usize>>,
+    (samples, left): (&mut Vec<Range<usize>>, &mut usize),
 ) -> Option<usize> {
     let mut fields = Fields { bytes: body.get(run.body.clone())? };
     let flags = fields.u32()? & 0x00FF_FFFF;
@@ -270,9 +285,8 @@ fn run_samples(
     };
     let _first_flags = fields.optional(flags & 4)?;
     for _ in 0..count {
-        if samples.len() == MAX_SAMPLES {
-            return None;
-        }
+        // A sample costs its own bytes, or those of its entry: without either they are none.
+        *left = left.checked_sub(1)?;
         let _duration = fields.optional(flags & 0x100)?;
         let own = fields.optional(flags & 0x200)?.unwrap_or(size);
         let _flags = fields.optional(flags & 0x400)?;

@@ -1,6 +1,6 @@
 //! The encrypted streams of a transport stream, decrypted within its packets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use overdub_ts::{Codec, section_crc};
@@ -10,6 +10,9 @@ use super::{Cipher, elementary};
 
 const PACKET: usize = 188;
 const SYNC: u8 = 0x47;
+
+/// The longest section, and a packet: no section begins in a packet that does not say so (2.4.4.2).
+const MAX_SECTION: usize = 4_096 + PACKET;
 
 const PAT_PID: u16 = 0;
 const PAT: u8 = 0;
@@ -36,7 +39,7 @@ pub(super) fn is_one(body: &[u8]) -> bool {
 
 /// Decrypts all encrypted streams where they lie, and says in the PMT what they are now.
 pub(super) fn decrypt(cipher: &Cipher, iv: &[u8; BLOCK], body: &mut [u8]) -> Result<(), CryptError> {
-    let mut maps = Vec::new();
+    let mut maps = BTreeSet::new();
     for section in sections(body, |pid| pid == PAT_PID) {
         programs(&section.gather(body), &mut maps);
     }
@@ -47,8 +50,8 @@ pub(super) fn decrypt(cipher: &Cipher, iv: &[u8; BLOCK], body: &mut [u8]) -> Res
             section.scatter(body, &bytes);
         }
     }
-    for (pid, codec) in encrypted {
-        let stream = payload(body, pid);
+    for (pid, stream) in payloads(body, &encrypted) {
+        let Some(codec) = encrypted.remove(&pid) else { continue };
         let mut bytes = stream.gather(body);
         match codec {
             Codec::H264 => elementary::h264(cipher, iv, &mut bytes),
@@ -61,7 +64,7 @@ pub(super) fn decrypt(cipher: &Cipher, iv: &[u8; BLOCK], body: &mut [u8]) -> Res
 
 /// Bytes that belong together and lie apart.
 #[derive(Debug, Default)]
-struct Pieces(Vec<Range<usize>>);
+pub(super) struct Pieces(Vec<Range<usize>>);
 
 impl Pieces {
     fn gather(&self, body: &[u8]) -> Vec<u8> {
@@ -147,7 +150,7 @@ fn packets(body: &[u8]) -> impl Iterator<Item = Packet> + '_ {
 }
 
 /// The sections of the wanted PIDs (2.4.4), each in its place.
-fn sections(body: &[u8], wanted: impl Fn(u16) -> bool) -> Vec<Pieces> {
+pub(super) fn sections(body: &[u8], wanted: impl Fn(u16) -> bool) -> Vec<Pieces> {
     let mut open: BTreeMap<u16, Pieces> = BTreeMap::new();
     let mut found = Vec::new();
     for Packet { pid, start, payload } in packets(body).filter(|packet| wanted(packet.pid)) {
@@ -160,7 +163,7 @@ fn sections(body: &[u8], wanted: impl Fn(u16) -> bool) -> Vec<Pieces> {
                 take_sections(body, &mut last, &mut found);
             }
             open.entry(pid).or_default().push(pointer..payload.end);
-        } else if let Some(pieces) = open.get_mut(&pid) {
+        } else if let Some(pieces) = open.get_mut(&pid).filter(|pieces| pieces.len() < MAX_SECTION) {
             pieces.push(payload);
         }
     }
@@ -184,7 +187,7 @@ fn take_sections(body: &[u8], pieces: &mut Pieces, found: &mut Vec<Pieces>) {
 }
 
 /// The PIDs of the program maps in a program association section (2.4.4.3).
-fn programs(section: &[u8], maps: &mut Vec<u16>) {
+fn programs(section: &[u8], maps: &mut BTreeSet<u16>) {
     let Some(entries) = section.len().checked_sub(4).and_then(|end| section.get(8..end)) else { return };
     if section[0] != PAT || section_crc(section) != 0 {
         return;
@@ -192,8 +195,8 @@ fn programs(section: &[u8], maps: &mut Vec<u16>) {
     for &[number_high, number_low, high, low] in entries.as_chunks::<4>().0 {
         let pid = u16::from(high & 0x1F) << 8 | u16::from(low);
         // Program 0 is the network information.
-        if (number_high, number_low) != (0, 0) && !maps.contains(&pid) {
-            maps.push(pid);
+        if (number_high, number_low) != (0, 0) {
+            maps.insert(pid);
         }
     }
 }
@@ -233,12 +236,13 @@ fn clear(section: &mut [u8], encrypted: &mut BTreeMap<u16, Codec>) -> bool {
     any
 }
 
-/// The elementary stream of a PID: what its PES packets carry (2.4.3.6).
-fn payload(body: &[u8], pid: u16) -> Pieces {
+/// The elementary streams of the `wanted` PIDs: what their PES packets carry (2.4.3.6). In one walk, however many a
+/// map lists.
+fn payloads<T>(body: &[u8], wanted: &BTreeMap<u16, T>) -> BTreeMap<u16, Pieces> {
     const HEADER: usize = 9;
-    let mut stream = Pieces::default();
-    let mut pes = Pieces::default();
-    let mut end = |pes: &mut Pieces| {
+    /// An elementary stream, and the PES packet in work.
+    type Stream = (Pieces, Pieces);
+    let end = |(stream, pes): &mut Stream| {
         let mut pes = std::mem::take(pes);
         let bytes = pes.0.iter().flat_map(|range| &body[range.clone()]).take(HEADER);
         if let &[0, 0, 1, _, _, _, _, _, length] = bytes.copied().collect::<Vec<u8>>().as_slice() {
@@ -246,12 +250,17 @@ fn payload(body: &[u8], pid: u16) -> Pieces {
             stream.0.append(&mut pes.0);
         }
     };
-    for packet in packets(body).filter(|packet| packet.pid == pid) {
+    let mut streams: BTreeMap<u16, Stream> = BTreeMap::new();
+    for packet in packets(body).filter(|packet| wanted.contains_key(&packet.pid)) {
+        let stream = streams.entry(packet.pid).or_default();
         if packet.start {
-            end(&mut pes);
+            end(stream);
         }
-        pes.push(packet.payload);
+        stream.1.push(packet.payload);
     }
-    end(&mut pes);
-    stream
+    let ended = |(pid, mut stream): (u16, Stream)| {
+        end(&mut stream);
+        (pid, stream.0)
+    };
+    streams.into_iter().map(ended).collect()
 }

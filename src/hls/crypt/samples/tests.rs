@@ -332,6 +332,35 @@ fn other_schemes_and_what_is_in_the_clear_are_told() {
     }
 }
 
+#[test]
+fn sections_without_end_are_not_gathered() {
+    // A packet that begins a section of no bytes after another, and then packets that begin none.
+    let mut body = packets(0, &[0; 184]);
+    for _ in 0..20_000 {
+        let mut packet = packets(0, &[0; 184]);
+        packet[1] &= !0x40;
+        body.extend(packet);
+    }
+    let found = mpegts::sections(&body, |pid| pid == 0);
+    assert!(found.len() < 2_000, "{}", found.len());
+    let key = super::super::Key::Aes128(KEY);
+    assert_eq!(key.decrypt_samples(&IV, None, body.clone().into()).unwrap(), body);
+}
+
+#[test]
+fn runs_of_samples_without_bytes_are_refused() {
+    let tfhd = boxed(b"tfhd", &[&0x02_0010_u32.to_be_bytes(), &5_u32.to_be_bytes(), &[0; 4]]);
+    let trun = boxed(b"trun", &[&[0; 4], &1_000_000_u32.to_be_bytes()]);
+    let moof = |children: &[u8]| boxed(b"moof", &[&boxed(b"traf", &[&tfhd, children])]);
+    let (_, protection) = open(&init(b"cbcs", 0x19, 0)).unwrap().expect("it is encrypted");
+    let key = super::super::Key::Aes128(KEY);
+    let broken = Err(CryptError::Samples { what: "in a fragment that cannot be read" });
+    // Each claims a million; then thousands of runs in one.
+    for body in [moof(&trun).repeat(50_000), moof(&boxed(b"trun", &[&[0; 8]]).repeat(5_000))] {
+        assert_eq!(key.decrypt_samples(&IV, Some(&protection), body.into()), broken);
+    }
+}
+
 proptest! {
     #[test]
     fn no_body_makes_it_panic(body in prop::collection::vec(any::<u8>(), 0..800), kind in 0..3) {
