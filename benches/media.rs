@@ -10,6 +10,7 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use overdub::demo::clip;
 use overdub::demux::{Demuxer, Input};
+use overdub::hls::playlist::{Definitions, parse_from};
 use overdub::media::{AudioTrack, Flicks, Moment, Origin, VideoTrack, mp4};
 use overdub_fmp4 as fmp4;
 use overdub_ts as ts;
@@ -88,6 +89,28 @@ fn samples(input: &Bytes) -> usize {
     demuxer.finish();
     drain(&mut demuxer);
     count
+}
+
+/// A day of 2 s segments, each with its date and a signed address.
+fn day() -> String {
+    let signature = "x".repeat(400);
+    let mut text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:7\n".to_owned();
+    for number in 0..43_200 {
+        let (hour, minute, second) = (number / 1_800, number / 30 % 60, number * 2 % 60);
+        text += &format!(
+            "#EXT-X-PROGRAM-DATE-TIME:2026-01-01T{hour:02}:{minute:02}:{second:02}.000Z\n#EXTINF:2.000,\n\
+             https://cdn.example/live/{number}.ts?signature={signature}\n"
+        );
+    }
+    text
+}
+
+/// A window of a day when it is read first, and when it is read again at its end.
+#[divan::bench(args = [0, u64::MAX])]
+fn playlist_of_a_day(bencher: Bencher<'_, '_>, needed_from: u64) {
+    let text = day();
+    let read = || parse_from(text.as_bytes(), &Definitions::default(), needed_from).expect("a playlist");
+    bencher.counter(BytesCount::new(text.len())).bench(read);
 }
 
 /// Samples to a fragmented MP4 with both tracks, payloads chained.

@@ -241,6 +241,16 @@ for kind, target in [("h264", "ts_h264"), ("h265", "ts_hevc")]:
         seed(target, ELEMENTARY_HEAD + b"\0\0\0\1" + path.read_bytes() + b"\0\0\0\1")
 for path in files("playlists", ".m3u8", ".m3u") + files("hls", ".m3u8", ".m3u") + files("fuzz/playlist", ".m3u8"):
     seed("playlist", path.read_bytes()[:PLAYLIST_BYTES])
+# What makes as much as it can of each byte.
+for unit in (b"\xff\xf1\x4c\x80\x01\x1f\xfc\x21", b"\xff", b"\xff\xf1\x4c\x80\0\0"):
+    seed("ts_audio", b"\x00" + ELEMENTARY_HEAD + unit * (ELEMENTARY_BYTES // len(unit)))
+for unit in (b"\0\0\1", b"\0\0\1\x41", b"\0\0\1\6\5"):
+    for target in ("ts_h264", "ts_hevc"):
+        seed(target, ELEMENTARY_HEAD + unit * (ELEMENTARY_BYTES // len(unit)))
+for entry in (b"#EXTINF:2,\na\n", b"#EXT-X-KEY:METHOD=AES-128,URI=k\n", b"#EXT-X-DATERANGE:ID=a\n",
+              b"#EXTINF:2,\n{$a}\n", b"#EXT-X-DEFINE:NAME=a,VALUE={$a}{$a}\n"):
+    head = b"#EXTM3U\n#EXT-X-DEFINE:NAME=a,VALUE=bb\n#EXTINF:2,\na\n"
+    seed("playlist", head + entry * ((PLAYLIST_BYTES - len(head)) // len(entry)))
 rtmp_session()
 rtmp_publishing()
 print("seeds: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))

@@ -17,5 +17,7 @@ fuzz_target!(|data: &[u8]| {
     // 1 to 32, or a few packets and a bit.
     let piece = usize::from(control & 0x0F) + 1;
     let piece = if control & 0x10 == 0 { piece } else { piece * 101 };
-    let _ = ts::check(&Bytes::copy_from_slice(data), config, piece, segments);
+    let input = Bytes::copy_from_slice(data);
+    let _ = ts::check(&input, config, piece, segments);
+    ts::check_budget(&input);
 });

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use overdub_fmp4::{Codec as Mp4Codec, TrackConfig, init_segment};
-use overdub_ts::{AudioParams, Codec, Config, Demuxer, Event, Params, Stats, VideoParams};
+use overdub_ts::{
+    AudioParams, BYTES_PER_SAMPLE, Codec, Config, Demuxer, Event, FREE_SAMPLES, Params, Stats, VideoParams,
+};
 
 pub const PAT_PID: u16 = 0;
 pub const PMT_PID: u16 = 0x1000;
@@ -177,6 +179,17 @@ pub fn check(input: &Bytes, config: Config, piece: usize, segments: &[usize]) ->
     // A start code of 3 bytes becomes a length of 4: at most a quarter more.
     assert!(payload <= len + len / 4, "{payload} bytes of {len}");
     events
+}
+
+/// As one segment, no more comes of it than its bytes allow.
+pub fn check_budget(input: &Bytes) {
+    let mut demuxer = Demuxer::new();
+    demuxer.begin_segment(input.len() as u64);
+    demuxer.push(input.clone());
+    demuxer.end_segment();
+    let events = std::iter::from_fn(|| demuxer.next_event());
+    let samples = events.filter(|event| matches!(event, Event::Sample(_))).count() as u64;
+    assert!(samples <= FREE_SAMPLES + input.len() as u64 / BYTES_PER_SAMPLE, "{samples} samples");
 }
 
 /// The NAL units behind their lengths fill each sample of `events` exactly, and none is empty.

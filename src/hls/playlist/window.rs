@@ -20,16 +20,18 @@ pub(super) struct Window {
 impl Window {
     /// `needed_from` is the index in the list of the first segment that has not been taken yet.
     pub(super) fn push(&mut self, segment: SegmentRef, needed_from: u64) {
-        self.text += segment.own_text() + shared_text(&segment, self.kept.back());
-        self.kept.push_back(segment);
-        while self.kept.len() > 1 && (self.kept.len() > MAX_SEGMENTS || self.text > MAX_TEXT) {
-            self.pop();
-            self.left_out += 1;
-        }
-        while self.kept.len() > MIN_KEPT && self.before() < needed_from {
+        // Room is made first, so that the list never grows beyond the limit.
+        while self.kept.len() >= MIN_KEPT && self.before() < needed_from {
             self.pop();
             self.taken += 1;
         }
+        let more = segment.own_text() + shared_text(&segment, self.kept.back());
+        while !self.kept.is_empty() && (self.kept.len() >= MAX_SEGMENTS || self.text + more > MAX_TEXT) {
+            self.pop();
+            self.left_out += 1;
+        }
+        self.text += more;
+        self.kept.push_back(segment);
     }
 
     /// Segments listed before the first one kept.
@@ -38,7 +40,9 @@ impl Window {
     }
 
     pub(super) fn into_segments(self) -> Vec<SegmentRef> {
-        self.kept.into()
+        let mut kept = Vec::from(self.kept);
+        kept.shrink_to_fit();
+        kept
     }
 
     fn pop(&mut self) {

@@ -94,7 +94,7 @@ pub(super) struct Collected {
 /// `needed_from` is the media sequence number of the first segment that has not been taken yet.
 pub(super) fn clean(body: &[u8], definitions: &Definitions, needed_from: u64) -> Result<Cleaned, Error> {
     let body = without_blanks(body);
-    let raw = || body.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let raw = || lines_of(body);
     // Line by line: a text that is not UTF-8 is not copied as a whole.
     let numbered = || raw().map(String::from_utf8_lossy).enumerate();
     let mut lines = numbered();
@@ -152,7 +152,7 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions, needed_from: u64) ->
             if name.len() > MAX_TAG_NAME {
                 continue;
             }
-            let name = name.trim_end().to_ascii_uppercase();
+            let name = upper_case(name.trim_end());
             if master {
                 cleaner.master_tag(&name, value.trim(), index + 1)?;
             } else {
@@ -175,6 +175,25 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions, needed_from: u64) ->
         media: cleaner.media,
         left_out: cleaner.left_out,
     })
+}
+
+/// What stands between line ends, of either kind.
+fn lines_of(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(body);
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        let end = memchr::memchr2(b'\n', b'\r', bytes);
+        rest = end.and_then(|end| bytes.get(end + 1..));
+        Some(end.map_or(bytes, |end| &bytes[..end]))
+    })
+}
+
+/// `name` in upper case, as it nearly always is.
+fn upper_case(name: &str) -> Cow<'_, str> {
+    match name.contains(|c: char| c.is_ascii_lowercase()) {
+        true => Cow::Owned(name.to_ascii_uppercase()),
+        false => Cow::Borrowed(name),
+    }
 }
 
 /// `body` from the first character on that is neither a blank nor a mark of its encoding.
