@@ -33,7 +33,7 @@ fn dated(first: u64, end: u64, offset: u64) -> Media {
         let seconds = offset + 6 * segment.sequence;
         let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
         let date = format!("2026-01-01T{hours:02}:{minutes:02}:{:02}.000+0100", seconds % 60);
-        segment.program_date_time = Some(date);
+        segment.program_date_time = Some(date.into());
     }
     media
 }

@@ -28,7 +28,7 @@ use crate::hls::segment::unsupported;
 use crate::hls::work::{Client, Done, Fetched, Work};
 use crate::hls::{Error, Event, Settings, SourceKind, Status, report};
 use crate::media::{Moment, Rendition};
-use crate::redact;
+use crate::outside::{ShownUrl, Text};
 
 /// A playlist that is not there so often in a row, before it ever was, will not come.
 const STARTUP_REFUSALS: u32 = 3;
@@ -54,7 +54,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let settings = Arc::new(settings);
     let http = Arc::new(Http::new(&settings).await?);
-    status.send_modify(|status| status.source_url = redact::url(settings.url.as_str()));
+    status.send_modify(|status| status.source_url = ShownUrl::url(settings.url.as_str()));
     let source = Source {
         client: Client::new(http, settings, clock),
         clock,
@@ -332,7 +332,7 @@ impl Source {
     fn main_read(&mut self, first: bool, vod: bool, now: Moment) {
         if first {
             let kind = if vod { SourceKind::Vod } else { SourceKind::Live };
-            let url = redact::url(self.client.settings.url.as_str());
+            let url = ShownUrl::url(self.client.settings.url.as_str());
             info!(%url, ?kind, "source opened");
             self.status.send_modify(|status| status.kind = Some(kind));
         }
@@ -358,7 +358,7 @@ impl Source {
         let Some((error, again)) = failure else { return };
         self.status.send_modify(|status| {
             status.retries += u64::from(again);
-            status.last_error = Some(error.to_string());
+            status.last_error = Some(Text::of(&error));
         });
         self.troubled(rendition, now);
     }
@@ -366,7 +366,7 @@ impl Source {
     fn failed(&self, error: &Error) {
         self.status.send_modify(|status| {
             status.retries += 1;
-            status.last_error = Some(error.to_string());
+            status.last_error = Some(Text::of(error));
         });
     }
 

@@ -79,7 +79,7 @@ impl Origin {
                 key: None,
                 map: None,
                 byte_range: None,
-                program_date_time: self.dates.then(|| date(index)),
+                program_date_time: self.dates.then(|| date(index).into()),
                 cue: None,
             })
             .collect();

@@ -2,7 +2,8 @@
 
 use super::super::Error;
 use super::super::attributes::{self, Attribute};
-use super::Cleaner;
+use super::{Cleaner, check_address};
+use crate::outside::Name;
 
 impl Cleaner<'_> {
     pub(super) fn master_tag(&mut self, name: &str, value: &str, number: usize) -> Result<(), Error> {
@@ -17,7 +18,7 @@ impl Cleaner<'_> {
                     copy(&mut list, &given, name, true);
                 }
                 // NAME is not in the RFC, but packagers write it, and people choose by it.
-                let name = attributes::value(&given, "NAME").map(str::to_owned);
+                let name = attributes::value(&given, "NAME").map(Name::new);
                 if let Some((width, height)) = resolution(&given) {
                     attributes::push(&mut list, "RESOLUTION", &format!("{width}x{height}"), false);
                 }
@@ -35,6 +36,7 @@ impl Cleaner<'_> {
                 let value = self.substitute(value, number)?;
                 let given = attributes::parse(&value);
                 if is(&given, "TYPE", "AUDIO") {
+                    attributes::value(&given, "URI").map_or(Ok(()), |uri| check_address(uri, number))?;
                     let mut list = "TYPE=AUDIO".to_owned();
                     copy(&mut list, &given, "GROUP-ID", true);
                     let name = attributes::value(&given, "NAME").unwrap_or("unnamed");

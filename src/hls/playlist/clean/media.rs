@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::super::Error;
 use super::super::attributes::{self, Attribute};
 use super::super::model::{ByteRange, Cue, DateRange, Key, KeyMethod, Map, Skip, Start};
-use super::Cleaner;
+use super::{Cleaner, check_address};
+use crate::outside::Name;
 
 /// Longer dates are garbage; RFC 3339 with nanoseconds and a zone has 35 characters.
 const MAX_DATE_CHARS: usize = 64;
@@ -18,14 +19,14 @@ const MAX_KEY_FORMATS: usize = 16;
 /// Date ranges kept of one playlist: a day of breaks; the newest are at its end.
 const MAX_DATE_RANGES: usize = 1_000;
 
-/// Longer identifiers of date ranges are cut: they only tell one from another.
-const MAX_ID_CHARS: usize = 128;
+/// An IV has 128 bits, written with two digits a byte and `0x` (RFC 8216 4.2); some writers put zeros before it.
+const MAX_IV: usize = 64;
 
 /// What belongs to one segment and does not pass through the parser.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Extra {
     pub(in super::super) duration: Duration,
-    pub(in super::super) date: Option<String>,
+    pub(in super::super) date: Option<Name>,
     pub(in super::super) gap: bool,
     pub(in super::super) cue: Option<Cue>,
     pub(in super::super) key: Option<Arc<Key>>,
@@ -39,7 +40,7 @@ pub(in super::super) struct Extra {
 #[derive(Default)]
 pub(super) struct Carry {
     duration: Duration,
-    date: Option<String>,
+    date: Option<Name>,
     gap: bool,
     cue: Option<Cue>,
     /// One for each KEYFORMAT (RFC 8216 4.3.2.4).
@@ -116,7 +117,7 @@ impl Cleaner<'_> {
             "-X-KEY" => self.key(value, number)?,
             "-X-MAP" => self.map(value, number)?,
             "-X-PROGRAM-DATE-TIME" if value.chars().count() <= MAX_DATE_CHARS && !value.is_empty() => {
-                self.carry.date = Some(value.to_owned());
+                self.carry.date = Some(Name::new(value));
             }
             "-X-SKIP" => {
                 let given = attributes::parse(value);
@@ -149,12 +150,17 @@ impl Cleaner<'_> {
             }
             "AES-128" => KeyMethod::Aes128,
             "SAMPLE-AES" => KeyMethod::SampleAes,
-            other => KeyMethod::Other(other.to_owned()),
+            other => KeyMethod::Other(Name::new(other)),
         };
-        let text = |name| attributes::value(&given, name).map(str::to_owned);
-        let key = Key { method, uri: text("URI"), iv: text("IV"), format: text("KEYFORMAT") };
+        let text = |name| attributes::value(&given, name);
+        text("URI").map_or(Ok(()), |uri| check_address(uri, number))?;
+        if let Some(length) = text("IV").map(str::len).filter(|length| *length > MAX_IV) {
+            return Err(Error::TooLong { line: number, what: "the IV", length, limit: MAX_IV });
+        }
+        let (uri, iv) = (text("URI").map(str::to_owned), text("IV").map(str::to_owned));
+        let key = Key { method, uri, iv, format: text("KEYFORMAT").map(Name::new) };
         // The first KEY after an address replaces what has its format; the others of a set stay.
-        let name = |key: &Key| key.format.clone().unwrap_or_else(|| "identity".to_owned());
+        let name = |key: &Key| key.format.clone().unwrap_or_else(|| Name::new("identity"));
         self.carry.keys.retain(|known| name(known) != name(&key));
         if self.carry.keys.len() < MAX_KEY_FORMATS {
             self.carry.keys.push(Arc::new(key));
@@ -168,6 +174,7 @@ impl Cleaner<'_> {
         let given = attributes::parse(&value);
         let bad = || Error::BadTag { line: number, tag: "EXT-X-MAP" };
         let uri = attributes::value(&given, "URI").ok_or_else(bad)?.to_owned();
+        check_address(&uri, number)?;
         let byte_range = match attributes::value(&given, "BYTERANGE") {
             Some(range) => {
                 let (length, offset) = byte_range(range).ok_or_else(bad)?;
@@ -202,11 +209,11 @@ impl Cleaner<'_> {
             self.media.date_ranges.remove(0);
         }
         self.media.date_ranges.push(DateRange {
-            id: id.chars().take(MAX_ID_CHARS).collect(),
-            class: attributes::value(&given, "CLASS").map(|class| class.chars().take(MAX_ID_CHARS).collect()),
+            id: Name::new(id),
+            class: attributes::value(&given, "CLASS").map(Name::new),
             start: attributes::value(&given, "START-DATE")
                 .filter(|date| date.len() <= MAX_DATE_CHARS)
-                .map(str::to_owned),
+                .map(Name::new),
             duration,
             scte35: has("SCTE35-OUT") || has("SCTE35-IN") || has("SCTE35-CMD"),
         });

@@ -16,6 +16,7 @@ use super::attributes;
 use super::model::{DateRange, Skip};
 use super::{Error, Start};
 
+use crate::outside::{self, Name};
 use media::Carry;
 pub(super) use media::Extra;
 
@@ -58,7 +59,7 @@ pub(super) struct Cleaned {
     pub(super) entries: usize,
     pub(super) variables: BTreeMap<String, String>,
     /// Of each variant, its `NAME`.
-    pub(super) names: Vec<Option<String>>,
+    pub(super) names: Vec<Option<Name>>,
     pub(super) media: Collected,
 }
 
@@ -167,6 +168,11 @@ fn is_variable_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
+/// What would have to be cut is refused: it leads nowhere then.
+fn check_address(address: &str, line: usize) -> Result<(), Error> {
+    outside::check_address(address).map_err(|source| Error::Address { line, source })
+}
+
 struct Cleaner<'d> {
     definitions: &'d Definitions,
     out: String,
@@ -175,7 +181,7 @@ struct Cleaner<'d> {
     /// Bytes of all that variables were put into.
     expanded: usize,
     variables: BTreeMap<String, String>,
-    names: Vec<Option<String>>,
+    names: Vec<Option<Name>>,
     master: bool,
     /// EXT-X-ENDLIST came.
     ended: bool,
@@ -200,6 +206,7 @@ impl Cleaner<'_> {
             self.begin_segment(self.target_duration);
         }
         let line = self.substitute(line, number)?;
+        check_address(&line, number)?;
         if self.out.len().saturating_add(line.len()) > self.max_out {
             return Err(Error::BadTag { line: number, tag: "EXT-X-DEFINE" });
         }
@@ -233,6 +240,10 @@ impl Cleaner<'_> {
         };
         // RFC 8216bis 4.4.2.3: what cannot be resolved is an error only where it is used.
         if let Some(value) = value {
+            let (length, limit) = (name.len().max(value.len()), outside::MAX_ADDRESS);
+            if length > limit {
+                return Err(Error::TooLong { line: number, what: "the variable", length, limit });
+            }
             self.variables.insert(name.to_owned(), value);
         }
         Ok(())
@@ -252,7 +263,7 @@ impl Cleaner<'_> {
             let value = self
                 .variables
                 .get(name)
-                .ok_or_else(|| Error::UndefinedVariable { line: number, name: name.to_owned() })?;
+                .ok_or_else(|| Error::UndefinedVariable { line: number, name: Name::new(name) })?;
             out.push_str(value);
             self.expanded = self.expanded.saturating_add(before.len().saturating_add(value.len()));
             if self.expanded > self.max_out {
