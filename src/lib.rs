@@ -25,7 +25,9 @@
 //! - [`policy`]: which hosts a source may lead to. Pure.
 //! - [`histogram`]: durations counted in buckets. Pure.
 //! - [`metrics`]: snapshots as Prometheus text. Pure but for the process's own numbers.
+//! - [`outside`]: strings that others wrote, as they may be shown. Pure.
 //! - [`redact`]: URLs as they may appear in logs.
+//! - [`logs`]: log lines: one event, one line, whatever is in it.
 //! - [`net`]: connections to hosts by name, whichever of their addresses answers.
 //! - [`tls`]: whom a connection over TLS trusts.
 //! - [`cli`]: one file per command.
@@ -41,9 +43,11 @@ pub mod echo;
 pub mod histogram;
 pub mod hls;
 pub mod journal;
+pub mod logs;
 pub mod media;
 pub mod metrics;
 pub mod net;
+pub mod outside;
 pub mod pipeline;
 pub mod playout;
 pub mod policy;

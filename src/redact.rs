@@ -1,6 +1,7 @@
 //! URLs as they may appear in logs, status and errors: without what opens a door.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 /// What stands where a secret was. No address and no setting that holds it is taken for a real one.
 pub const HIDDEN: &str = "…";
@@ -40,6 +41,9 @@ pub fn rtmp_url(rtmp: &str) -> String {
     }
 }
 
+/// An address in a text that is longer is not looked into: nothing of it is worth showing.
+const MAX_PARSED: usize = 16 << 10;
+
 /// `text` with every address in it as [`url()`] or [`rtmp_url`] shows it, for texts of others: errors of
 /// libraries, answers of servers.
 pub fn text(text: &str) -> Cow<'_, str> {
@@ -47,6 +51,16 @@ pub fn text(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
+    let _ = pieces(text, |piece| {
+        shown += piece;
+        ControlFlow::Continue(())
+    });
+    Cow::Owned(shown)
+}
+
+/// Gives what [`text()`] would return to `take`, piece by piece, until that breaks off. No piece is a part of an address
+/// that was not redacted.
+pub fn pieces(text: &str, mut take: impl FnMut(&str) -> ControlFlow<()>) -> ControlFlow<()> {
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let scheme_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
@@ -55,12 +69,20 @@ pub fn text(text: &str) -> Cow<'_, str> {
         let end = rest[at..].find(ends).map_or(rest.len(), |length| at + length);
         // What ends the sentence rather than the address.
         let address = rest[begin..end].trim_end_matches([',', '.', ';', ':', ')', ']', '!', '?']);
-        shown += &rest[..begin];
-        shown += &if address.starts_with("rtmp") { rtmp_url(address) } else { url(address) };
+        take(&rest[..begin])?;
+        if address.len() > MAX_PARSED {
+            take("(a very long address)")?;
+        } else if address.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rtmp")) {
+            take(&rtmp_url(address))?;
+        } else if address.contains(['@', '?', '#']) || url::Url::parse(address).is_err() {
+            take(&url(address))?;
+        } else {
+            // Nothing to hide: it stays as it was written.
+            take(address)?;
+        }
         rest = &rest[begin + address.len()..];
     }
-    shown += rest;
-    Cow::Owned(shown)
+    take(rest)
 }
 
 #[cfg(test)]
@@ -79,6 +101,8 @@ mod tests {
             ("a :// b", "a (not a URL) b"),
             ("://", "(not a URL)"),
             ("http://h/%zz://x?y", "http://h/%zz://x?…"),
+            ("at http://h refused, HTTP://H:80/a b", "at http://h refused, HTTP://H:80/a b"),
+            ("RTMP://h/live/secret", "rtmp://h/live/se…"),
         ] {
             assert_eq!(text(given), shown);
         }

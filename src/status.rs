@@ -11,6 +11,7 @@ use crate::config::StreamSettings;
 use crate::demux::AudioStream;
 use crate::histogram::Histogram;
 use crate::media::StreamId;
+use crate::outside::{Name, ShownUrl, Text};
 use crate::remux::HoldStatus;
 use crate::{srs, storage};
 
@@ -22,7 +23,7 @@ pub struct StreamStatus {
     pub phase: Phase,
     pub stream_id: StreamId,
     /// Without user, password and query.
-    pub source_url: String,
+    pub source_url: ShownUrl,
     /// ISO 8601, when the stream was started.
     pub start_time: Option<String>,
     /// Seconds since the start; of a stopped stream, how long it ran.
@@ -33,7 +34,7 @@ pub struct StreamStatus {
     pub restarts: u64,
     /// What is wrong now, with what is done about it; otherwise the last thing that went wrong, kept after it is
     /// over.
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
     pub stats: Stats,
     pub modules: Modules,
     /// The newest batches, oldest first.
@@ -48,7 +49,7 @@ impl StreamStatus {
             is_running: true,
             phase: Phase::Fetching,
             stream_id: settings.stream_id.clone(),
-            source_url: settings.source_url.to_string(),
+            source_url: ShownUrl::url(&settings.source_url.to_string()),
             start_time: None,
             uptime: 0.0,
             resumed: None,
@@ -70,7 +71,7 @@ pub struct Resumed {
     /// Captured segments that were read back.
     pub segments: u64,
     /// What could not be resumed, for a person.
-    pub lost: Option<String>,
+    pub lost: Option<Text>,
 }
 
 /// How far the stream has come.
@@ -202,8 +203,8 @@ pub struct Fetcher {
     pub media_sequence: Option<u64>,
     pub target_duration: Option<f64>,
     /// The variant chosen from a master playlist, and the audio rendition beside it.
-    pub variant: Option<String>,
-    pub audio_rendition: Option<String>,
+    pub variant: Option<Text>,
+    pub audio_rendition: Option<Name>,
     /// Changes to another variant because one failed, and back.
     pub variant_changes: u64,
     /// Seconds of media that the playlist lists and that were not fetched yet; of the audio rendition too.
@@ -233,14 +234,14 @@ pub struct Fetcher {
     pub discontinuities_inferred: u64,
     /// Seconds since the last segment arrived.
     pub last_segment_age: Option<f64>,
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
 }
 
 /// The connection to the audio processor and what became of the fragments.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Processor {
-    pub url: String,
+    pub url: ShownUrl,
     pub connected: bool,
     pub in_flight: u64,
     pub queued: u64,
@@ -261,7 +262,7 @@ pub struct Processor {
     /// The largest message that the processor says it takes, in bytes.
     pub max_payload: Option<u64>,
     /// What it last said in a `fragment:status`.
-    pub processor_status: Option<String>,
+    pub processor_status: Option<Text>,
     /// After 5 failures in a row fragments go straight to the fallback.
     pub breaker_open: bool,
     pub last_latency_ms: Option<f64>,
@@ -269,7 +270,7 @@ pub struct Processor {
     pub max_latency_ms: Option<f64>,
     /// The `processingBudget` in seconds with which every answer so far would have been in time.
     pub budget_needed: Option<f64>,
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
 }
 
 /// Demultiplexing, fitting and putting together again.
@@ -277,8 +278,8 @@ pub struct Processor {
 #[serde(rename_all = "camelCase")]
 pub struct Remuxer {
     pub batches: u64,
-    pub video_codec: Option<String>,
-    pub audio_codec: Option<String>,
+    pub video_codec: Option<Name>,
+    pub audio_codec: Option<Name>,
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub sample_rate: Option<u32>,
@@ -304,8 +305,8 @@ pub struct Remuxer {
     pub random_access: Option<&'static str>,
     /// SCTE 35 sections, timed ID3 tags and event messages of the source.
     pub cues: u64,
-    pub last_cue: Option<String>,
-    pub last_error: Option<String>,
+    pub last_cue: Option<Text>,
+    pub last_error: Option<Text>,
 }
 
 /// All RTMP outputs.
@@ -315,7 +316,7 @@ pub struct Publisher {
     /// At least one output is connected.
     pub connected: bool,
     pub outputs: Vec<Output>,
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
 }
 
 /// One RTMP output.
@@ -323,7 +324,7 @@ pub struct Publisher {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// Without query and with the stream key shortened.
-    pub url: String,
+    pub url: ShownUrl,
     /// `connecting`, `ready` (a server answers; publishing begins with the media), `publishing`, `waiting` (to reconnect)
     /// or `ended`.
     pub state: String,
@@ -336,7 +337,7 @@ pub struct Output {
     pub lateness_ms: f64,
     /// What the SRS behind it says, where `srsHttpApi` names one.
     pub srs: Option<srs::Status>,
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
     /// How long after it was to leave each packet left. For monitoring only.
     #[serde(skip)]
     pub lateness: Histogram,
@@ -350,7 +351,7 @@ pub struct BatchStatus {
     pub state: BatchState,
     pub outcome: Option<Outcome>,
     /// Why the outcome is a fallback: a sentence, and the name by which [`Stats::fallback_reasons`] counts it.
-    pub reason: Option<String>,
+    pub reason: Option<Text>,
     pub failure: Option<&'static str>,
     /// How long the batch plays.
     pub duration_ms: i64,

@@ -99,7 +99,7 @@ async fn deliver(url: Url) -> Result<Vec<(String, Vec<u8>)>, hls::Error> {
     let mut delivered = Vec::new();
     while let Some(event) = events.recv().await {
         match event {
-            Event::Segment(segment) => delivered.push((segment.url, segment.data.to_vec())),
+            Event::Segment(segment) => delivered.push((segment.url.to_string(), segment.data.to_vec())),
             Event::Lost { reason, .. } => panic!("{reason}"),
             Event::TargetDuration(_) | Event::Renditions { .. } => {}
             Event::Ended => break,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::hls::playlist::{self, Definitions, Master, Media, Playlist, Rendition};
 use crate::hls::variant::{self, Candidate, Policy};
+use crate::outside::{Name, Text};
 
 /// As much as `overdub run` reads of a playlist.
 pub(super) const MAX_BYTES: usize = 16 << 20;
@@ -36,19 +37,19 @@ pub(super) enum Listing {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Variant {
     address: String,
-    name: Option<String>,
-    about: String,
+    name: Option<Name>,
+    about: Text,
     /// Of the audio rendition that is read with it.
-    audio: Option<String>,
-    audio_group: Option<String>,
+    audio: Option<Name>,
+    audio_group: Option<Name>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Audio {
-    group: String,
-    name: String,
-    language: Option<String>,
+    group: Name,
+    name: Name,
+    language: Option<Name>,
     channels: Option<u32>,
     default: bool,
     autoselect: bool,
@@ -91,7 +92,7 @@ impl Listing {
                 let _ = write!(text, "HLS master playlist, variants by preference:");
                 for variant in variants {
                     let _ = write!(text, "\n  {}", variant.address);
-                    let about = [Some(&variant.about), variant.name.as_ref()];
+                    let about = [Some(&*variant.about), variant.name.as_deref()];
                     about.into_iter().flatten().filter(|part| !part.is_empty()).for_each(|part| {
                         let _ = write!(text, "  {part}");
                     });
@@ -159,7 +160,7 @@ impl Audio {
     fn traits(&self) -> impl Iterator<Item = String> {
         let flag = |is: bool, what: &str| is.then(|| what.to_owned());
         [
-            self.language.clone(),
+            self.language.as_ref().map(ToString::to_string),
             self.channels.map(|channels| format!("{channels} channels")),
             flag(self.default, "default"),
             flag(self.autoselect, "autoselect"),

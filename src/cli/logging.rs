@@ -1,19 +1,25 @@
 //! What is logged, and how it looks. Logs go to stderr, or to a file of each day: stdout belongs to results.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use time::OffsetDateTime;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt};
+use tracing_subscriber::{EnvFilter, Registry};
 
 use super::environment::variable;
+use crate::clock::wall_clock;
 use crate::control::{Capture, Lines};
+use crate::logs::{self, Record, Sink, Tick};
+use crate::outside;
 
 /// Days of logs that are kept by default: two weekends.
 const FILES: usize = 14;
@@ -39,8 +45,57 @@ enum Format {
     Json,
 }
 
-/// Writes what is still waiting when it is dropped.
-pub(super) struct Guard(#[expect(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
+/// How often the log is told the time: the number of suppressed lines is told so much late at most.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Tells what was suppressed, and writes what is still waiting, when it is dropped.
+pub(super) struct Guard {
+    ticks: Vec<Arc<dyn Tick>>,
+    _file: Option<WorkerGuard>,
+}
+
+impl Guard {
+    /// Tells the log the time, for as long as the future is polled.
+    pub(super) fn ticking(&self) -> impl Future<Output = ()> + use<> {
+        let ticks = self.ticks.clone();
+        async move {
+            loop {
+                tokio::time::sleep(TICK).await;
+                ticks.iter().for_each(|tick| tick.tick());
+            }
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.ticks.iter().for_each(|tick| tick.finish());
+    }
+}
+
+/// Lines to stderr or to a file.
+struct Written<W> {
+    writer: W,
+    format: Format,
+    color: bool,
+}
+
+impl<W> Sink for Written<W>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    const MAX_FIELD: usize = outside::MAX_ADDRESS;
+
+    fn line(&self, record: Record) {
+        let at = OffsetDateTime::from(wall_clock());
+        let line = match self.format {
+            Format::Text => logs::text(&record, at, self.color),
+            Format::Json => logs::json(&record, at),
+        };
+        // Whoever read it has gone away.
+        let _ = self.writer.make_writer().write_all(line.as_bytes());
+    }
+}
 
 /// Starts logging to stderr or a file, and into `lines` where somebody wants to show them.
 pub(super) fn start(args: &Args, default: &str, lines: Option<Lines>) -> anyhow::Result<Guard> {
@@ -56,19 +111,25 @@ pub(super) fn start(args: &Args, default: &str, lines: Option<Lines>) -> anyhow:
         (None, None) => Format::default(),
     };
     let file = args.log_file.clone().or_else(|| first(&["OVERDUB_LOG_FILE", "LOG_FILE"]).map(PathBuf::from));
-    let (shown, guard) = match file {
-        None => (layer(io::stderr, format, io::stderr().is_terminal(), filter), None),
+    let mut ticks = Vec::new();
+    let (shown, file) = match file {
+        None => (layer(io::stderr, format, io::stderr().is_terminal(), filter, &mut ticks), None),
         Some(path) => {
             let kept = first(&["OVERDUB_LOG_FILES", "LOG_MAX_FILES"]);
             let kept = kept.map(|text| text.parse().context("OVERDUB_LOG_FILES must be a whole number"));
             let (writer, guard) = daily(&path, kept.transpose()?.unwrap_or(FILES))?;
-            (layer(writer, format, false, filter), Some(guard))
+            (layer(writer, format, false, filter, &mut ticks), Some(guard))
         }
     };
-    let capture = lines.map(|lines| Capture::new(lines).with_filter(Capture::filter()));
+    let capture = lines.map(|lines| {
+        let layer = logs::Layer::new(Capture::new(lines));
+        ticks.push(layer.ticks());
+        layer.with_filter(Capture::filter())
+    });
     let started = tracing_subscriber::registry().with(shown).with(capture).try_init();
     started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))?;
-    Ok(Guard(guard))
+    logs::log_panics();
+    Ok(Guard { ticks, _file: file })
 }
 
 /// The levels that the original service has beyond ours; everything else as it is.
@@ -84,17 +145,16 @@ fn level(text: &str) -> &str {
 fn layer<W>(
     writer: W,
     format: Format,
-    ansi: bool,
+    color: bool,
     filter: EnvFilter,
+    ticks: &mut Vec<Arc<dyn Tick>>,
 ) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let layer = fmt::layer().with_writer(writer);
-    match format {
-        Format::Text => Box::new(layer.with_ansi(ansi).with_filter(filter)),
-        Format::Json => Box::new(layer.json().flatten_event(true).with_filter(filter)),
-    }
+    let layer = logs::Layer::new(Written { writer, format, color });
+    ticks.push(layer.ticks());
+    Box::new(layer.with_filter(filter))
 }
 
 /// A file for each day, the date behind its name. Lines wait in memory for the disk, and are dropped where it does

@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
         .map_err(Into::into)
         .and_then(|()| logging::start(&cli.log, cli.command.default_log_level(), shown));
     // Held to the end: what still waits is written then.
-    let _guard = match logging {
+    let guard = match logging {
         Ok(guard) => guard,
         Err(error) => return failed(&error),
     };
@@ -103,6 +103,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::from(error).context("cannot start the runtime")),
     };
+    runtime.spawn(guard.ticking());
     let result = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args, logs).await,

@@ -1,15 +1,20 @@
 //! Lines on a terminal or in a pipe. A reader who has gone away is no reason to panic.
+//!
+//! What files and servers call things is in these lines too: nothing in it reaches a terminal as a command.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::outside;
+
 pub(super) fn line(text: &str) {
-    let _ = writeln!(io::stdout().lock(), "{text}");
+    let _ = writeln!(io::stdout().lock(), "{}", outside::printable(text));
 }
 
+/// One line, without secrets.
 pub(super) fn error_line(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", outside::shown(text, outside::MAX_ADDRESS));
 }
 
 /// `value` as one line of JSON.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::print;
+use crate::outside;
 
 /// On a terminal the line is renewed this often.
 const RENEW: Duration = Duration::from_millis(500);
@@ -52,7 +53,7 @@ impl Progress {
             Style::Terminal => {
                 // Back to the line's start, and whatever stands behind the new text erased.
                 let mut out = io::stdout().lock();
-                let _ = write!(out, "\r{text}\x1b[K");
+                let _ = write!(out, "\r{}\x1b[K", outside::printable(text));
                 let _ = out.flush();
                 self.drawn = true;
             }

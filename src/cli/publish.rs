@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::{RtmpUrl, Span};
 use crate::demux::{CleanTimes, RawTimes, StampSource, Stamps};
 use crate::media::{AudioParams, Flicks, Packet, PacketKind, VideoCodec, VideoParams, mp4};
+use crate::outside::{ShownUrl, Text};
 use crate::playout::Playout;
 use crate::publish;
 
@@ -50,7 +51,7 @@ pub(super) struct Args {
 #[serde(rename_all = "camelCase")]
 struct Report {
     state: publish::State,
-    url: String,
+    url: ShownUrl,
     published_seconds: f64,
     packets_sent: u64,
     packets_dropped: u64,
@@ -60,7 +61,7 @@ struct Report {
     lateness_ms: f64,
     max_lateness_ms: f64,
     reconnects: u64,
-    last_error: Option<String>,
+    last_error: Option<Text>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {

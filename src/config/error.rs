@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
+use crate::outside::{Name, Text};
+
 /// Longest part of a foreign parser's message that is shown: it may quote the input.
 const MAX_REASON: usize = 200;
 
@@ -17,8 +19,17 @@ pub struct Invalid {
 }
 
 impl Invalid {
+    /// What a caller wrote may be in either: it enters here.
     pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { field: field.into(), reason: reason.into() }
+        let field = match field.into() {
+            Cow::Owned(field) => Name::from(field).to_string().into(),
+            ours @ Cow::Borrowed(_) => ours,
+        };
+        let reason = match reason.into() {
+            Cow::Owned(reason) => Text::from(reason).to_string().into(),
+            ours @ Cow::Borrowed(_) => ours,
+        };
+        Self { field, reason }
     }
 
     /// Reads a JSON object; a wrong type or an unknown name is reported under its own path.
@@ -52,7 +63,7 @@ impl Invalid {
 /// A path of names; the root, which is written as a dot, has none.
 fn named(path: &str) -> String {
     let path = if path == "." { "" } else { path };
-    path.chars().take(MAX_REASON).collect()
+    path.to_owned()
 }
 
 fn shortened(reason: &str) -> String {

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::registry::StartError;
 use crate::config::Invalid;
 use crate::media::StreamId;
+use crate::outside::{Name, Text};
 
 /// A refusal with its status.
 #[derive(Debug)]
@@ -24,11 +25,11 @@ pub(super) struct Refusal {
     /// Always false.
     success: bool,
     /// One line for a person.
-    error: String,
+    error: Text,
     /// The part of the request that is at fault, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    field: Option<String>,
+    field: Option<Name>,
     /// The streams among which the caller has to choose.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -37,7 +38,8 @@ pub(super) struct Refusal {
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        let body = Refusal { success: false, error: error.into(), field: None, stream_ids: Vec::new() };
+        let body =
+            Refusal { success: false, error: Text::from(error.into()), field: None, stream_ids: Vec::new() };
         Self { status, body }
     }
 
@@ -68,7 +70,7 @@ impl ApiError {
 
     #[must_use]
     pub(super) fn field(mut self, field: impl Into<String>) -> Self {
-        self.body.field = Some(field.into());
+        self.body.field = Some(Name::from(field.into()));
         self
     }
 }

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::mpegts::is_audio;
 use crate::media::language::{primary, speaks};
+use crate::outside::Name;
 
 /// What the settings and the playlist ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct AudioStream {
     /// `aacadts`, `ac3`, ...
     pub codec: String,
     /// ISO 639-2 (`eng`), as the map has it.
-    pub language: Option<String>,
+    pub language: Option<Name>,
     /// `main`, `clean-effects`, `hearing-impaired`, `visual-impaired` or `other`.
     pub audio_type: &'static str,
     /// It is the one that is taken.
@@ -69,7 +70,7 @@ pub(super) fn list(streams: &[ts::Stream], selected: Option<u16>) -> Vec<AudioSt
         .map(|(stream, codec)| AudioStream {
             pid: stream.pid,
             codec: format!("{codec:?}").to_lowercase(),
-            language: stream.language.clone(),
+            language: stream.language.as_deref().map(Name::new),
             audio_type: stream.audio_type.name(),
             selected: Some(stream.pid) == selected,
         })

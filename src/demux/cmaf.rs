@@ -215,7 +215,7 @@ fn choose(tracks: &[TrackInfo], wanted: Wanted) -> Result<(Option<Video>, Option
     if video.is_none() && audio.is_none() {
         let entries: Vec<_> =
             tracks.iter().map(|track| track.sample_entry.escape_ascii().to_string()).collect();
-        return Err(SegmentError::NothingCarried { entries: entries.join(", ") });
+        return Err(SegmentError::NothingCarried { entries: entries.join(", ").into() });
     }
     Ok((video.filter(|_| wanted.video), audio.filter(|_| wanted.audio)))
 }
@@ -364,6 +364,6 @@ fn cue(event: Event, start: Option<Flicks>, segment: u64) -> Cue {
         EventTime::AfterSegmentStart(delta) => start.map(|start| start + units(delta.into())),
     };
     let duration = event.duration.map(|duration| units(duration.into()));
-    let kind = CueKind::Message { scheme: event.scheme_id_uri, value: event.value };
+    let kind = CueKind::Message { scheme: event.scheme_id_uri.into(), value: event.value.into() };
     Cue { segment, time, duration, kind, data: event.message }
 }

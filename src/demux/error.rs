@@ -1,6 +1,10 @@
 //! Why a segment gave nothing, and what was broken in those that did.
 
+use std::fmt;
+
 use overdub_fmp4::ReadError;
+
+use crate::outside::Text;
 
 /// Why a segment yields no samples. It costs that segment only.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +30,7 @@ pub enum SegmentError {
     Encrypted { entry: [u8; 4] },
     /// There are tracks, but none in a codec that Overdub carries.
     #[error("no track in a codec that is carried: {entries}")]
-    NothingCarried { entries: String },
+    NothingCarried { entries: Text },
     /// Transport packets without tables, and nothing among them that content shows to be a stream.
     #[error(
         "a transport stream without program tables (PAT, PMT), and no stream that is recognised by its content"
@@ -57,13 +61,13 @@ pub struct Damage {
     /// Why the last of the refused ones was.
     pub last_refusal: Option<SegmentError>,
     /// The last event, as a person should read it.
-    pub last: Option<String>,
+    pub last: Option<Text>,
 }
 
 impl Damage {
-    pub(super) fn event(&mut self, what: &impl ToString) {
+    pub(super) fn event(&mut self, what: &impl fmt::Display) {
         self.events += 1;
-        self.last = Some(what.to_string());
+        self.last = Some(Text::of(what));
     }
 
     pub(super) fn refuse(&mut self, error: SegmentError) {

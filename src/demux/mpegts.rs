@@ -149,7 +149,9 @@ impl Mpegts {
                 true => format!("type 0x{:02x}, encrypted", stream.stream_type),
                 false => format!("type 0x{:02x}", stream.stream_type),
             });
-            return Err(SegmentError::NothingCarried { entries: types.collect::<Vec<_>>().join(", ") });
+            return Err(SegmentError::NothingCarried {
+                entries: types.collect::<Vec<_>>().join(", ").into(),
+            });
         }
         let video = self.video.filter(|_| wanted.video && !self.seen.video);
         let audio = self.audio.as_ref().filter(|_| wanted.audio && !self.seen.audio).map(|stream| stream.pid);

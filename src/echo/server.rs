@@ -18,11 +18,12 @@ use socketioxide::{ParserConfig, SocketIo};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, Span, error_span, info, warn};
 
 use super::alter;
 use super::options::Control;
 use super::{Fault, Options};
+use crate::media::StreamId;
 
 /// Largest message, as large as the largest that the service sends. It has to be said three times: for
 /// the WebSocket, for the attachments of an event, and for polling, whose limit is what the handshake
@@ -78,7 +79,10 @@ impl Server {
             socket.on(
                 "fragment:data",
                 async move |socket: SocketRef, data: TryData<FragmentData>| match data.0 {
-                    Ok(data) => echo.handle(&socket, data).await,
+                    Ok(data) => {
+                        let stream = data.stream();
+                        echo.handle(&socket, data).instrument(stream).await;
+                    }
                     Err(error) => warn!(%error, "fragment:data is not what the protocol says"),
                 },
             );
@@ -106,6 +110,14 @@ impl Server {
 struct FragmentData {
     fragment: Value,
     data: Bytes,
+}
+
+impl FragmentData {
+    /// The span of the stream that it is of.
+    fn stream(&self) -> Span {
+        let id = self.fragment.get("streamId").and_then(Value::as_str).and_then(|id| StreamId::new(id).ok());
+        id.map_or_else(Span::none, |id| error_span!("stream", %id))
+    }
 }
 
 #[derive(Serialize)]

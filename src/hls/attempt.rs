@@ -86,11 +86,12 @@ pub(super) fn holds_up(error: &Error, retry_at: Moment, ready_at: Option<Moment>
 mod tests {
     use super::*;
     use crate::hls::CryptError;
+    use crate::outside::ShownUrl;
 
     const LIVE: Limits = Limits { vod: false, live_life: Duration::from_secs(12) };
 
     fn status(status: u16) -> Error {
-        Error::Status { url: "http://h/s.ts".to_owned(), status }
+        Error::Status { url: ShownUrl::url("http://h/s.ts"), status }
     }
 
     fn tried(error: &Error, listed: bool, limits: Limits) -> (u32, Moment) {
@@ -117,14 +118,14 @@ mod tests {
     #[test]
     fn what_left_the_window_and_what_cannot_get_better_is_given_up_at_once() {
         assert_eq!(tried(&status(404), false, LIVE).0, 1);
-        assert_eq!(tried(&Error::TooLarge { url: String::new(), limit: 1 }, true, LIVE).0, 1);
+        assert_eq!(tried(&Error::TooLarge { url: ShownUrl::default(), limit: 1 }, true, LIVE).0, 1);
         assert!(tried(&status(500), false, LIVE).0 > 5, "the server is ill: it may still have it");
     }
 
     #[test]
     fn a_segment_that_cannot_be_decrypted_holds_up_those_behind_it_for_two_seconds_at_most() {
         let at = |millis| Moment::from_start(Duration::from_millis(millis));
-        let wrong = Error::Crypt { url: String::new(), source: CryptError::Padding };
+        let wrong = Error::Crypt { url: ShownUrl::default(), source: CryptError::Padding };
         let holds_up = |error, retry_at, target| {
             holds_up(error, at(retry_at), Some(at(1_000)), Duration::from_secs(target))
         };

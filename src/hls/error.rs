@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{CryptError, playlist};
+use crate::outside::{AddressTooLong, ShownUrl, Text};
 use crate::policy::Refused;
 
 /// A failure of one request or of the source as a whole. URLs are redacted.
@@ -11,50 +12,53 @@ use crate::policy::Refused;
 pub enum Error {
     /// The HTTP client could not be set up: a header or the TLS configuration.
     #[error("the HTTP client cannot be set up: {reason}")]
-    Client { reason: String },
+    Client { reason: Text },
     /// Only http and https are read.
     #[error("{url}: the scheme is neither http nor https")]
-    Scheme { url: String },
+    Scheme { url: ShownUrl },
     /// An address that what named it may not lead to (see [`crate::policy`]).
     #[error("{url} is not asked: {source}")]
-    Forbidden { url: String, source: Refused },
+    Forbidden { url: ShownUrl, source: Refused },
     /// An address in a playlist is none.
     #[error("{playlist} lists an address that is not a URL")]
-    Address { playlist: String },
+    Address { playlist: ShownUrl },
+    /// An address that is longer than any that is asked, listed or of a redirect.
+    #[error("{url} is not asked: {source}")]
+    TooLong { url: ShownUrl, source: AddressTooLong },
     /// No connection, no name, or TLS refused.
     #[error("{url} is unreachable: {reason}")]
-    Unreachable { url: String, reason: String },
+    Unreachable { url: ShownUrl, reason: Text },
     /// No answer, or no further byte of it, in time.
     #[error("{url}: no {what} within {} s", .after.as_secs_f64())]
-    Timeout { url: String, what: &'static str, after: Duration },
+    Timeout { url: ShownUrl, what: &'static str, after: Duration },
     #[error("{url} answered HTTP {status}")]
-    Status { url: String, status: u16 },
+    Status { url: ShownUrl, status: u16 },
     /// The connection ended before the body did.
     #[error("{url}: the body ended after {received} bytes: {reason}")]
-    Truncated { url: String, received: usize, reason: String },
+    Truncated { url: ShownUrl, received: usize, reason: Text },
     /// The body comes, but more slowly than anything that is worth waiting for.
     #[error("{url}: the body comes too slowly: {received} bytes after a window of {} s", .window.as_secs_f64())]
-    Slow { url: String, received: usize, window: Duration },
+    Slow { url: ShownUrl, received: usize, window: Duration },
     #[error("{url}: the body is larger than {limit} bytes")]
-    TooLarge { url: String, limit: usize },
+    TooLarge { url: ShownUrl, limit: usize },
     /// A segment that is empty or a web page.
     #[error("{url}: the body is not a segment: {reason}")]
-    NotASegment { url: String, reason: &'static str },
+    NotASegment { url: ShownUrl, reason: &'static str },
     #[error("{url}: {source}")]
-    Playlist { url: String, source: playlist::Error },
+    Playlist { url: ShownUrl, source: playlist::Error },
     /// A media playlist was expected: a master playlist lists another master.
     #[error("{url} is a master playlist inside a master playlist")]
-    NestedMaster { url: String },
+    NestedMaster { url: ShownUrl },
     /// A film in one MP4 file, which cannot be read, or not any further.
     #[error("{url}: the MP4 file cannot be read: {reason}")]
-    File { url: String, reason: String },
+    File { url: ShownUrl, reason: Text },
     /// Something that HLS allows and this version does not read.
     #[error("{url}: {what} is not supported")]
-    Unsupported { url: String, what: String },
+    Unsupported { url: ShownUrl, what: Text },
     /// A segment whose encryption cannot be undone. `url` is the segment's, or its key's where that is at
     /// fault.
     #[error("{url}: {source}")]
-    Crypt { url: String, source: CryptError },
+    Crypt { url: ShownUrl, source: CryptError },
     /// The time for a first success is over.
     #[error("no success within {} s; last: {last}", .budget.as_secs_f64())]
     Startup { budget: Duration, last: Box<Error> },
@@ -78,6 +82,7 @@ impl Error {
             | Self::Scheme { .. }
             | Self::Forbidden { .. }
             | Self::Address { .. }
+            | Self::TooLong { .. }
             | Self::TooLarge { .. }
             | Self::NestedMaster { .. }
             | Self::File { .. }

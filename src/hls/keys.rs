@@ -13,8 +13,8 @@ use super::Error;
 use super::crypt::samples::Protection;
 use super::crypt::{CryptError, Key, Plan};
 use super::fetch::Http;
+use crate::outside::ShownUrl;
 use crate::policy::Reach;
-use crate::redact;
 
 /// Keys kept, the last used first. A live window names one or two at a time; a source that changes its key
 /// with every segment and is read in two renditions stays within this for its whole window.
@@ -82,7 +82,7 @@ impl Keys {
         plan: &Plan<'_>,
         found: Found,
         body: Bytes,
-        shown: &str,
+        shown: &ShownUrl,
         from: Reach,
         total: Duration,
     ) -> Result<Bytes, Error> {
@@ -94,7 +94,7 @@ impl Keys {
                 self.forget(&found.held, &key);
                 let again = self.find(plan, from, total).await?.key;
                 if again != key {
-                    debug!(url = redact::url(plan.key_uri), "the key was changed under its address");
+                    debug!(url = %ShownUrl::url(plan.key_uri), "the key was changed under its address");
                     key = again;
                 }
             }
@@ -111,7 +111,7 @@ impl Keys {
         found: Found,
         protection: Option<Arc<Protection>>,
         body: Bytes,
-        shown: &str,
+        shown: &ShownUrl,
     ) -> Result<Bytes, Error> {
         let (key, iv) = (found.key, plan.iv);
         let plain =
@@ -152,7 +152,7 @@ impl Keys {
     }
 
     async fn fetch(&self, plan: &Plan<'_>, from: Reach, total: Duration) -> Result<Key, Error> {
-        let shown = redact::url(plan.key_uri);
+        let shown = ShownUrl::url(plan.key_uri);
         let url = Url::parse(plan.key_uri).map_err(|_| Error::Address { playlist: shown.clone() })?;
         let body = self.http.get(&url, from, None, MAX_KEY_BODY, total.min(MAX_KEY_TIME)).await?;
         Key::new(plan.method, &body.bytes).map_err(|source| Error::Crypt { url: shown, source })

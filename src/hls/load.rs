@@ -10,8 +10,8 @@ use url::Url;
 use super::fetch::{Answer, Body, Http, Request, Validators};
 use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, Start, limits, parse_from};
 use super::{Error, Settings, unpack};
+use crate::outside::ShownUrl;
 use crate::policy::Reach;
-use crate::redact;
 
 /// A playlist that takes longer, however steadily it drips, is of no use to a live client.
 const MAX_PLAYLIST_TIME: Duration = Duration::from_secs(20);
@@ -175,7 +175,7 @@ impl Loader {
                 Ok(Loaded::Changed(media))
             }
             (Reading::Changed(body, Playlist::Master(_)), _) => {
-                Err(Error::NestedMaster { url: redact::url(body.url.as_str()) })
+                Err(Error::NestedMaster { url: ShownUrl::url(body.url.as_str()) })
             }
             (Reading::Unchanged, Some(known)) => {
                 self.known = Some(Known { unchanged: known.unchanged.saturating_add(1), ..known });
@@ -196,7 +196,7 @@ impl Loader {
         };
         let imported = self.inherited.variables.clone();
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
-        let shown = || redact::url(body.url.as_str());
+        let shown = || ShownUrl::url(body.url.as_str());
         let text = unpack::text(&body.bytes, limit).map_err(|fault| match fault {
             unpack::Fault::TooLarge => Error::TooLarge { url: shown(), limit },
             unpack::Fault::Playlist(source) => Error::Playlist { url: shown(), source },
@@ -220,7 +220,7 @@ impl Loader {
 
     /// "Not modified", where nothing was known.
     fn not_asked_for(&self) -> Error {
-        Error::Status { url: redact::url(self.current.as_str()), status: 304 }
+        Error::Status { url: ShownUrl::url(self.current.as_str()), status: 304 }
     }
 }
 
@@ -228,8 +228,8 @@ impl Loader {
 /// that is none stays as it is: only its segment is lost by it.
 fn absolute(mut media: Media, base: &Url) -> Result<Media, Error> {
     if media.iframes_only {
-        let what = "a playlist of single pictures (EXT-X-I-FRAMES-ONLY)".to_owned();
-        return Err(Error::Unsupported { url: redact::url(base.as_str()), what });
+        let what = "a playlist of single pictures (EXT-X-I-FRAMES-ONLY)".into();
+        return Err(Error::Unsupported { url: ShownUrl::url(base.as_str()), what });
     }
     let text = Cell::new(0_usize);
     let join = |uri: &str| {

@@ -21,8 +21,8 @@ use super::playlist::Map;
 use super::segment::{Section, Segments};
 use crate::clock::Clock;
 use crate::media::{Moment, Rendition};
+use crate::outside::ShownUrl;
 use crate::policy::Reach;
-use crate::redact;
 
 /// Sections kept, by their address: a source that breaks for advertisements comes back to its own.
 const MAX_MAPS: usize = 8;
@@ -152,7 +152,7 @@ impl Known {
     /// Whether the newest still holds. An origin that does not answer leaves it what it was.
     async fn ask_again(&mut self, segments: &Segments, need: Need, clock: Clock) {
         let began = clock.now();
-        let url = redact::url(&self.map.uri);
+        let url = ShownUrl::url(&self.map.uri);
         loop {
             let total = need.total.min(AGAIN_TIME);
             let asked_at = clock.now();
@@ -182,5 +182,5 @@ impl Known {
 
 /// "Not modified", where nothing was known.
 fn not_asked_for(map: &Map) -> Error {
-    Error::Status { url: redact::url(&map.uri), status: 304 }
+    Error::Status { url: ShownUrl::url(&map.uri), status: 304 }
 }

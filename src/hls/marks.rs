@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tracing::info;
 
 use super::playlist::{Cue, DateRange, SegmentRef};
+use crate::outside::Name;
 
 /// Date ranges remembered, so that each is told once: more than any window of hours lists.
 const MAX_REMEMBERED: usize = 1_000;
@@ -12,7 +13,7 @@ const MAX_REMEMBERED: usize = 1_000;
 /// Totals, and what is known already.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    told: VecDeque<String>,
+    told: VecDeque<Name>,
     counted: Counted,
 }
 
@@ -57,12 +58,13 @@ impl Marks {
                 continue;
             }
             let DateRange { id, class, start, duration, scte35 } = range;
+            let (id, class, start) = (&**id, class.as_deref(), start.as_deref());
             info!(id, class, start, ?duration, scte35, "a date range is listed (EXT-X-DATERANGE)");
             self.counted.date_ranges += 1;
             if self.told.len() == MAX_REMEMBERED {
                 self.told.pop_front();
             }
-            self.told.push_back(id.clone());
+            self.told.push_back(range.id.clone());
         }
     }
 }
@@ -73,13 +75,8 @@ mod tests {
 
     #[test]
     fn a_date_range_is_told_once_however_often_it_is_listed() {
-        let range = |id: &str| DateRange {
-            id: id.to_owned(),
-            class: None,
-            start: None,
-            duration: None,
-            scte35: false,
-        };
+        let range =
+            |id: &str| DateRange { id: id.into(), class: None, start: None, duration: None, scte35: false };
         let mut marks = Marks::default();
         marks.date_ranges(&[range("a"), range("b")]);
         marks.date_ranges(&[range("b"), range("c")]);

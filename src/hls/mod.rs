@@ -57,6 +57,7 @@ pub use source::run;
 pub use status::{SourceKind, Status};
 
 use crate::media::{Moment, Rendition};
+use crate::outside::{ShownUrl, Text};
 
 /// What a source yields, in the order of the stream.
 #[derive(Clone, Debug)]
@@ -74,7 +75,7 @@ pub enum Event {
         rendition: Rendition,
         media_sequence: u64,
         duration: Duration,
-        reason: String,
+        reason: Text,
     },
     /// The playlist has ended and all of it was delivered.
     Ended,
@@ -100,7 +101,7 @@ pub struct Segment {
     /// `EXT-X-PROGRAM-DATE-TIME` as written.
     pub program_date_time: Option<String>,
     /// Redacted.
-    pub url: String,
+    pub url: ShownUrl,
     /// The file extension in the source's address: letters and digits, `ts` where it has none.
     pub extension: String,
     /// The body of its `EXT-X-MAP`, where it has one: the same bytes, shared, as long as it does not change.

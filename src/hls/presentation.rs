@@ -9,7 +9,7 @@ use super::variant::{self, Candidate};
 use super::work::Client;
 use super::{Error, Settings};
 use crate::media::Moment;
-use crate::redact;
+use crate::outside::ShownUrl;
 
 /// The variants of a master playlist, the best first, and which one is read.
 pub(super) struct Presentation {
@@ -41,7 +41,7 @@ impl Presentation {
         let mut candidates = variant::order(master, &settings.variant);
         candidates.retain(|candidate| url.join(&candidate.variant.uri).is_ok());
         if candidates.is_empty() {
-            let url = redact::url(url.as_str());
+            let url = ShownUrl::url(url.as_str());
             return Err(Error::Playlist { url, source: playlist::Error::EmptyMaster });
         }
         let mut failover = Failover::new(candidates.len());
@@ -138,7 +138,7 @@ impl Presentation {
     }
 
     fn no_address(&self) -> Error {
-        Error::Address { playlist: redact::url(self.found.url.as_str()) }
+        Error::Address { playlist: ShownUrl::url(self.found.url.as_str()) }
     }
 }
 

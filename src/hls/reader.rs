@@ -18,8 +18,8 @@ use super::slot::{Slot, State};
 use super::work::{Client, Done, Fetched, Work};
 use super::{Error, Event, Segment};
 use crate::media::{Moment, Rendition};
+use crate::outside::{ShownUrl, Text};
 use crate::policy::Reach;
-use crate::redact;
 
 /// Segments on their way at once, or waiting for one before them: a source that is behind catches up, and
 /// its server is not asked for more at once than a browser would.
@@ -180,7 +180,7 @@ impl Reader {
                     self.marks.segment(&listed.segment);
                     if listed.segment.gap {
                         self.marks.gap();
-                        let reason = "the playlist marks it as a gap (EXT-X-GAP)".to_owned();
+                        let reason = "the playlist marks it as a gap (EXT-X-GAP)".into();
                         State::Lost { listed, reason }
                     } else {
                         State::Waiting { listed, attempts: Attempts::begin(limits, now), retry_at: now }
@@ -330,7 +330,7 @@ impl Reader {
                         Some((error, true))
                     }
                     Verdict::RetryAt(_) | Verdict::GiveUp => {
-                        slot.state = State::Lost { listed, reason: error.to_string() };
+                        slot.state = State::Lost { listed, reason: Text::of(&error) };
                         Some((error, false))
                     }
                 }
@@ -395,8 +395,8 @@ impl Reader {
                     discontinuity,
                     discontinuity_sequence: segment.discontinuity_sequence,
                     duration: segment.duration,
-                    program_date_time: segment.program_date_time.as_deref().map(str::to_owned),
-                    url: redact::url(&segment.uri),
+                    program_date_time: segment.program_date_time.map(|date| date.to_string()),
+                    url: ShownUrl::url(&segment.uri),
                     extension,
                     init: fetched.init,
                     data: fetched.data,
@@ -407,13 +407,13 @@ impl Reader {
             }
             State::Lost { listed, reason } => {
                 let (media_sequence, duration) = (listed.segment.sequence, listed.segment.duration);
-                warn!(?rendition, media_sequence, reason, "segment lost");
+                warn!(?rendition, media_sequence, %reason, "segment lost");
                 self.owes_discontinuity |= listed.discontinuity;
                 room.send(Event::Lost { rendition, media_sequence, duration, reason });
                 Some(Given::Lost { segments: 1, duration })
             }
             State::Missed(Missed { media_sequence, count, duration }) => {
-                let reason = format!("{count} segments left the playlist before it was read");
+                let reason = format!("{count} segments left the playlist before it was read").into();
                 room.send(Event::Lost { rendition, media_sequence, duration, reason });
                 Some(Given::Lost { segments: count, duration })
             }

@@ -13,8 +13,8 @@ use super::keys::Keys;
 use super::playlist::{ByteRange, Key, KeyMethod, Map, SegmentRef};
 use super::whole::{self, Cuts, Fault};
 use super::{Error, Settings};
+use crate::outside::ShownUrl;
 use crate::policy::Reach;
-use crate::redact;
 
 /// An initialization section is some kilobytes; parameter sets and a cover picture stay below this.
 const MAX_MAP_BYTES: usize = 4 << 20;
@@ -79,7 +79,7 @@ impl Segments {
         match self.resource(&resource, protection).await? {
             Section::Changed { body, .. } => Ok(body),
             // Nothing was known, so nothing can be unchanged.
-            Section::Unchanged => Err(Error::Status { url: redact::url(&segment.uri), status: 304 }),
+            Section::Unchanged => Err(Error::Status { url: ShownUrl::url(&segment.uri), status: 304 }),
         }
     }
 
@@ -111,7 +111,7 @@ impl Segments {
         protection: Option<Arc<Protection>>,
     ) -> Result<Section, Error> {
         let &Resource { uri, range, key, sequence, from, limit, total, known } = resource;
-        let shown = redact::url(uri);
+        let shown = ShownUrl::url(uri);
         let url = Url::parse(uri).map_err(|_| Error::Address { playlist: shown.clone() })?;
         let plan = key
             .map(|key| Plan::new(key, sequence))
@@ -144,7 +144,7 @@ impl Segments {
         tokio::time::timeout(total, work).await.map_err(late)?
     }
 
-    fn check(&self, body: &[u8], resource: &Resource<'_>, shown: &str) -> Result<(), Error> {
+    fn check(&self, body: &[u8], resource: &Resource<'_>, shown: &ShownUrl) -> Result<(), Error> {
         let reason = match whole::check(body) {
             Ok(()) => return Ok(()),
             Err(Fault::NoSegment(reason)) => {
@@ -157,7 +157,7 @@ impl Segments {
             return Ok(());
         }
         let (url, received) = (shown.to_owned(), body.len());
-        Err(Error::Truncated { url, received, reason: reason.to_owned() })
+        Err(Error::Truncated { url, received, reason: reason.into() })
     }
 }
 
@@ -165,7 +165,7 @@ impl Segments {
 pub(super) fn unsupported(segment: &SegmentRef) -> Option<Error> {
     let refused = |key: Option<&Key>, uri: &str| {
         let source = Plan::new(key?, segment.sequence).err()?;
-        Some(Error::Crypt { url: redact::url(uri), source })
+        Some(Error::Crypt { url: ShownUrl::url(uri), source })
     };
     let map = segment.map.as_deref();
     refused(segment.key.as_deref(), &segment.uri)

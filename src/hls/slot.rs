@@ -7,6 +7,7 @@ use super::cursor::{Listed, Missed};
 use super::playlist::SegmentRef;
 use super::work::Fetched;
 use crate::media::Moment;
+use crate::outside::Text;
 
 /// One segment, or hole, in its turn.
 pub(super) struct Slot {
@@ -18,7 +19,7 @@ pub(super) enum State {
     Waiting { listed: Listed, attempts: Attempts, retry_at: Moment },
     Asked { listed: Listed, attempts: Attempts },
     Ready { listed: Listed, fetched: Fetched, at: Moment, took: Duration },
-    Lost { listed: Listed, reason: String },
+    Lost { listed: Listed, reason: Text },
     Missed(Missed),
 }
 

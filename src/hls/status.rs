@@ -3,22 +3,23 @@
 use std::time::Duration;
 
 use crate::media::Moment;
+use crate::outside::{Name, ShownUrl, Text};
 
 /// A snapshot; totals count from the start of the run. Nothing in it is secret.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// Redacted.
-    pub source_url: String,
+    pub source_url: ShownUrl,
     /// None until a media playlist was read.
     pub kind: Option<SourceKind>,
     /// The variant chosen from a master playlist.
-    pub variant: Option<String>,
+    pub variant: Option<Text>,
     /// Changes to another variant because one failed, and back.
     pub variant_changes: u64,
     /// The NAME of the audio rendition that is read beside it.
-    pub audio_rendition: Option<String>,
+    pub audio_rendition: Option<Name>,
     /// The language of the audio in the variant's own segments, where the master playlist says one.
-    pub muxed_language: Option<String>,
+    pub muxed_language: Option<Name>,
     pub target_duration: Option<Duration>,
     /// The media sequence number of the last segment delivered of the main rendition.
     pub last_media_sequence: Option<u64>,
@@ -60,7 +61,7 @@ pub struct Status {
     /// Since when a live playlist lists nothing new; none while it moves.
     pub stalled_since: Option<Moment>,
     /// One line, its URL redacted.
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::playlist::{Master, Rendition, Variant};
 use crate::media::language::speaks;
+use crate::outside::{Name, Text};
 
 /// Prefixes of video codecs (RFC 6381), to tell a variant with a picture from one with sound only.
 const VIDEO: [&str; 9] = ["avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe", "vp09", "av01", "vvc1"];
@@ -60,7 +61,7 @@ pub struct Candidate {
     /// The rendition that carries the sound in a playlist of its own, when there is one.
     pub audio: Option<Rendition>,
     /// The language of the sound in the variant's own segments, where its rendition says one.
-    pub muxed_language: Option<String>,
+    pub muxed_language: Option<Name>,
 }
 
 /// All variants, the best first. Those that come before another only by the order of the playlist are its
@@ -126,7 +127,7 @@ pub fn describes_video(rendition: &Rendition) -> bool {
 }
 
 /// `1280x720, 3.0 Mbit/s, avc1.64001f,mp4a.40.2`: what is known of a variant, for the status.
-pub fn describe(variant: &Variant) -> String {
+pub fn describe(variant: &Variant) -> Text {
     let mut parts = Vec::new();
     if let Some((width, height)) = variant.resolution {
         parts.push(format!("{width}x{height}"));
@@ -134,8 +135,8 @@ pub fn describe(variant: &Variant) -> String {
     if variant.bandwidth > 0 {
         parts.push(format!("{:.1} Mbit/s", variant.bandwidth as f64 / 1e6));
     }
-    parts.extend(variant.codecs.clone());
-    parts.join(", ")
+    parts.extend(variant.codecs.as_ref().map(ToString::to_string));
+    parts.join(", ").into()
 }
 
 fn picked(variant: &Variant, index: usize, pick: &Pick) -> bool {
@@ -146,7 +147,7 @@ fn picked(variant: &Variant, index: usize, pick: &Pick) -> bool {
             let size = variant.resolution.is_some_and(|(width, height)| {
                 *text == format!("{width}x{height}") || *text == format!("{height}p")
             });
-            size || variant.name.as_ref() == Some(text) || variant.uri.contains(text.as_str())
+            size || variant.name.as_deref() == Some(text.as_str()) || variant.uri.contains(text.as_str())
         }
     }
 }

@@ -17,8 +17,8 @@ use super::segment::Segments;
 use super::{Error, Settings};
 use crate::clock::Clock;
 use crate::media::Rendition;
+use crate::outside::ShownUrl;
 use crate::policy::Reach;
-use crate::redact;
 
 /// A request on its way.
 pub(super) type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
@@ -83,7 +83,7 @@ impl Client {
             let found = self.maps.lock().await.find(&self.segments, map, need).await?;
             init = Some(found.body);
             if samples_encrypted {
-                let crypt = |source| Error::Crypt { url: redact::url(&map.uri), source };
+                let crypt = |source| Error::Crypt { url: ShownUrl::url(&map.uri), source };
                 protection = match found.opened.map_err(crypt)? {
                     Some((plain, how)) => {
                         init = Some(plain);

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::Flicks;
+use crate::outside::Name;
 
 /// Something that happens at a time of the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum CueKind {
     /// An ID3 tag of an elementary stream ("Timed Metadata for HTTP Live Streaming").
     Id3,
     /// An `emsg` (ISO/IEC 23009-1 5.10.3.3).
-    Message { scheme: String, value: String },
+    Message { scheme: Name, value: Name },
 }
 
 /// One line for a person; what the source wrote into it stays out.

@@ -290,7 +290,7 @@ mod tests {
         status.stats.histograms.processor_latency.record(Duration::from_millis(250));
         (status.modules.remuxer.padded_frames, status.modules.remuxer.fit_error_ms) = (3, Some(-5.5));
         status.modules.stream_publisher.outputs = vec![Output::default(), Output::default()];
-        status.modules.stream_fetcher.variant = Some("1280x720".to_owned());
+        status.modules.stream_fetcher.variant = Some("1280x720".into());
         status.modules.stream_fetcher.fetch_ratio = Some(0.25);
         (status.stats.hold.active, status.stats.hold.seconds) = (true, 61.5);
         StreamView { status, memory: 40_000_000 }

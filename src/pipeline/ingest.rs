@@ -16,6 +16,7 @@ use crate::config::SourceChoice;
 use crate::demux::{AudioChoice, Demuxer, Input};
 use crate::hls;
 use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition, mp4};
+use crate::outside::Text;
 use crate::playout::{Follower, Playout};
 use crate::roundtrip;
 use crate::status::BatchState;
@@ -142,7 +143,7 @@ impl Ingest {
                     self.pieces(pieces).await;
                 }
                 Some(hls::Event::Lost { rendition, media_sequence, duration, reason }) => {
-                    tracing::warn!(?rendition, media_sequence, ?duration, reason, "segment lost");
+                    tracing::warn!(?rendition, media_sequence, ?duration, %reason, "segment lost");
                     self.keeper.lost(rendition, media_sequence, duration);
                     self.demuxer.handle_lost(rendition);
                     if rendition == Rendition::Main {
@@ -169,7 +170,7 @@ impl Ingest {
 
     /// What the settings and the master playlist ask for, where a program has several audio streams.
     fn choose_audio(&mut self) {
-        let listed = self.source.borrow().muxed_language.clone();
+        let listed = self.source.borrow().muxed_language.as_ref().map(ToString::to_string);
         let set = self.choice.audio_language.clone();
         // A rendition that was chosen by its name goes before the language.
         let languages = if self.choice.audio_name.is_some() { [listed, set] } else { [set, listed] };
@@ -219,8 +220,9 @@ impl Ingest {
             self.board.cue(&cue);
         }
         if self.demuxer.damage().refused > refused {
-            let reason = self.demuxer.damage().last_refusal.as_ref().map(ToString::to_string);
-            tracing::warn!(segment = segment.number, url = segment.url, reason, "segment not readable");
+            let reason =
+                self.demuxer.damage().last_refusal.as_ref().map(|refusal| Text::of(refusal).to_string());
+            tracing::warn!(segment = segment.number, url = &*segment.url, reason, "segment not readable");
             self.board.refused(segment.number, reason.as_deref().unwrap_or_default());
         }
         self.pieces(pieces).await;
@@ -359,7 +361,7 @@ impl Ingest {
         let file = match mp4::file(None, Some(&sent), sent.start) {
             Ok(file) => file,
             Err(error) => {
-                self.board.error(format!("batch {}: audio not writable: {error}", batch.number));
+                self.board.error(format!("batch {}: audio not writable: {error}", batch.number).into());
                 return false;
             }
         };
@@ -390,7 +392,9 @@ impl Ingest {
     ) {
         match file {
             Ok(chunks) => self.writer.batch_file(number, artifact, chunks.into_iter().collect()),
-            Err(error) => self.board.error(format!("batch {number}: {artifact:?} not writable: {error}")),
+            Err(error) => {
+                self.board.error(format!("batch {number}: {artifact:?} not writable: {error}").into())
+            }
         }
     }
 }

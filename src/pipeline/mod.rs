@@ -56,6 +56,7 @@ use crate::clock::{Clock, wall_clock};
 use crate::config::{OnGap, RtmpUrl, StreamSettings};
 use crate::demux::Demuxer;
 use crate::journal::Journals;
+use crate::outside::Text;
 use crate::playout::{Follower, Playout};
 use crate::preview::{self, Preview};
 use crate::remux::{Filler, Fitter, Hold, Release, Sound};
@@ -105,7 +106,7 @@ pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
     let settings = Arc::new(settings);
     let stop = CancellationToken::new();
     let (ended, end) = watch::channel(None);
-    let span = tracing::info_span!("stream", id = %settings.stream_id);
+    let span = tracing::error_span!("stream", id = %settings.stream_id);
     let _guard = span.enter();
     let stream = Stream::new(&settings, shared);
     let (board, preview, keeper) =
@@ -118,7 +119,7 @@ pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
             let end = run.await.unwrap_or_else(|error| End::Died(format!("the stream's task: {error}")));
             board.ended(match &end {
                 End::Finished => None,
-                End::Failed(error) | End::Died(error) => Some(error.clone()),
+                End::Failed(error) | End::Died(error) => Some(Text::new(error)),
             });
             tracing::info!(?end, "stream ended");
             ended.send_replace(Some(end));
@@ -362,8 +363,10 @@ impl Stream {
                 let loaded = tokio::task::spawn_blocking(move || slate::load(&path)).await;
                 match loaded {
                     Ok(Ok(slate)) => return Filler::Slate(Box::new(slate)),
-                    Ok(Err(error)) => self.board.error(format!("{error}: the picture is held instead")),
-                    Err(error) => self.board.error(format!("slate: {error}")),
+                    Ok(Err(error)) => {
+                        self.board.error(format!("{error}: the picture is held instead").into())
+                    }
+                    Err(error) => self.board.error(format!("slate: {error}").into()),
                 }
                 Filler::Still
             }
@@ -440,7 +443,7 @@ impl Stream {
                     Err(error) if !persistent => return Err(error.to_string()),
                     Err(error) => {
                         tracing::warn!(%error, retry_in = ?pause, "source failed");
-                        board.source_failed(error.to_string());
+                        board.source_failed(Text::of(&error));
                     }
                 }
                 tokio::select! {

@@ -2,6 +2,7 @@
 
 use super::trouble;
 use crate::media::Moment;
+use crate::outside::Text;
 use crate::status::{Fetcher, Output, Processor};
 use crate::{hls, publish, roundtrip, srs};
 
@@ -44,7 +45,7 @@ pub(super) fn fetcher(source: &hls::Status, age: Option<f64>, ended: bool, faile
 }
 
 /// `away` is what to say while there is no connection.
-pub(super) fn processor(status: &roundtrip::Status, away: Option<String>) -> Processor {
+pub(super) fn processor(status: &roundtrip::Status, away: Option<Text>) -> Processor {
     let millis = |seconds: f64| seconds * 1e3;
     Processor {
         url: status.url.clone(),

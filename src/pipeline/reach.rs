@@ -36,7 +36,9 @@ pub async fn source(settings: &StreamSettings, clock: Clock, limit: Duration) ->
     match found {
         Ok(Some(bytes)) => Ok(format!("{} is there, a segment has {bytes} bytes", settings.source_url)),
         Ok(None) => Err(format!("{} has no segments", settings.source_url)),
-        Err(error) => Err(format!("{}: {}", settings.source_url, last.unwrap_or(error))),
+        Err(error) => {
+            Err(format!("{}: {}", settings.source_url, last.map_or(error, |last| last.to_string())))
+        }
     }
 }
 
@@ -85,10 +87,13 @@ pub async fn first_segments(
     let last = seen.borrow().last_error.clone();
     match found {
         Ok(found) if found.is_empty() => {
-            Err(last.unwrap_or_else(|| format!("{} has no segments", settings.source_url)))
+            Err(last
+                .map_or_else(|| format!("{} has no segments", settings.source_url), |last| last.to_string()))
         }
         Ok(found) => Ok(found),
-        Err(error) => Err(format!("{}: {}", settings.source_url, last.unwrap_or(error))),
+        Err(error) => {
+            Err(format!("{}: {}", settings.source_url, last.map_or(error, |last| last.to_string())))
+        }
     }
 }
 
@@ -121,7 +126,8 @@ pub async fn processor(settings: &StreamSettings, clock: Clock, limit: Duration)
     stop.cancel();
     let status = seen.borrow();
     if !found {
-        let reason = status.last_error.clone().unwrap_or_else(|| format!("no answer within {limit:?}"));
+        let reason =
+            status.last_error.clone().unwrap_or_else(|| format!("no answer within {limit:?}").into());
         return Err(format!("{reason}; start it, or set audioProcessorUrl (until then the fallback plays)"));
     }
     Ok(match status.max_payload {

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::hls;
 use crate::journal::SegmentMark;
 use crate::media::Moment;
+use crate::outside::ShownUrl;
 use crate::storage::Layout;
 
 /// A disk that takes longer for a file than this gives back nothing in time.
@@ -44,7 +45,7 @@ impl Reader {
             discontinuity_sequence: mark.place.discontinuity_sequence,
             duration: Duration::from_millis(mark.duration),
             program_date_time: mark.place.date.clone(),
-            url: String::new(),
+            url: ShownUrl::default(),
             extension: mark.extension.clone(),
             init,
             data,

@@ -15,6 +15,7 @@ use crate::config::{Artifacts, StorageLimits, StreamOptions};
 use crate::demo::clip;
 use crate::hls;
 use crate::media::{Moment, Packet, Rendition};
+use crate::outside::ShownUrl;
 use crate::remux::{Hold, Release};
 use crate::roundtrip::simulated::{self, Script};
 use crate::roundtrip::{self, Failure, Outcome};
@@ -41,7 +42,7 @@ pub(super) fn segment(number: u64, discontinuity: bool, data: Bytes) -> hls::Seg
         discontinuity_sequence: 0,
         duration: clip::SEGMENT_DURATION,
         program_date_time: None,
-        url: String::new(),
+        url: ShownUrl::default(),
         extension: "ts".to_owned(),
         init: None,
         data,

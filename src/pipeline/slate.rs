@@ -50,7 +50,11 @@ fn parse(data: Bytes) -> Result<Slate, Error> {
     let batch = closed.into_iter().next().or_else(|| batcher.flush()).ok_or_else(|| {
         let damage = demuxer.damage();
         let refusal = damage.last_refusal.as_ref().map(ToString::to_string);
-        Error::NoMedia(refusal.or_else(|| damage.last.clone()).unwrap_or_else(|| "no samples".to_owned()))
+        Error::NoMedia(
+            refusal
+                .or_else(|| damage.last.as_ref().map(ToString::to_string))
+                .unwrap_or_else(|| "no samples".to_owned()),
+        )
     })?;
     Ok(Slate::new(batch)?)
 }

@@ -268,7 +268,7 @@ fn the_main_audio_is_taken_and_what_the_settings_name_and_the_choice_stays() {
         demuxer.handle_segment(&input(with_two_audios(n, listed), None, n == 1), &origin(n));
         let taken =
             demuxer.audio_streams().into_iter().find(|it| it.selected).map(|it| (it.pid, it.language));
-        assert_eq!(taken, Some((if n == 1 { 0x102 } else { 0x101 }, Some("eng".to_owned()))), "{n}");
+        assert_eq!(taken, Some((if n == 1 { 0x102 } else { 0x101 }, Some("eng".into()))), "{n}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::config::Fallback;
 use crate::media::Moment;
+use crate::outside::Text;
 use crate::roundtrip::Away;
 use crate::status::Output;
 
@@ -16,7 +17,7 @@ pub(super) struct Heard {
 }
 
 /// There is no connection to the processor.
-pub(super) fn processor(away: &Away, now: Moment, heard: Heard) -> String {
+pub(super) fn processor(away: &Away, now: Moment, heard: Heard) -> Text {
     let heard = match (heard.now, heard.fallback) {
         (Some("original"), _) => "output runs on original audio",
         (Some("silence"), _) => "output runs on silence",
@@ -26,22 +27,22 @@ pub(super) fn processor(away: &Away, now: Moment, heard: Heard) -> String {
         (_, Fallback::Silence) => "batches it does not answer go out with silence",
         (_, Fallback::DropAudio) => "batches it does not answer go out without audio",
     };
-    format!("{}; {heard}", retried(&away.error, away.retry_at, now))
+    format!("{}; {heard}", retried(&away.error, away.retry_at, now)).into()
 }
 
 /// An output that has no connection, though it had or wanted one.
-pub(super) fn output(output: &Output) -> Option<String> {
+pub(super) fn output(output: &Output) -> Option<Text> {
     let error = output.last_error.as_ref().filter(|_| !output.connected)?;
-    Some(format!("output {}: {error}", output.url))
+    Some(format!("output {}: {error}", output.url).into())
 }
 
 /// What failed, and when it is tried again. In whole seconds, and never "in 0 s".
-pub(super) fn retried(error: &str, at: Moment, now: Moment) -> String {
+pub(super) fn retried(error: &str, at: Moment, now: Moment) -> Text {
     let left = at.saturating_since(now);
     if left.is_zero() {
-        return format!("{error}; retrying now");
+        return format!("{error}; retrying now").into();
     }
-    format!("{error}; retrying in {} s", left.as_secs_f64().ceil())
+    format!("{error}; retrying in {} s", left.as_secs_f64().ceil()).into()
 }
 
 #[cfg(test)]
@@ -49,13 +50,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::outside::ShownUrl;
 
     fn at(seconds: f64) -> Moment {
         Moment::default() + Duration::from_secs_f64(seconds)
     }
 
-    fn refused(fallback: Fallback, heard: Option<&'static str>, now: f64) -> String {
-        let error = "processor at http://127.0.0.1:5000 refused the connection".to_owned();
+    fn refused(fallback: Fallback, heard: Option<&'static str>, now: f64) -> Text {
+        let error = "processor at http://127.0.0.1:5000 refused the connection".into();
         processor(&Away { error, retry_at: at(10.0) }, at(now), Heard { fallback, now: heard })
     }
 
@@ -91,9 +93,9 @@ mod tests {
 
     #[test]
     fn an_output_is_named_only_while_it_is_away() {
-        let error = Some("server closed the connection; retrying in 2 s".to_owned());
+        let error = Some("server closed the connection; retrying in 2 s".into());
         let mut lost =
-            Output { url: "rtmp://h/live/ab…".to_owned(), last_error: error, ..Output::default() };
+            Output { url: ShownUrl::rtmp("rtmp://h/live/abc"), last_error: error, ..Output::default() };
         let told = output(&lost).unwrap();
         assert_eq!(told, "output rtmp://h/live/ab…: server closed the connection; retrying in 2 s");
         lost.connected = true;

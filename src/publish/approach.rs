@@ -7,6 +7,7 @@
 use overdub_rtmp::{self as rtmp, ClientState, Connect, Target};
 
 use super::Error;
+use crate::outside::{self, Text};
 use crate::policy::Reach;
 
 /// Redirects that are followed in a row. Load balancers take one or two.
@@ -94,12 +95,13 @@ impl Approach {
 
     /// Goes where a server that is `reach` away leads. A tcUrl that was there before ends the way.
     fn redirected(&mut self, to: &str, reach: Reach) -> Result<(), Error> {
+        outside::check_address(to).map_err(Error::RedirectTooLong)?;
         let target = self.way.target.moved(to).map_err(Error::Redirect)?;
         let tc_url = target.tc_url();
         if self.visited.contains(&tc_url) || self.visited.len() > MAX_REDIRECTS {
             return Err(Error::RedirectedInCircles);
         }
-        tracing::info!(to = %target.redacted(), "redirected by the rtmp server");
+        tracing::info!(to = %Text::new(&target.redacted()), "redirected by the rtmp server");
         self.visited.push(tc_url);
         self.challenges = 0;
         self.way.how.authentication = None;
@@ -175,6 +177,7 @@ mod tests {
     use overdub_rtmp::Refusal;
 
     use super::*;
+    use crate::outside::Name;
 
     const URL: &str = "rtmp://me:secret@h/live/key";
 
@@ -203,7 +206,7 @@ mod tests {
 
     fn silent() -> Failure {
         let after = std::time::Duration::ZERO;
-        let error = Error::PublishTimeout { host: String::new(), port: 1, after };
+        let error = Error::PublishTimeout { host: Name::default(), port: 1, after };
         failure(error, ClientState::Connecting)
     }
 

@@ -10,9 +10,11 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::approach::{Approach, Failure, Learned, Way};
 use super::dial::{Dialed, Stream, dial};
+use super::error::bounded;
 use super::liveness::Signs;
 use super::{Error, Settings};
 use crate::clock::Clock;
+use crate::outside::{Name, Text};
 use crate::policy::Reach;
 
 /// Read at once: a server only sends commands.
@@ -132,7 +134,7 @@ impl Connection {
         tokio::select! {
             result = connection.end_handshake() => result?,
             () = clock.sleep(after) => {
-                return Err(Error::ConnectTimeout { host: target.host.clone(), port: target.port, after });
+                return Err(Error::ConnectTimeout { host: Name::new(&target.host), port: target.port, after });
             }
         }
         Ok(Greeted { way, connection, unasked: 0 })
@@ -177,7 +179,7 @@ impl Connection {
         let result = tokio::select! {
             result = published => result,
             () = clock.sleep(after) => {
-                Err(Error::PublishTimeout { host: host.clone(), port: *port, after })
+                Err(Error::PublishTimeout { host: Name::new(&host), port: *port, after })
             }
         };
         match result {
@@ -217,7 +219,7 @@ impl Connection {
         tokio::select! {
             result = shaken => result,
             () = clock.sleep(after) => {
-                Err(Error::ConnectTimeout { host: host.clone(), port: *port, after })
+                Err(Error::ConnectTimeout { host: Name::new(&host), port: *port, after })
             }
         }
     }
@@ -335,9 +337,12 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), output: &mut impl Buf) ->
 fn log(event: &ClientEvent) {
     match event {
         ClientEvent::State(state) => tracing::debug!(?state, "rtmp session"),
-        ClientEvent::Status(status) => tracing::info!(%status, "rtmp server status"),
-        ClientEvent::FourCcs(list) => tracing::debug!(?list, "rtmp server takes enhanced codecs"),
-        ClientEvent::Ignored(name) => tracing::debug!(name, "rtmp message ignored"),
+        ClientEvent::Status(status) => tracing::info!(status = %bounded(status), "rtmp server status"),
+        ClientEvent::FourCcs(list) => {
+            let list = Text::new(&list.join(","));
+            tracing::debug!(%list, "rtmp server takes enhanced codecs");
+        }
+        ClientEvent::Ignored(name) => tracing::debug!(name = %Name::new(name), "rtmp message ignored"),
         ClientEvent::ReconnectRequest { .. } => tracing::info!("rtmp server asks for another connection"),
         ClientEvent::Acknowledged(_) | ClientEvent::Pong(_) => {}
     }

@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use super::{Error, Settings};
+use crate::outside::Name;
 use crate::policy::{Policy, Reach};
 use crate::{net, tls};
 
@@ -35,7 +36,7 @@ pub(super) struct Dialed {
 /// Connects to `target`. Where a server led there, `from` is how far away that one is: nothing nearer is asked. The
 /// address that the user gave may be anywhere.
 pub(super) async fn dial(target: &Target, settings: &Settings, from: Option<Reach>) -> Result<Dialed, Error> {
-    let failed = |source| Error::Connect { host: target.host.clone(), port: target.port, source };
+    let failed = |source| Error::Connect { host: Name::new(&target.host), port: target.port, source };
     let mut addresses = net::resolve(&target.host, target.port).await.map_err(failed)?;
     if let Some(from) = from {
         addresses = allowed(addresses, from, &target.host)?;
@@ -57,7 +58,7 @@ fn allowed(addresses: Vec<SocketAddr>, from: Reach, host: &str) -> Result<Vec<So
     let allowed = |address: &SocketAddr| policy.check(from, address.ip()).is_ok();
     let passed: Vec<_> = addresses.into_iter().filter(allowed).collect();
     if known && passed.is_empty() {
-        return Err(Error::RedirectRefused { host: host.to_owned() });
+        return Err(Error::RedirectRefused { host: host.into() });
     }
     Ok(passed)
 }
@@ -88,7 +89,7 @@ async fn connect_tls(
 ) -> Result<impl Stream + use<>, Error> {
     let config = tls::client_config(ca_file).await?;
     let name = ServerName::try_from(target.host.clone())
-        .map_err(|_| Error::ServerName { host: target.host.clone() })?;
+        .map_err(|_| Error::ServerName { host: Name::new(&target.host) })?;
     Ok(TlsConnector::from(config).connect(name, tcp).await?)
 }
 

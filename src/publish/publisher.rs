@@ -16,8 +16,8 @@ use super::report::Report;
 use super::{Error, State, Status};
 use crate::clock::Clock;
 use crate::media::Packet;
+use crate::outside::{ShownUrl, Text};
 use crate::playout::Playout;
-use crate::redact;
 
 /// Pause after the first failure; it doubles from failure to failure.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -116,7 +116,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let target = Target::parse(&settings.url)?;
     let mut output = Output {
-        url: redact::rtmp_url(&settings.url),
+        url: ShownUrl::rtmp(&settings.url),
         feed: Feed::new(packets, playout, clock),
         settings,
         target,
@@ -133,7 +133,7 @@ pub async fn run(
     let result = output.run().await;
     output.report.change(|status| {
         status.state = State::Ended;
-        status.last_error = result.as_ref().err().map(ToString::to_string).or(status.last_error.take());
+        status.last_error = result.as_ref().err().map(Text::of).or(status.last_error.take());
     });
     result
 }
@@ -142,7 +142,7 @@ pub async fn run(
 pub(super) struct Output {
     pub(super) settings: Settings,
     pub(super) target: Target,
-    pub(super) url: String,
+    pub(super) url: ShownUrl,
     pub(super) feed: Feed,
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
@@ -187,12 +187,12 @@ impl Output {
             if lasted {
                 pause = FIRST_PAUSE;
             }
-            tracing::warn!(url = self.url, %error, ?pause, "not publishing");
+            tracing::warn!(url = &*self.url, %error, ?pause, "not publishing");
             let jittered = pause.mul_f64(rand::rng().random_range(0.75..1.25));
             let retry_at = self.clock.now() + jittered;
             self.report.change(|status| {
                 status.state = State::Waiting;
-                status.last_error = Some(error.to_string());
+                status.last_error = Some(Text::of(&error));
                 status.retry_at = Some(retry_at);
             });
             let over = |limit| self.clock.now().saturating_since(began) >= limit;
@@ -253,7 +253,7 @@ impl Output {
             self.report.change(|status| {
                 if status.state != State::Ready {
                     tracing::info!(
-                        url = status.url,
+                        url = &*status.url,
                         "an rtmp server answers; publishing begins with the media"
                     );
                 }

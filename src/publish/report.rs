@@ -42,13 +42,13 @@ impl Report {
     pub(super) fn starves(&self, url: &str) {
         let message = "no video: no picture since the connection at which a receiver can begin";
         tracing::warn!(url, "{message}");
-        self.change(|status| status.last_error = Some(message.to_owned()));
+        self.change(|status| status.last_error = Some(message.into()));
     }
 
     pub(super) fn unsupported(&mut self, packet: &Packet, url: &str) {
         if self.unsupported == 0 {
             tracing::warn!(url, kind = ?packet.kind, "codec cannot be carried by this output: not sent");
-            self.change(|status| status.last_error = Some("a codec cannot be carried by rtmp".to_owned()));
+            self.change(|status| status.last_error = Some("a codec cannot be carried by rtmp".into()));
         }
         self.unsupported += 1;
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::histogram::Histogram;
 use crate::media::{Flicks, Moment};
+use crate::outside::{ShownUrl, Text};
 
 /// The bitrate is an average over this long: long enough for one GOP, short enough to show a change.
 const BITRATE_WINDOW: Duration = Duration::from_secs(5);
@@ -30,7 +31,7 @@ pub enum State {
 pub struct Status {
     pub state: State,
     /// The address without stream key and query.
-    pub url: String,
+    pub url: ShownUrl,
     /// Bytes of the wire, of all connections.
     pub bytes_sent: u64,
     pub packets_sent: u64,
@@ -44,7 +45,7 @@ pub struct Status {
     /// Connections made after the first.
     pub reconnects: u64,
     /// Why the last connection or attempt failed; `None` before the first failure.
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
     /// When the next attempt is made, while waiting for it.
     pub retry_at: Option<Moment>,
     /// Output DTS of the packet sent last.

@@ -72,7 +72,7 @@ impl Output {
                             self.reconnect = handover.abandon();
                             return Err(error);
                         };
-                        tracing::info!(url = self.url, %error, "the former connection ended");
+                        tracing::info!(url = &*self.url, %error, "the former connection ended");
                         session = self.session(next);
                         leaving = None;
                         self.feed.connected();
@@ -125,7 +125,7 @@ impl Output {
     fn count_connection(&mut self) {
         self.connections += 1;
         let reconnects = self.connections - 1;
-        tracing::info!(url = self.url, reconnects, "publishing");
+        tracing::info!(url = &*self.url, reconnects, "publishing");
         self.report.change(|status| {
             status.state = State::Publishing;
             status.reconnects = reconnects;
@@ -187,10 +187,10 @@ impl Output {
         self.settled = true;
         if let Err(error) = connection.close(self.settings.write_timeout, self.clock).await {
             // All media was sent or may not be: there is nothing left to retry.
-            tracing::debug!(url = self.url, %error, "connection ended badly");
+            tracing::debug!(url = &*self.url, %error, "connection ended badly");
         }
         self.report.refresh(self.clock.now(), self.feed.dropped());
-        tracing::info!(url = self.url, packets = self.report.packets_sent, "publishing ended");
+        tracing::info!(url = &*self.url, packets = self.report.packets_sent, "publishing ended");
         Ok(())
     }
 }

@@ -15,8 +15,8 @@ use super::message::{self, FromProcessor};
 use super::wire::Event;
 use super::{AnswerError, Endpoint, MAX_ANSWER_BYTES, Outcome, Request, Settings, Status, answer};
 use crate::clock::{Clock, wall_clock};
+use crate::outside::{ShownUrl, Text};
 use crate::playout::Playout;
-use crate::redact;
 
 /// Events from the link that may wait. Few, since each may hold an answer of the largest size.
 const LINK_EVENTS: usize = 2;
@@ -70,7 +70,7 @@ struct Client<'a> {
     settings: &'a Settings,
     clock: Clock,
     namespace: String,
-    url: String,
+    url: ShownUrl,
     window: Window,
     /// Into the present connection.
     outgoing: Option<mpsc::Sender<Outgoing>>,
@@ -88,7 +88,7 @@ impl<'a> Client<'a> {
         let namespace = Endpoint::new(&settings.url, settings.engine_path.as_deref())
             .map(|endpoint| endpoint.namespace)
             .unwrap_or_default();
-        let url = redact::url(settings.url.as_str());
+        let url = ShownUrl::url(settings.url.as_str());
         Self { settings, clock, namespace, url, window: Window::new(config), outgoing: None, status }
     }
 
@@ -165,7 +165,7 @@ impl<'a> Client<'a> {
             }
             LinkEvent::Event(event) => self.handle_event(event),
             LinkEvent::TooLarge { event, bytes } => self.handle_too_large(event, bytes),
-            LinkEvent::BadMessage(error) => self.window.handle_bad_message(error.to_string()),
+            LinkEvent::BadMessage(error) => self.window.handle_bad_message(Text::of(&error)),
         }
     }
 
@@ -174,7 +174,7 @@ impl<'a> Client<'a> {
         let stream = &self.settings.stream_id;
         match message::read(event) {
             Ok(FromProcessor::Processed { id, data, metadata }) => {
-                debug!(%stream, id, bytes = data.as_ref().map_or(0, Bytes::len), "answer");
+                debug!(%stream, id = &*id, bytes = data.as_ref().map_or(0, Bytes::len), "answer");
                 let (undeclared_priming, outputs) =
                     (self.settings.processor_priming, self.settings.output_audio);
                 let number = message::batch_number(stream, &id);
@@ -184,13 +184,13 @@ impl<'a> Client<'a> {
                 });
             }
             Ok(FromProcessor::Error { id, error }) => {
-                warn!(%stream, id, %error, "fragment failed");
+                warn!(%stream, id = &*id, %error, "fragment failed");
                 self.window.handle_error(now, message::batch_number(stream, &id), error);
             }
             Ok(FromProcessor::Ack) => self.window.handle_ack(),
             Ok(FromProcessor::Status(text)) => self.window.handle_processor_status(text),
-            Ok(FromProcessor::Other(name)) => debug!(%stream, name, "event without meaning here"),
-            Err(error) => self.window.handle_bad_message(error.to_string()),
+            Ok(FromProcessor::Other(name)) => debug!(%stream, name = &*name, "event without meaning here"),
+            Err(error) => self.window.handle_bad_message(Text::of(&error)),
         }
     }
 
@@ -203,7 +203,7 @@ impl<'a> Client<'a> {
                 let error = AnswerError::TooLarge { bytes, limit: MAX_ANSWER_BYTES };
                 self.window.handle_answer(now, number, metadata, |_| Err(error));
             }
-            _ => self.window.handle_bad_message(format!("event of {bytes} bytes")),
+            _ => self.window.handle_bad_message(format!("event of {bytes} bytes").into()),
         }
     }
 

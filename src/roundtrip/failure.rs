@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::answer::AnswerError;
+use crate::outside::{Name, Text};
 
 /// Why there is no processed audio for a batch.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -26,7 +27,7 @@ pub enum Failure {
     /// The server, which announced no limit that forbids it, closed the connection because of its size. `closed` says
     /// who did and in which words.
     #[error("fragment of {size} bytes was refused: {closed}")]
-    TooBig { size: usize, closed: String },
+    TooBig { size: usize, closed: Text },
     /// The circuit breaker is open: the fragment was not sent.
     #[error("circuit breaker is open after repeated failures")]
     BreakerOpen,
@@ -101,8 +102,8 @@ impl std::fmt::Display for SizeLimit {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("processor reports an error{}: {message}", code_shown(code.as_deref()))]
 pub struct ProcessorError {
-    pub code: Option<String>,
-    pub message: String,
+    pub code: Option<Name>,
+    pub message: Text,
     /// The processor's own word on whether another try could help.
     retryable: Option<bool>,
 }
@@ -137,7 +138,7 @@ const RETRYABLE_CODES: [&str; 22] = [
 const RETRYABLE_STATUS: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 
 impl ProcessorError {
-    pub(super) fn new(code: Option<String>, message: String, retryable: Option<bool>) -> Self {
+    pub(super) fn new(code: Option<Name>, message: Text, retryable: Option<bool>) -> Self {
         Self { code, message, retryable }
     }
 
@@ -167,15 +168,15 @@ mod tests {
 
     #[test]
     fn codes_say_whether_a_retry_helps() {
-        let error = |code: &str| ProcessorError::new(Some(code.to_owned()), String::new(), None);
+        let error = |code: &str| ProcessorError::new(Some(code.into()), Text::default(), None);
         for code in ["BUSY", "busy", "service-unavailable", "Rate Limited", "503", "429", "E_TIMEOUT"] {
             assert!(error(code).is_retryable(), "{code}");
         }
         for code in ["INVALID_FORMAT", "400", "413", "UNSUPPORTED_CODEC", "", "70000"] {
             assert!(!error(code).is_retryable(), "{code}");
         }
-        assert!(!ProcessorError::new(None, String::new(), None).is_retryable());
-        assert!(ProcessorError::new(Some("400".to_owned()), String::new(), Some(true)).is_retryable());
+        assert!(!ProcessorError::new(None, Text::default(), None).is_retryable());
+        assert!(ProcessorError::new(Some("400".into()), Text::default(), Some(true)).is_retryable());
     }
 
     #[test]
@@ -187,9 +188,9 @@ mod tests {
             "fragment of 2000000 bytes is over the processor's message limit of 1000000 \
              (raise maxHttpBufferSize or max_http_buffer_size there)"
         );
-        let error = ProcessorError::new(Some("BUSY".to_owned()), "later".to_owned(), None);
+        let error = ProcessorError::new(Some("BUSY".into()), "later".into(), None);
         assert_eq!(Failure::from(error).to_string(), "processor reports an error BUSY: later");
-        let error = ProcessorError::new(None, "later".to_owned(), None);
+        let error = ProcessorError::new(None, "later".into(), None);
         assert_eq!(Failure::from(error).to_string(), "processor reports an error: later");
         assert_eq!(
             Failure::Disconnected { sent: true }.to_string(),

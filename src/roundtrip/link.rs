@@ -26,7 +26,8 @@ use super::refusal::{self, Closed, LinkError, Stage};
 use super::wire::{self, Decoder, Endpoint, Event, Open, Packet, WireError};
 use crate::clock::Clock;
 use crate::media::Moment;
-use crate::{net, redact, tls};
+use crate::outside::{Name, ShownUrl, Text};
+use crate::{net, tls};
 
 /// A connection that lived this long was a good one: the next attempt after its loss is not held back.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ pub(super) enum LinkEvent {
     /// The connection that was last reported is gone, or an attempt at one failed: why, as a sentence, and when
     /// the next attempt is made.
     Disconnected {
-        error: String,
+        error: Text,
         /// The server said that a message was over its limit.
         too_big: bool,
         retry_at: Moment,
@@ -92,10 +93,10 @@ pub(super) async fn run(
     events: mpsc::Sender<LinkEvent>,
     stop: CancellationToken,
 ) {
-    let url = redact::url(settings.url.as_str());
+    let url = ShownUrl::url(settings.url.as_str());
     let stream = &settings.stream_id;
     let mut backoff = Backoff::new();
-    let mut last_error = String::new();
+    let mut last_error = Text::default();
     while !stop.is_cancelled() {
         let started = clock.now();
         let ended = run_once(settings, &url, &events, &stop).await;
@@ -111,16 +112,16 @@ pub(super) async fn run(
             backoff.reset();
         }
         let wait = backoff.wait(rand::random());
-        let error = error.to_string();
+        let error = Text::of(&error);
         let retry_in_ms = wait.as_millis() as u64;
         // A processor that is away for hours is not worth a line every few seconds.
         if last_error == error {
-            debug!(%stream, processor = url, error, retry_in_ms, "still no connection to the processor");
+            debug!(%stream, processor = &*url, error = &*error, retry_in_ms, "still no connection to the processor");
         } else {
-            warn!(%stream, processor = url, error, retry_in_ms, "no connection to the processor");
+            warn!(%stream, processor = &*url, error = &*error, retry_in_ms, "no connection to the processor");
             last_error.clone_from(&error);
         }
-        let error = format!("processor at {} {error}", url.trim_end_matches('/'));
+        let error = Text::from(format!("processor at {} {error}", url.trim_end_matches('/')));
         let retry_at = clock.now() + wait;
         if events.send(LinkEvent::Disconnected { error, too_big, retry_at }).await.is_err() {
             return;
@@ -187,7 +188,7 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
     let mut request = endpoint.address.as_str().into_client_request().map_err(web_socket)?;
     request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
     for (name, value) in &settings.headers {
-        let unusable = || LinkError::Header(name.clone());
+        let unusable = || LinkError::Header(Name::new(name));
         let value = HeaderValue::from_str(value).map_err(|_| unusable())?;
         request.headers_mut().insert(HeaderName::try_from(name).map_err(|_| unusable())?, value);
     }
@@ -217,7 +218,7 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
         }
         // What answered is no HTTP/1.1, or did not switch to WebSocket as RFC 6455 4.1 asks.
         error @ (tungstenite::Error::Protocol(_) | tungstenite::Error::HttpFormat(_)) => {
-            LinkError::NotWebSocket(error.to_string())
+            LinkError::NotWebSocket(Text::of(&error))
         }
         error => web_socket(error),
     })?;
@@ -226,7 +227,7 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
     let mut decoder = Decoder::new(&endpoint.namespace);
     let open = match next_packet(&mut socket, &mut decoder).await? {
         Packet::Open(open) => open,
-        other => return Err(LinkError::Handshake(format!("first packet is {other:?}"))),
+        other => return Err(LinkError::Handshake(format!("first packet is {other:?}").into())),
     };
     let hello = wire::connect(&endpoint.namespace, settings.auth.as_ref());
     *stage = Stage::Join;
@@ -256,7 +257,7 @@ async fn next_packet(socket: &mut Socket, decoder: &mut Decoder) -> Result<Packe
             Ok(None) => {}
             Err(Broken::Closed(closed)) => return Err(LinkError::Closed(closed)),
             Err(Broken::Wire(WireError::UnexpectedBinary)) => return Err(LinkError::OtherParser),
-            Err(Broken::Wire(error)) => return Err(LinkError::Handshake(error.to_string())),
+            Err(Broken::Wire(error)) => return Err(LinkError::Handshake(Text::of(&error))),
         }
     }
 }
@@ -391,8 +392,8 @@ fn closed(frame: &CloseFrame) -> Closed {
 fn web_socket(error: tungstenite::Error) -> LinkError {
     match error {
         tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => ended(),
-        tungstenite::Error::Io(error) => LinkError::WebSocket(error.to_string()),
-        tungstenite::Error::Url(_) => LinkError::WebSocket("address cannot be used".to_owned()),
-        other => LinkError::WebSocket(other.to_string()),
+        tungstenite::Error::Io(error) => LinkError::WebSocket(Text::of(&error)),
+        tungstenite::Error::Url(_) => LinkError::WebSocket("address cannot be used".into()),
+        other => LinkError::WebSocket(Text::of(&other)),
     }
 }

@@ -10,11 +10,8 @@ use url::Url;
 
 use super::BadProcessorUrl;
 use super::wire;
-use crate::{redact, tls};
-
-/// Longest quotation of a server, in characters. A close reason has at most 123 bytes (RFC 6455 5.5), an error page
-/// any number.
-const MAX_QUOTE: usize = 200;
+use crate::outside::{Name, ShownUrl, Text};
+use crate::tls;
 
 /// Why there is no connection: what is to be read after "processor at http://...".
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +19,7 @@ pub(super) enum LinkError {
     #[error("cannot be asked: {0}")]
     Url(#[from] BadProcessorUrl),
     #[error("cannot be asked: header {0:?} cannot be sent")]
-    Header(String),
+    Header(Name),
     /// Nothing listens there.
     #[error("refused the connection")]
     Refused,
@@ -31,16 +28,16 @@ pub(super) enum LinkError {
     #[error("{stage} within {} s{}", .limit.as_secs_f64(), .stage.hint())]
     ConnectTimeout { stage: Stage, limit: Duration },
     #[error("failed: {0}")]
-    WebSocket(String),
+    WebSocket(Text),
     /// An HTTP answer other than 101, as a sentence.
     #[error("{0}")]
-    Http(String),
+    Http(Text),
     #[error(
         "closed the connection without an answer at {0}; if its Engine.IO has another path, set audioProcessorPath"
     )]
     NoAnswerAt(String),
     #[error("is no WebSocket server: {0}")]
-    NotWebSocket(String),
+    NotWebSocket(Text),
     #[error("{}", OLD_SOCKET_IO)]
     OldSocketIo,
     #[error("sends Socket.IO packets as binary: it {}", OTHER_PARSER)]
@@ -53,7 +50,7 @@ pub(super) enum LinkError {
     ClosedAtConnect,
     /// Socket.IO's CONNECT_ERROR, in the server's words.
     #[error("does not let the service in: {0}")]
-    Forbidden(String),
+    Forbidden(Text),
     #[error("{0}")]
     Closed(Closed),
     #[error("gave no sign of life for {} s", .0.as_secs_f64())]
@@ -65,7 +62,7 @@ pub(super) enum LinkError {
     #[error("cannot be trusted: {0}")]
     Tls(#[from] tls::Error),
     #[error("is no Engine.IO 4 server: {0}")]
-    Handshake(String),
+    Handshake(Text),
 }
 
 /// How far a connection has come: what the server has not done yet.
@@ -106,12 +103,12 @@ impl LinkError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Closed {
     code: Option<u16>,
-    reason: String,
+    reason: Text,
 }
 
 impl Closed {
     pub(super) fn new(code: u16, reason: &str) -> Self {
-        Self { code: Some(code), reason: quoted(reason) }
+        Self { code: Some(code), reason: Text::new(reason.trim()) }
     }
 
     /// A message was over the server's limit (RFC 6455 7.4.1).
@@ -166,7 +163,11 @@ fn code_name(code: u16) -> Option<&'static str> {
 }
 
 /// What an HTTP answer other than 101 to the WebSocket handshake means. `path` is the Engine.IO path that was asked.
-pub(super) fn handshake(status: u16, headers: &HeaderMap, body: &[u8], path: &str) -> String {
+pub(super) fn handshake(status: u16, headers: &HeaderMap, body: &[u8], path: &str) -> Text {
+    sentence(status, headers, body, path).into()
+}
+
+fn sentence(status: u16, headers: &HeaderMap, body: &[u8], path: &str) -> String {
     let said = Said::new(headers, body);
     let shown = said.shown(status);
     match said.text.as_deref() {
@@ -219,7 +220,7 @@ fn lost_upgrade(shown: &str) -> String {
 /// What an answer says in its body.
 struct Said {
     /// One line of text, or the `message` of a JSON object.
-    text: Option<String>,
+    text: Option<Text>,
     is_html: bool,
 }
 
@@ -239,7 +240,7 @@ impl Said {
             Err(_) if !is_html => text.lines().next().map(str::to_owned),
             Err(_) => None,
         };
-        let text = message.map(|text| quoted(&text)).filter(|text| !text.is_empty());
+        let text = message.map(|text| Text::new(text.trim())).filter(|text| !text.is_empty());
         Self { text, is_html }
     }
 
@@ -271,23 +272,17 @@ fn joined(mut body: &[u8]) -> Vec<u8> {
 fn without_query(location: &str) -> String {
     let path = location.split(['?', '#']).next().unwrap_or_default();
     match Url::parse(path) {
-        Ok(url) => redact::url(url.as_str()),
-        Err(_) => quoted(path),
+        Ok(url) => ShownUrl::url(url.as_str()).to_string(),
+        Err(_) => Text::new(path).to_string(),
     }
-}
-
-/// A server's words on one line.
-fn quoted(text: &str) -> String {
-    let text = redact::text(text);
-    let text: String = text.chars().take(MAX_QUOTE).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    text.trim().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outside::MAX_TEXT;
 
-    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> String {
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Text {
         let headers = headers.iter().map(|(name, value)| {
             (header::HeaderName::from_static(name), header::HeaderValue::from_static(value))
         });
@@ -376,7 +371,7 @@ mod tests {
                 Closed::new(1008, "no such tenant"),
                 "closed the connection (1008 policy violation: no such tenant)",
             ),
-            (Closed::new(4_001, "quota\n spent"), "closed the connection (4001: quota  spent)"),
+            (Closed::new(4_001, "quota\n spent"), "closed the connection (4001: quota<U+000A> spent)"),
             (Closed::new(3_000, ""), "closed the connection (3000)"),
         ] {
             assert_eq!(closed.to_string(), expected);
@@ -397,6 +392,6 @@ mod tests {
     fn what_a_server_says_is_bounded_and_one_line() {
         let long = "x\u{1b}[31m\n".repeat(10_000);
         let said = answer(500, &[], &long);
-        assert!(said.chars().count() < 2 * MAX_QUOTE && said.chars().all(|c| !c.is_control()), "{said}");
+        assert!(said.len() <= MAX_TEXT && said.chars().all(|c| !c.is_control()), "{said}");
     }
 }

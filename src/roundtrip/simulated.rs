@@ -87,7 +87,7 @@ impl Processor {
             }
             if events
                 .send(LinkEvent::Disconnected {
-                    error: "told to".to_owned(),
+                    error: "told to".into(),
                     too_big: false,
                     retry_at: self.clock.now() + AWAY,
                 })

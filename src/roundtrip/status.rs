@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::histogram::Histogram;
 use crate::media::Moment;
+use crate::outside::{ShownUrl, Text};
 
 /// A snapshot; durations are in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -14,7 +15,7 @@ use crate::media::Moment;
 pub struct Status {
     pub connected: bool,
     /// The processor's address, without secrets.
-    pub url: String,
+    pub url: ShownUrl,
     /// Largest message that the server said it takes.
     pub max_payload: Option<usize>,
     /// Connections made so far.
@@ -51,12 +52,12 @@ pub struct Status {
     pub breaker: BreakerState,
     /// Failures since the last success.
     pub consecutive_failures: u32,
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
     /// Why there is no connection; none while there is one, and before the first attempt has failed.
     #[serde(skip)]
     pub away: Option<Away>,
     /// What the processor last said in a `fragment:status`.
-    pub processor_status: Option<String>,
+    pub processor_status: Option<Text>,
     /// The fragments that were sent and whose outcome was not taken yet, oldest first.
     #[serde(skip)]
     pub fragments: Vec<FragmentTimes>,
@@ -66,7 +67,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Away {
     /// A sentence without secrets, which names the processor.
-    pub error: String,
+    pub error: Text,
     /// When the next attempt is made.
     pub retry_at: Moment,
 }

@@ -6,6 +6,8 @@ use overdub_rtmp::Target;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::outside;
+
 /// An answer that is not SRS's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Error {
@@ -70,20 +72,20 @@ pub(super) struct Rates {
 pub(super) struct Publish {
     pub(super) active: bool,
     /// The publisher's client; stays when it has gone.
-    pub(super) cid: String,
+    pub(super) cid: outside::Name,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Codec {
-    pub(super) codec: String,
+    pub(super) codec: outside::Name,
 }
 
 /// `/api/v1/clients/{id}`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Client {
-    pub(super) ip: String,
+    pub(super) ip: outside::Name,
     /// Seconds since it connected.
     pub(super) alive: f64,
 }

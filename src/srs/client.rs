@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::api;
-use crate::redact;
+use crate::outside::{self, AddressTooLong, ShownUrl, Text};
 
 /// SRS answers within milliseconds, on the next machine too; what takes longer says nothing about now.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,13 +22,15 @@ const MAX_ANSWER: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("cannot ask {url}: {reason}")]
-    Http { url: String, reason: String },
+    Http { url: ShownUrl, reason: Text },
     #[error("{url} answered {status}")]
-    Status { url: String, status: StatusCode },
+    Status { url: ShownUrl, status: StatusCode },
     #[error("{url} answered more than {MAX_ANSWER} bytes")]
-    TooLong { url: String },
+    TooLong { url: ShownUrl },
+    #[error("{url} leads elsewhere: {source}")]
+    Address { url: ShownUrl, source: AddressTooLong },
     #[error("{url}: {source}")]
-    Api { url: String, source: api::Error },
+    Api { url: ShownUrl, source: api::Error },
 }
 
 /// Asks one SRS.
@@ -51,7 +53,7 @@ impl Client {
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(1)
             .build()
-            .map_err(|error| Error::Http { url: shown(&api), reason: error.to_string() })?;
+            .map_err(|error| Error::Http { url: shown(&api), reason: Text::of(&error) })?;
         Ok(Self { http, api, hls })
     }
 
@@ -83,7 +85,7 @@ impl Client {
         let Some(url) = &self.hls else { return Ok(None) };
         match self.read_playlist(url).await? {
             Some(api::Playlist::Media { segments, sequence }) => Ok(Some((sequence, segments))),
-            Some(api::Playlist::Elsewhere(address)) => match url.join(&address) {
+            Some(api::Playlist::Elsewhere(address)) => match url.join(checked(url, &address)?) {
                 // On the same server only: it is SRS's own second address.
                 Ok(next) if next.origin() == url.origin() => match self.read_playlist(&next).await? {
                     Some(api::Playlist::Media { segments, sequence }) => Ok(Some((sequence, segments))),
@@ -143,23 +145,29 @@ impl Client {
     }
 }
 
+/// An address that is followed is whole.
+fn checked<'a>(url: &Url, address: &'a str) -> Result<&'a str, Error> {
+    outside::check_address(address).map_err(|source| Error::Address { url: shown(url), source })?;
+    Ok(address)
+}
+
 /// Without password and query, and without what may be a stream key: a playlist has its name.
-fn shown(url: &Url) -> String {
-    if url.path().ends_with(".m3u8") { redact::rtmp_url(url.as_str()) } else { redact::url(url.as_str()) }
+fn shown(url: &Url) -> ShownUrl {
+    if url.path().ends_with(".m3u8") { ShownUrl::rtmp(url.as_str()) } else { ShownUrl::url(url.as_str()) }
 }
 
 /// The innermost cause: the outer ones repeat the address, and its password with it.
-fn cause(error: &reqwest::Error) -> String {
+fn cause(error: &reqwest::Error) -> Text {
     if error.is_timeout() {
-        return format!("no answer within {TIMEOUT:?}");
+        return format!("no answer within {TIMEOUT:?}").into();
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
     if std::ptr::eq(cause, error as &dyn std::error::Error) {
-        "request failed".to_owned()
+        "request failed".into()
     } else {
-        cause.to_string()
+        Text::of(cause)
     }
 }

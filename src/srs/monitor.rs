@@ -13,6 +13,7 @@ use super::client::{Client, Error};
 use super::watch::{Phase, Status, Watch};
 use crate::clock::Clock;
 use crate::config::KickGhost;
+use crate::outside::Text;
 use crate::tls;
 
 /// How often a stream that is published is asked about: what the status shows is never older.
@@ -71,13 +72,13 @@ pub async fn run<T>(
                 None => Ok(()),
             }
         };
-        let asked: Result<(), String> = tokio::select! {
+        let asked: Result<(), Text> = tokio::select! {
             () = stop.cancelled() => return,
             asked = asked => asked,
         };
         if let Err(error) = asked {
             if watch.status().last_error.as_ref() != Some(&error) {
-                tracing::warn!(error, "SRS's HTTP API does not answer");
+                tracing::warn!(%error, "SRS's HTTP API does not answer");
             }
             watch.unreachable(error);
         }
@@ -91,10 +92,10 @@ pub async fn run<T>(
     }
 }
 
-async fn connect(settings: &Settings) -> Result<Client, String> {
-    let tls = tls::client_config(settings.ca_file.clone()).await.map_err(|error| error.to_string())?;
+async fn connect(settings: &Settings) -> Result<Client, Text> {
+    let tls = tls::client_config(settings.ca_file.clone()).await.map_err(|error| Text::of(&error))?;
     let tls = rustls::ClientConfig::clone(&tls);
-    Client::new(settings.api.clone(), settings.hls.clone(), tls).map_err(|error| error.to_string())
+    Client::new(settings.api.clone(), settings.hls.clone(), tls).map_err(|error| Text::of(&error))
 }
 
 /// One round of questions.
@@ -104,15 +105,15 @@ async fn ask(
     watch: &mut Watch,
     clock: Clock,
     phase: Phase,
-) -> Result<(), String> {
-    let text = |error: Error| error.to_string();
+) -> Result<(), Text> {
+    let text = |error: Error| Text::of(&error);
     let stream = client.stream(name).await.map_err(text)?;
     if let Some(ghost) = watch.streams(clock.now(), phase, stream.as_ref()) {
         let known = client.client(&ghost).await.map_err(text)?;
         if let Some(id) = watch.client(clock.now(), known.as_ref()) {
             client.kick(&id).await.map_err(text)?;
             watch.kicked();
-            tracing::warn!(client = id, "cut off a publisher that was in the way at SRS");
+            tracing::warn!(client = &*id, "cut off a publisher that was in the way at SRS");
         }
     }
     match client.playlist().await {

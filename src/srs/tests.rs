@@ -37,12 +37,12 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn publisher(cid: &str, recv_bytes: u64) -> api::Stream {
-    let publish = api::Publish { active: true, cid: cid.to_owned() };
+    let publish = api::Publish { active: true, cid: cid.into() };
     api::Stream { publish, recv_bytes, clients: 1, ..api::Stream::default() }
 }
 
 fn known() -> api::Client {
-    api::Client { ip: "10.0.0.9".to_owned(), alive: 60.0 }
+    api::Client { ip: "10.0.0.9".into(), alive: 60.0 }
 }
 
 #[test]
@@ -90,10 +90,7 @@ fn answers_that_are_not_srss_are_errors() {
         assert_eq!(api::stream(body.as_bytes(), &any), Err(error), "{body}");
     }
     assert_eq!(api::client(br#"{"code":2049}"#), Ok(None));
-    assert_eq!(
-        api::client(CLIENT.as_bytes()),
-        Ok(Some(api::Client { ip: "10.0.0.9".to_owned(), alive: 27.81 }))
-    );
+    assert_eq!(api::client(CLIENT.as_bytes()), Ok(Some(api::Client { ip: "10.0.0.9".into(), alive: 27.81 })));
     assert_eq!((api::deleted(br#"{"code":2049}"#), api::deleted(br#"{"code":0}"#)), (Ok(()), Ok(())));
 }
 

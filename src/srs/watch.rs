@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::api;
 use crate::config::KickGhost;
 use crate::media::Moment;
+use crate::outside::{Name, Text};
 
 /// A publisher from which SRS has heard nothing for this long is dead: its counters are brought up to date every
 /// three seconds, and a living publisher, also an idle one, says something every few seconds.
@@ -28,7 +29,7 @@ pub struct Status {
     /// The API answered last time.
     pub reachable: bool,
     /// Why the API, or the HLS address, could not be asked last.
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
     /// `None` while SRS does not know the stream.
     pub stream: Option<Stream>,
     pub hls: Option<Hls>,
@@ -50,8 +51,8 @@ pub struct Stream {
     pub recv_kbps: f64,
     pub send_kbps: f64,
     /// As SRS names them (`H264`, `HEVC`, `AAC`).
-    pub video: Option<String>,
-    pub audio: Option<String>,
+    pub video: Option<Name>,
+    pub audio: Option<Name>,
 }
 
 /// SRS's HLS of the stream.
@@ -71,8 +72,8 @@ pub struct Hls {
 #[serde(rename_all = "camelCase")]
 pub struct Ghost {
     /// SRS's number for the client.
-    pub client: String,
-    pub ip: String,
+    pub client: Name,
+    pub ip: Name,
     /// Seconds since it connected.
     pub alive_seconds: f64,
     /// Seconds since SRS received anything from it, as far as it was watched.
@@ -99,9 +100,9 @@ pub(super) struct Watch {
     kick: KickGhost,
     status: Status,
     /// The publisher while this output was publishing: itself.
-    own: Option<String>,
+    own: Option<Name>,
     /// The publisher that is in the way, its bytes and when they grew last.
-    progress: Option<(String, u64, Moment)>,
+    progress: Option<(Name, u64, Moment)>,
     kicked_at: Option<Moment>,
     /// Sequence and count of the playlist, and when they changed last.
     hls: Option<(u64, usize, Moment)>,
@@ -117,7 +118,7 @@ impl Watch {
     }
 
     /// The API did not answer.
-    pub(super) fn unreachable(&mut self, error: String) {
+    pub(super) fn unreachable(&mut self, error: Text) {
         self.status = Status {
             last_error: Some(error),
             kicked: self.status.kicked,
@@ -132,7 +133,7 @@ impl Watch {
         now: Moment,
         phase: Phase,
         stream: Option<&api::Stream>,
-    ) -> Option<String> {
+    ) -> Option<Name> {
         self.status.reachable = true;
         self.status.last_error = None;
         self.status.stream = stream.map(|stream| Stream {
@@ -168,7 +169,7 @@ impl Watch {
     }
 
     /// What `/api/v1/clients/{id}` said about who is in the way. Returns the client to cut off.
-    pub(super) fn client(&mut self, now: Moment, client: Option<&api::Client>) -> Option<String> {
+    pub(super) fn client(&mut self, now: Moment, client: Option<&api::Client>) -> Option<Name> {
         let Some(client) = client else {
             self.status.ghost = None;
             return None;
@@ -213,7 +214,7 @@ impl Watch {
     }
 
     /// Asking did not work in part.
-    pub(super) fn failed(&mut self, error: String) {
+    pub(super) fn failed(&mut self, error: Text) {
         self.status.last_error = Some(error);
     }
 }

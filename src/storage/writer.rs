@@ -15,6 +15,7 @@ use super::numbers::Numbers;
 use super::write;
 use crate::config::{Artifacts, Retention};
 use crate::media::StreamId;
+use crate::outside::Text;
 
 /// Files that may wait: minutes of a stream with short segments.
 const QUEUE_FILES: usize = 256;
@@ -35,7 +36,7 @@ pub struct Stats {
     pub failed: u64,
     /// The last file was dropped or failed: artifacts are being lost. Ends with the next success.
     pub alarm: bool,
-    pub last_error: Option<String>,
+    pub last_error: Option<Text>,
 }
 
 /// Takes files and never blocks. All copies write through the same queue; the thread ends when the last one
@@ -160,7 +161,7 @@ impl Writer {
         let first = !shared.stats.alarm;
         shared.stats.dropped += 1;
         shared.stats.alarm = true;
-        shared.stats.last_error = Some("the disk does not keep up: artifacts are dropped".to_owned());
+        shared.stats.last_error = Some("the disk does not keep up: artifacts are dropped".into());
         drop(shared);
         if first {
             tracing::warn!("the disk does not keep up: artifacts are dropped, the stream goes on");
@@ -224,7 +225,7 @@ impl Thread {
             Err(error) => {
                 stats.failed += 1;
                 stats.alarm = true;
-                stats.last_error = Some(format!("{}: {error}", path.display()));
+                stats.last_error = Some(format!("{}: {error}", path.display()).into());
                 drop(shared);
                 if !before {
                     tracing::warn!(path = %path.display(), %error, "cannot write artifacts, the stream goes on");

@@ -11,7 +11,7 @@
 //! | source, nginx, srs, recorder, overdub | the parts of a scene: each is started and ends with its value |
 //! | packets, judge, smooth, flv | what was received, and whether it is what it should be. Pure but for FFmpeg |
 //! | judge_tests | the judge itself: it passes FFmpeg's publishing and finds each fault that we make |
-//! | live, many, crowd, vod, bad_input, check, commands, demo, disk, enhanced, files, hole, corpus, processor | tests |
+//! | live, many, crowd, vod, bad_input, check, commands, demo, disk, enhanced, files, hole, hostile_words, corpus, processor | tests |
 //! | resume, shutdown, srs_browser, srs_live | more of them |
 
 #![expect(unreachable_pub, reason = "a test binary: nothing is outside")]
@@ -29,6 +29,7 @@ mod enhanced;
 mod files;
 mod flv;
 mod hole;
+mod hostile_words;
 #[path = "../support/install.rs"]
 mod install;
 mod judge;

@@ -43,7 +43,7 @@ async fn all(run: &mut Run) -> (Vec<Segment>, Vec<String>) {
         let event = tokio::time::timeout(Duration::from_secs(20), run.events.recv()).await;
         match event.expect("it goes on") {
             Some(Event::Segment(segment)) => segments.push(segment),
-            Some(Event::Lost { reason, .. }) => lost.push(reason),
+            Some(Event::Lost { reason, .. }) => lost.push(reason.to_string()),
             Some(Event::TargetDuration(target)) => assert!((6..=8).contains(&target.as_secs())),
             Some(Event::Renditions { separate_audio }) => assert!(!separate_audio),
             Some(Event::Ended) | None => return (segments, lost),

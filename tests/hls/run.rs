@@ -60,7 +60,9 @@ impl Run {
             };
             match event {
                 Some(Event::Segment(segment)) => got.segments.push(segment),
-                Some(Event::Lost { media_sequence, reason, .. }) => got.lost.push((media_sequence, reason)),
+                Some(Event::Lost { media_sequence, reason, .. }) => {
+                    got.lost.push((media_sequence, reason.to_string()))
+                }
                 Some(Event::Ended) => got.ended = true,
                 Some(Event::Renditions { separate_audio }) => {
                     assert!(got.segments.is_empty() && !separate_audio);

@@ -236,7 +236,7 @@ async fn scene(kind: Kind, fault: Fault, packets: Vec<Packet>) -> Outcome {
     assert_eq!(report.violations, [], "{fault:?}: the output beside");
     let (noticed, error) = noticed.unzip();
     let hole = hole(&media);
-    Outcome { fault, noticed, back, hole, error: error.unwrap_or_default() }
+    Outcome { fault, noticed, back, hole, error: error.unwrap_or_default().to_string() }
 }
 
 /// When the stream was at the server again: the first keyframe that came behind `available`; on a line that was

@@ -19,11 +19,17 @@ export type List = (now: number) => StreamStatus[];
 const PAST_MS = 280_000;
 const STEP_MS = 2_000;
 
+/** What else the page is shown, where it is not the usual. */
+export interface Beside {
+  log?: (now: number) => LogLine[];
+  storage?: typeof storage;
+}
+
 /** A page that is shown these streams, and has been watching them for some minutes. */
-export async function shown(browser: Browser, url: string, list: List, hash: string, options: BrowserContextOptions): Promise<Watched> {
+export async function shown(browser: Browser, url: string, list: List, hash: string, options: BrowserContextOptions, beside: Beside = {}): Promise<Watched> {
   const watched = await open(browser, url, options, async (page) => {
     await page.route("**/api/pipelines", (route) => route.fulfill({ json: { pipelines: list(Date.now()) } }));
-    await page.route("**/api/storage/stats", (route) => route.fulfill({ json: list(Date.now()).length === 0 ? EMPTY : storage }));
+    await page.route("**/api/storage/stats", (route) => route.fulfill({ json: list(Date.now()).length === 0 ? EMPTY : (beside.storage ?? storage) }));
     await page.routeWebSocket(/socket\.io/, (socket) => {
       const emit = (event: string, value: unknown): void => {
         socket.send(`42${JSON.stringify([event, value])}`);
@@ -34,7 +40,7 @@ export async function shown(browser: Browser, url: string, list: List, hash: str
         socket.send('40{"sid":"stage"}');
         const now = Date.now();
         for (let at = now - PAST_MS; at <= now; at += STEP_MS) list(at).forEach((status) => { emit("status", status); });
-        emit("logs", list(now).length === 0 ? [] : (lines(now) satisfies LogLine[]));
+        emit("logs", list(now).length === 0 ? [] : ((beside.log ?? lines)(now) satisfies LogLine[]));
       });
       socket.send('0{"sid":"stage","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}');
     });

@@ -1,40 +1,20 @@
-//! `tracing` events to log lines.
+//! Log lines into the ring that the page reads.
 
-use std::fmt;
-
-use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::macros::format_description;
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id};
-use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::LookupSpan;
 
 use super::lines::{Level, Line, Lines, Stage};
 use crate::clock::wall_clock;
-use crate::media::StreamId;
-use crate::redact;
+use crate::logs::{Record, Sink};
+use crate::outside;
 
-/// Longest message and longest text of a field, in characters: errors quote what servers answered.
-const MAX_TEXT: usize = 1_000;
-/// Fields of a line at most; no event of ours has half as many.
-const MAX_FIELDS: usize = 24;
-
-/// The span around everything that a stream does, and its field with the stream's id.
-const STREAM_SPAN: &str = "stream";
-const STREAM_FIELD: &str = "id";
-
-/// Puts what is logged into [`Lines`], without what opens a door.
+/// Puts what is logged into [`Lines`].
 #[derive(Debug)]
 pub struct Capture {
     lines: Lines,
 }
-
-/// The stream that a span belongs to.
-struct StreamOf(StreamId);
 
 impl Capture {
     pub fn new(lines: Lines) -> Self {
@@ -48,41 +28,19 @@ impl Capture {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Capture {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if attributes.metadata().name() != STREAM_SPAN {
-            return;
-        }
-        let mut visitor = Visitor::default();
-        attributes.record(&mut visitor);
-        let name = visitor.fields.get(STREAM_FIELD).and_then(Value::as_str);
-        if let (Some(stream), Some(span)) = (name.and_then(|name| StreamId::new(name).ok()), context.span(id))
-        {
-            span.extensions_mut().insert(StreamOf(stream));
-        }
-    }
+impl Sink for Capture {
+    /// The ring keeps thousands of lines.
+    const MAX_FIELD: usize = outside::MAX_TEXT;
 
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut visitor = Visitor::default();
-        event.record(&mut visitor);
-        let Visitor { message, mut fields } = visitor;
-        let named = ["stream_id", "stream"].into_iter().find_map(|name| {
-            let id = StreamId::new(fields.get(name)?.as_str()?).ok()?;
-            fields.remove(name);
-            Some(id)
-        });
-        let around = || {
-            let mut scope = context.event_scope(event)?;
-            scope.find_map(|span| span.extensions().get::<StreamOf>().map(|of| of.0.clone()))
-        };
-        let metadata = event.metadata();
+    fn line(&self, record: Record) {
+        let Record { level, target, stream, message, fields, .. } = record.without_stream_field();
         self.lines.push(Line {
             timestamp: timestamp(),
-            level: level(*metadata.level()),
-            module: stage(metadata.target()),
-            stream_id: named.or_else(around),
+            level: shown(level),
+            module: stage(&target),
+            stream_id: stream,
             message,
-            fields,
+            fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
         });
     }
 }
@@ -93,7 +51,7 @@ fn timestamp() -> String {
     OffsetDateTime::from(wall_clock()).format(format).unwrap_or_default()
 }
 
-fn level(level: tracing::Level) -> Level {
+fn shown(level: tracing::Level) -> Level {
     match level {
         tracing::Level::TRACE => Level::Trace,
         tracing::Level::DEBUG => Level::Debug,
@@ -120,66 +78,20 @@ fn stage(target: &str) -> Stage {
     }
 }
 
-#[derive(Default)]
-struct Visitor {
-    message: String,
-    fields: Map<String, Value>,
-}
-
-impl Visitor {
-    fn text(&mut self, field: &Field, text: &str) {
-        let text: String = redact::text(text).chars().take(MAX_TEXT).collect();
-        if field.name() == "message" {
-            self.message = text;
-        } else {
-            self.put(field, text.into());
-        }
-    }
-
-    fn put(&mut self, field: &Field, value: Value) {
-        // `log` events carry their origin in fields; it is known already.
-        if self.fields.len() < MAX_FIELDS && !field.name().starts_with("log.") {
-            self.fields.insert(field.name().to_owned(), value);
-        }
-    }
-}
-
-impl Visit for Visitor {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.text(field, &format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value);
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+    use tracing_subscriber::Layer as _;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::super::lines::Filter;
     use super::*;
+    use crate::logs::Layer;
+    use crate::media::StreamId;
 
     fn captured(log: impl FnOnce()) -> Vec<Line> {
         let lines = Lines::default();
-        let capture = Capture::new(lines.clone()).with_filter(Capture::filter());
+        let capture = Layer::new(Capture::new(lines.clone())).with_filter(Capture::filter());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(capture), log);
         let everything = Filter { level: Some(Level::Trace), ..Filter::default() };
         lines.newest(&everything, 100).lines.iter().map(|(_, line)| (**line).clone()).collect()
@@ -228,6 +140,6 @@ mod tests {
             tracing::info!(target: "overdub::cli", "{}", "x".repeat(5_000));
         });
         assert_eq!(lines.len(), 1);
-        assert_eq!(lines[0].message.len(), MAX_TEXT);
+        assert!(lines[0].message.len() <= outside::MAX_TEXT && lines[0].message.ends_with("5000 bytes]"));
     }
 }

@@ -29,6 +29,7 @@ use self::lines::Filter;
 pub use self::lines::{Level, Line, Lines, Stage};
 use super::Control;
 use super::access::given_token;
+use crate::outside::Text;
 
 /// Clients at once; each is a task and a queue.
 const MAX_CLIENTS: usize = 256;
@@ -142,6 +143,6 @@ fn set_filter<E: std::fmt::Display>(filters: &watch::Sender<Filter>, given: Resu
             filters.send_replace(filter);
             json!({ "success": true })
         }
-        Err(error) => json!({ "success": false, "error": error.to_string() }),
+        Err(error) => json!({ "success": false, "error": Text::of(&error) }),
     }
 }

@@ -20,6 +20,7 @@ use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 
 use super::boxes::begin_file;
 use super::playlist;
+use crate::outside::Name;
 use samples::{Cipher, Protection};
 
 /// AES works on blocks of this many bytes, whatever the length of its key (FIPS 197).
@@ -37,10 +38,10 @@ const HEAD: usize = 16 << 10;
 pub enum CryptError {
     /// A method that is not decrypted here, with a plain key.
     #[error("encryption METHOD={method} is not supported")]
-    Method { method: String },
+    Method { method: Name },
     /// A key that only a licence server gives out.
     #[error("protected by {system} (METHOD={method}, KEYFORMAT={format:?}): not supported")]
-    Drm { system: &'static str, method: String, format: String },
+    Drm { system: &'static str, method: Name, format: Name },
     /// `EXT-X-KEY` without a URI.
     #[error("EXT-X-KEY has no URI")]
     NoKeyUri,
@@ -127,17 +128,13 @@ impl<'a> Plan<'a> {
         let format = key.format.as_deref().unwrap_or(IDENTITY);
         if !format.trim().eq_ignore_ascii_case(IDENTITY) {
             let system = drm_system(format);
-            return Err(CryptError::Drm {
-                system,
-                method: method_name.to_owned(),
-                format: format.to_owned(),
-            });
+            return Err(CryptError::Drm { system, method: method_name.into(), format: format.into() });
         }
         let method = match method_name {
             "AES-128" => Method::Aes128,
             "AES-256" => Method::Aes256,
             "SAMPLE-AES" => Method::SampleAes,
-            _ => return Err(CryptError::Method { method: method_name.to_owned() }),
+            _ => return Err(CryptError::Method { method: method_name.into() }),
         };
         let key_uri = key.uri.as_deref().filter(|uri| !uri.is_empty()).ok_or(CryptError::NoKeyUri)?;
         let iv = match &key.iv {

@@ -76,19 +76,19 @@ fn a_vector_is_a_hexadecimal_number_of_at_most_128_bits() {
 fn what_is_not_decrypted_is_named() {
     let line = |key: playlist::Key| Plan::new(&key, 0).expect_err("it is refused").to_string();
     assert_eq!(
-        line(tag(KeyMethod::Other("AES-256-CTR".to_owned()))),
+        line(tag(KeyMethod::Other("AES-256-CTR".into()))),
         "encryption METHOD=AES-256-CTR is not supported"
     );
-    let fairplay = "com.apple.streamingkeydelivery".to_owned();
+    let fairplay = "com.apple.streamingkeydelivery".into();
     assert_eq!(
         line(playlist::Key { format: Some(fairplay), ..tag(KeyMethod::SampleAes) }),
         "protected by FairPlay (METHOD=SAMPLE-AES, KEYFORMAT=\"com.apple.streamingkeydelivery\"): not supported"
     );
     assert_eq!(line(playlist::Key { uri: None, ..tag(KeyMethod::Aes128) }), "EXT-X-KEY has no URI");
-    let identity = playlist::Key { format: Some("identity".to_owned()), ..tag(KeyMethod::Aes128) };
+    let identity = playlist::Key { format: Some("identity".into()), ..tag(KeyMethod::Aes128) };
     assert!(Plan::new(&identity, 0).is_ok());
     assert_eq!(Plan::new(&tag(KeyMethod::SampleAes), 0).map(|plan| plan.method), Ok(Method::SampleAes));
-    let long = tag(KeyMethod::Other("AES-256".to_owned()));
+    let long = tag(KeyMethod::Other("AES-256".into()));
     assert_eq!(Plan::new(&long, 0).map(|plan| plan.method), Ok(Method::Aes256));
 }
 

@@ -10,6 +10,7 @@ use super::super::playlist::ByteRange;
 use super::super::{Error, Timeouts};
 use super::root_cause;
 use crate::clock::Clock;
+use crate::outside::ShownUrl;
 
 /// At most this much is allocated on the word of a Content-Length; the rest grows with what arrives.
 const MAX_RESERVED_BYTES: u64 = 1 << 20;
@@ -24,7 +25,7 @@ const HEAD: usize = 8;
 /// The body of `response` on its way: at most `limit` bytes.
 pub(super) struct Reading<'a> {
     response: &'a mut Response,
-    shown: &'a str,
+    shown: &'a ShownUrl,
     limit: usize,
     idle: Duration,
     bytes: BytesMut,
@@ -32,7 +33,12 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(response: &'a mut Response, shown: &'a str, limit: usize, timeouts: &Timeouts) -> Self {
+    pub(super) fn new(
+        response: &'a mut Response,
+        shown: &'a ShownUrl,
+        limit: usize,
+        timeouts: &Timeouts,
+    ) -> Self {
         let (idle, bytes, pace) = (timeouts.idle, BytesMut::new(), Pace::new(timeouts.idle));
         Self { response, shown, limit, idle, bytes, pace }
     }
@@ -111,7 +117,7 @@ impl Pace {
 }
 
 /// The part of a whole body that `range` names, from a server that ignores ranges.
-pub(super) fn cut(bytes: &Bytes, range: ByteRange, shown: &str) -> Result<Bytes, Error> {
+pub(super) fn cut(bytes: &Bytes, range: ByteRange, shown: &ShownUrl) -> Result<Bytes, Error> {
     let bounds = usize::try_from(range.offset).ok().zip(usize::try_from(range.length).ok());
     let part = bounds.and_then(|(offset, length)| {
         let end = offset.checked_add(length).filter(|end| *end <= bytes.len())?;
@@ -127,7 +133,7 @@ pub(super) fn check_part(
     range: ByteRange,
     content_range: Option<&str>,
     whole: bool,
-    shown: &str,
+    shown: &ShownUrl,
 ) -> Result<(), Error> {
     let first = content_range
         .and_then(|value| value.trim().strip_prefix("bytes"))
@@ -146,8 +152,8 @@ pub(super) fn total(content_range: Option<&str>) -> Option<u64> {
     content_range?.rsplit_once('/')?.1.trim().parse().ok()
 }
 
-fn truncated(bytes: &Bytes, shown: &str, reason: &str) -> Error {
-    Error::Truncated { url: shown.to_owned(), received: bytes.len(), reason: reason.to_owned() }
+fn truncated(bytes: &Bytes, shown: &ShownUrl, reason: &str) -> Error {
+    Error::Truncated { url: shown.to_owned(), received: bytes.len(), reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -156,28 +162,32 @@ mod tests {
 
     const RANGE: ByteRange = ByteRange { offset: 4, length: 6 };
 
+    fn u() -> ShownUrl {
+        ShownUrl::url("http://h/u")
+    }
+
     #[test]
     fn a_range_is_cut_from_a_whole_body_or_refused() {
         let body = Bytes::from_static(b"0123456789");
-        assert_eq!(cut(&body, RANGE, "u").unwrap().as_ref(), b"456789");
+        assert_eq!(cut(&body, RANGE, &u()).unwrap().as_ref(), b"456789");
         for range in [
             ByteRange { offset: 4, length: 7 },
             ByteRange { offset: 11, length: 0 },
             ByteRange { offset: u64::MAX, length: 1 },
         ] {
-            assert!(matches!(cut(&body, range, "u"), Err(Error::Truncated { received: 10, .. })));
+            assert!(matches!(cut(&body, range, &u()), Err(Error::Truncated { received: 10, .. })));
         }
     }
 
     #[test]
     fn a_partial_answer_must_be_the_part_that_was_asked_for() {
         let part = Bytes::from_static(b"456789");
-        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/10"), true, "u"), Ok(()));
-        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/*"), true, "u"), Ok(()));
-        assert_eq!(check_part(&part, RANGE, None, true, "u"), Ok(()));
-        assert!(check_part(&part, RANGE, Some("bytes 0-5/10"), true, "u").is_err());
-        assert!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/10"), true, "u").is_err());
-        assert_eq!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/9"), false, "u"), Ok(()));
+        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/10"), true, &u()), Ok(()));
+        assert_eq!(check_part(&part, RANGE, Some("bytes 4-9/*"), true, &u()), Ok(()));
+        assert_eq!(check_part(&part, RANGE, None, true, &u()), Ok(()));
+        assert!(check_part(&part, RANGE, Some("bytes 0-5/10"), true, &u()).is_err());
+        assert!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/10"), true, &u()).is_err());
+        assert_eq!(check_part(&part.slice(1..), RANGE, Some("bytes 4-8/9"), false, &u()), Ok(()));
         assert_eq!(
             (total(Some("bytes 4-8/9")), total(Some("bytes */9")), total(Some("bytes 4-8/*"))),
             (Some(9), Some(9), None)

@@ -21,8 +21,8 @@ pub use resolve::{Answer as ResolverAnswer, Resolved, Resolver, System as System
 
 use super::playlist::ByteRange;
 use super::{Error, Proxy, Settings, Timeouts, boxes};
+use crate::outside::{self, ShownUrl, Text};
 use crate::policy::{Policy, Reach};
-use crate::redact;
 use cookies::Cookies;
 pub(super) use data::base64;
 use resolve::{Gate, Names};
@@ -240,7 +240,7 @@ impl Http {
             Answer::Body(body) => Ok(*body),
             // Nothing was known, so nothing can be unchanged.
             Answer::Unchanged | Answer::Film { .. } => {
-                Err(Error::Status { url: redact::url(url.as_str()), status: 304 })
+                Err(Error::Status { url: ShownUrl::url(url.as_str()), status: 304 })
             }
         }
     }
@@ -248,7 +248,7 @@ impl Http {
     pub(super) async fn fetch(&self, request: Request<'_>) -> Result<Answer, Error> {
         let (url, total) = (request.url, request.total);
         let late =
-            |_| Error::Timeout { url: redact::url(url.as_str()), what: "complete answer", after: total };
+            |_| Error::Timeout { url: ShownUrl::url(url.as_str()), what: "complete answer", after: total };
         timeout(total, self.fetch_untimed(&request)).await.map_err(late)?
     }
 
@@ -260,7 +260,7 @@ impl Http {
         let mut url = request.url.clone();
         let (mut reach, mut first) = (request.from, None);
         for _ in 0..=MAX_REDIRECTS {
-            let shown = redact::url(url.as_str());
+            let shown = ShownUrl::url(url.as_str());
             self.check(&url, reach, &shown)?;
             let mut response = self.send(&url, reach, request, &shown).await?;
             let host = self.reach(&url);
@@ -312,12 +312,14 @@ impl Http {
             let first = first.unwrap_or(Reach::Public);
             return Ok(Answer::Body(Box::new(Body { url, bytes, first, reach, validators, part })));
         }
-        let url = redact::url(request.url.as_str());
-        Err(Error::Unreachable { url, reason: "too many redirects".to_owned() })
+        let url = ShownUrl::url(request.url.as_str());
+        Err(Error::Unreachable { url, reason: "too many redirects".into() })
     }
 
     /// What can be said before a name is resolved; names are judged by the [`Gate`] of the client.
-    fn check(&self, url: &Url, from: Reach, shown: &str) -> Result<(), Error> {
+    fn check(&self, url: &Url, from: Reach, shown: &ShownUrl) -> Result<(), Error> {
+        outside::check_address(url.as_str())
+            .map_err(|source| Error::TooLong { url: shown.to_owned(), source })?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::Scheme { url: shown.to_owned() });
         }
@@ -357,7 +359,7 @@ impl Http {
         url: &Url,
         from: Reach,
         request: &Request<'_>,
-        shown: &str,
+        shown: &ShownUrl,
     ) -> Result<Response, Error> {
         let mut url = url.clone();
         let mut headers = HeaderMap::new();
@@ -410,7 +412,8 @@ impl Http {
 /// What is in the address itself.
 fn written_out(request: &Request<'_>) -> Result<Answer, Error> {
     let (url, from) = (request.url.clone(), request.from);
-    let shown = redact::url(url.as_str());
+    let shown = ShownUrl::url(url.as_str());
+    outside::check_address(url.as_str()).map_err(|source| Error::TooLong { url: shown.clone(), source })?;
     let mut bytes: Bytes =
         data::bytes(&url).ok_or_else(|| Error::Address { playlist: shown.clone() })?.into();
     if bytes.len() > request.limit {
@@ -425,7 +428,7 @@ fn written_out(request: &Request<'_>) -> Result<Answer, Error> {
 
 /// The user's headers: those for every host, and those for the source's own origin.
 fn headers(settings: &Settings) -> Result<(HeaderMap, HeaderMap), Error> {
-    let client_error = |reason: String| Error::Client { reason };
+    let client_error = |reason: String| Error::Client { reason: reason.into() };
     let (mut common, mut secrets) = (HeaderMap::new(), HeaderMap::new());
     for (name, value) in &settings.headers {
         let name = HeaderName::try_from(name.as_str())
@@ -460,20 +463,20 @@ fn is_localhost(name: &str) -> bool {
 pub(crate) async fn tls(ca_file: Option<PathBuf>) -> Result<rustls::ClientConfig, Error> {
     let config = crate::tls::client_config(ca_file)
         .await
-        .map_err(|error| Error::Client { reason: error.to_string() })?;
+        .map_err(|error| Error::Client { reason: Text::of(&error) })?;
     let mut config = Arc::unwrap_or_clone(config);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
 /// The innermost cause: the outer ones repeat the URL, query included.
-fn root_cause(error: &reqwest::Error) -> String {
+fn root_cause(error: &reqwest::Error) -> Text {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
     if std::ptr::eq(cause, error as &dyn std::error::Error) {
-        return "request failed".to_owned();
+        return Text::new("request failed");
     }
-    cause.to_string()
+    Text::of(cause)
 }

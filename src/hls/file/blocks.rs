@@ -10,7 +10,7 @@ use crate::hls::Error;
 use crate::hls::fetch::{Answer, Body, Http, Request, Span, Validators};
 use crate::hls::load::Address;
 use crate::hls::playlist::ByteRange;
-use crate::redact;
+use crate::outside::ShownUrl;
 
 /// What is asked for at least: a second of 16 Mbit/s, so that a film is not read in a thousand requests.
 const BLOCK: u64 = 2 << 20;
@@ -43,8 +43,8 @@ impl Blocks {
         Self { http, address, length: None, whole: None, validators: None, partial: (0, BytesMut::new()) }
     }
 
-    pub(super) fn shown(&self) -> String {
-        redact::url(self.address.url.as_str())
+    pub(super) fn shown(&self) -> ShownUrl {
+        ShownUrl::url(self.address.url.as_str())
     }
 
     /// Of the file, once something of it was read.
@@ -88,7 +88,7 @@ impl Blocks {
         if self.validators.get_or_insert_with(|| validators.clone()) != &validators {
             return Err(Error::File {
                 url: self.shown(),
-                reason: "it was replaced while it was read".to_owned(),
+                reason: "it was replaced while it was read".into(),
             });
         }
         match part {

@@ -19,6 +19,7 @@ use super::work::Client;
 use super::{Error, Event, Segment, SourceKind, Status};
 use crate::clock::Clock;
 use crate::media::{Moment, Rendition};
+use crate::outside::Text;
 use blocks::Blocks;
 use cutter::{Cutter, Next, Piece, TARGET};
 
@@ -82,12 +83,12 @@ impl Player {
             Ok(()) => info!("the file has ended and was delivered"),
             Err(Stop::Closed) => return Ok(()),
             Err(Stop::Failed(error)) => {
-                self.status.send_modify(|status| status.last_error = Some(error.to_string()));
+                self.status.send_modify(|status| status.last_error = Some(Text::of(&error)));
                 if self.index == 0 {
                     return Err(error);
                 }
                 warn!(%error, "the rest of the file is lost");
-                let (media_sequence, reason) = (self.index, error.to_string());
+                let (media_sequence, reason) = (self.index, Text::of(&error));
                 let (rendition, duration) = (Rendition::Main, Duration::ZERO);
                 let _ = self.out.send(Event::Lost { rendition, media_sequence, duration, reason }).await;
             }
@@ -101,7 +102,7 @@ impl Player {
         let mut first = self.read(0..1).await?;
         let mut cutter = Cutter::new(self.blocks.length());
         let broken = |player: &Self, error: cutter::CutError| {
-            Stop::Failed(Error::File { url: player.blocks.shown(), reason: error.to_string() })
+            Stop::Failed(Error::File { url: player.blocks.shown(), reason: Text::of(&error) })
         };
         loop {
             match cutter.poll().map_err(|error| broken(self, error))? {
@@ -116,7 +117,8 @@ impl Player {
                     if let Some((places, error)) = cutter.damage() {
                         warn!(places, %error, "the file is damaged: a part of it is lost");
                         self.status.send_modify(|status| {
-                            status.last_error = Some(format!("{}: {error}", self.blocks.shown()));
+                            status.last_error =
+                                Some(Text::of(&format_args!("{}: {error}", self.blocks.shown())));
                         });
                     }
                     return Ok(());
@@ -140,7 +142,7 @@ impl Player {
             };
             self.status.send_modify(|status| {
                 status.retries += 1;
-                status.last_error = Some(error.to_string());
+                status.last_error = Some(Text::of(&error));
             });
             match attempts.handle_failure(&error, true, rand::random(), self.clock.now()) {
                 Verdict::RetryAt(at) => {
@@ -163,7 +165,7 @@ impl Player {
             return Ok(());
         }
         if self.target.is_zero() {
-            info!(url = self.blocks.shown(), "source opened: an MP4 file");
+            info!(url = %self.blocks.shown(), "source opened: an MP4 file");
             self.status.send_modify(|status| status.kind = Some(SourceKind::Vod));
             self.send(Event::Renditions { separate_audio: false }).await?;
         }

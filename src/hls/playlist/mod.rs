@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use m3u8_rs as m3u8;
 
+use crate::outside::{AddressTooLong, Name};
+
 pub use addresses::Numbering;
 pub use clean::Definitions;
 pub use delta::merge;
@@ -50,7 +52,13 @@ pub enum Error {
     BadTag { line: usize, tag: &'static str },
     /// A variable is used that nothing defined (RFC 8216bis 4.3).
     #[error("line {line}: the variable {name} is not defined")]
-    UndefinedVariable { line: usize, name: String },
+    UndefinedVariable { line: usize, name: Name },
+    /// An address is no use when it is cut: it is read as it is, or the playlist is not read.
+    #[error("line {line}: {source}")]
+    Address { line: usize, source: AddressTooLong },
+    /// Something else that is used and never cut.
+    #[error("line {line}: {what} has {length} bytes, more than {limit}")]
+    TooLong { line: usize, what: &'static str, length: usize, limit: usize },
     /// A master playlist without a variant that has an address.
     #[error("the master playlist lists no variant")]
     EmptyMaster,
@@ -110,10 +118,10 @@ fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Re
         .map(|(variant, name)| Variant {
             uri: variant.uri.clone(),
             bandwidth: variant.bandwidth,
-            codecs: variant.codecs.clone(),
+            codecs: variant.codecs.as_deref().map(Name::new),
             resolution: variant.resolution.map(|r| (r.width, r.height)),
             frame_rate: variant.frame_rate,
-            audio: variant.audio.clone(),
+            audio: variant.audio.as_deref().map(Name::new),
             name,
         })
         .collect();
@@ -125,13 +133,13 @@ fn master_playlist(parsed: &m3u8::MasterPlaylist, cleaned: clean::Cleaned) -> Re
         .iter()
         .filter(|media| media.media_type == m3u8::AlternativeMediaType::Audio)
         .map(|media| Rendition {
-            group: media.group_id.clone(),
-            name: media.name.clone(),
-            language: media.language.clone(),
+            group: Name::new(&media.group_id),
+            name: Name::new(&media.name),
+            language: media.language.as_deref().map(Name::new),
             default: media.default,
             autoselect: media.autoselect,
             channels: media.channels.as_deref().and_then(channels),
-            characteristics: media.characteristics.clone(),
+            characteristics: media.characteristics.as_deref().map(Name::new),
             uri: media.uri.clone(),
         })
         .collect();

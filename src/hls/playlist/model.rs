@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::limits::{LeftOut, MAX_SEGMENTS, MAX_TEXT, MIN_KEPT};
+use crate::outside::Name;
 
 /// A playlist of either sort.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,28 +36,28 @@ pub struct Variant {
     /// Peak bits a second; 0 where the playlist does not say.
     pub bandwidth: u64,
     /// RFC 6381 names, separated by commas.
-    pub codecs: Option<String>,
+    pub codecs: Option<Name>,
     /// Width and height in pixels.
     pub resolution: Option<(u64, u64)>,
     pub frame_rate: Option<f64>,
     /// The group of audio renditions that this variant plays with.
-    pub audio: Option<String>,
+    pub audio: Option<Name>,
     /// `NAME`, which is not in the RFC.
-    pub name: Option<String>,
+    pub name: Option<Name>,
 }
 
 /// One audio rendition (RFC 8216 4.3.4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
-    pub group: String,
-    pub name: String,
-    pub language: Option<String>,
+    pub group: Name,
+    pub name: Name,
+    pub language: Option<Name>,
     pub default: bool,
     pub autoselect: bool,
     /// How many channels it has, of `CHANNELS`.
     pub channels: Option<u32>,
     /// `CHARACTERISTICS`: a description for the blind has one.
-    pub characteristics: Option<String>,
+    pub characteristics: Option<Name>,
     /// None: the sound is inside the variant's own segments.
     pub uri: Option<String>,
 }
@@ -98,10 +99,10 @@ pub struct Skip {
 /// `EXT-X-DATERANGE` (RFC 8216 4.3.2.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DateRange {
-    pub id: String,
-    pub class: Option<String>,
+    pub id: Name,
+    pub class: Option<Name>,
     /// As written.
-    pub start: Option<String>,
+    pub start: Option<Name>,
     /// As it was or as it is planned.
     pub duration: Option<Duration>,
     /// It carries a splice command.
@@ -218,7 +219,7 @@ pub struct SegmentRef {
     pub map: Option<Arc<Map>>,
     pub byte_range: Option<ByteRange>,
     /// `EXT-X-PROGRAM-DATE-TIME` as written.
-    pub program_date_time: Option<Arc<str>>,
+    pub program_date_time: Option<Name>,
     pub cue: Option<Cue>,
 }
 
@@ -243,7 +244,7 @@ pub struct Key {
     /// Hexadecimal with `0x`; none means the media sequence number (RFC 8216 5.2).
     pub iv: Option<String>,
     /// None means `identity`.
-    pub format: Option<String>,
+    pub format: Option<Name>,
 }
 
 impl Key {
@@ -254,7 +255,7 @@ impl Key {
             KeyMethod::Aes128 | KeyMethod::SampleAes => 0,
         };
         let length = |text: &Option<String>| text.as_deref().map_or(0, str::len);
-        method + length(&self.uri) + length(&self.iv) + length(&self.format)
+        method + length(&self.uri) + length(&self.iv) + self.format.as_deref().map_or(0, str::len)
     }
 }
 
@@ -262,7 +263,7 @@ impl Key {
 pub enum KeyMethod {
     Aes128,
     SampleAes,
-    Other(String),
+    Other(Name),
 }
 
 /// `EXT-X-MAP`: the initialization section (RFC 8216 4.3.2.5).

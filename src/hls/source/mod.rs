@@ -29,7 +29,7 @@ use crate::hls::segment::unsupported;
 use crate::hls::work::{Client, Done, Fetched, Work};
 use crate::hls::{Error, Event, Settings, SourceKind, Status, report};
 use crate::media::{Moment, Rendition};
-use crate::redact;
+use crate::outside::{ShownUrl, Text};
 
 /// A playlist that is not there so often in a row, before it ever was, will not come.
 const STARTUP_REFUSALS: u32 = 3;
@@ -55,7 +55,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let settings = Arc::new(settings);
     let http = Arc::new(Http::new(&settings).await?);
-    status.send_modify(|status| status.source_url = redact::url(settings.url.as_str()));
+    status.send_modify(|status| status.source_url = ShownUrl::url(settings.url.as_str()));
     let source = Source {
         client: Client::new(http, settings, clock),
         clock,
@@ -333,7 +333,7 @@ impl Source {
     fn main_read(&mut self, first: bool, vod: bool, now: Moment) {
         if first {
             let kind = if vod { SourceKind::Vod } else { SourceKind::Live };
-            let url = redact::url(self.client.settings.url.as_str());
+            let url = ShownUrl::url(self.client.settings.url.as_str());
             info!(%url, ?kind, "source opened");
             self.status.send_modify(|status| status.kind = Some(kind));
         }
@@ -359,7 +359,7 @@ impl Source {
         let Some((error, again)) = failure else { return };
         self.status.send_modify(|status| {
             status.retries += u64::from(again);
-            status.last_error = Some(error.to_string());
+            status.last_error = Some(Text::of(&error));
         });
         self.troubled(rendition, now);
     }
@@ -367,7 +367,7 @@ impl Source {
     fn failed(&self, error: &Error) {
         self.status.send_modify(|status| {
             status.retries += 1;
-            status.last_error = Some(error.to_string());
+            status.last_error = Some(Text::of(error));
         });
     }
 
@@ -392,7 +392,7 @@ fn acceptable(media: &Media, listed: &Url) -> Result<(), Error> {
         let kept = media.segments.len();
         let source =
             playlist::Error::TooManySegments { listed: media.before.saturating_add(kept as u64), kept };
-        return Err(Error::Playlist { url: redact::url(listed.as_str()), source });
+        return Err(Error::Playlist { url: ShownUrl::url(listed.as_str()), source });
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::hls::presentation::Presentation;
 use crate::hls::reader::Reader;
 use crate::hls::{Error, Event, variant};
 use crate::media::{Moment, Rendition};
+use crate::outside::Name;
 
 /// A media playlist that is refused has probably lost its token or its session: the master is read at once for
 /// a new address. So many refusals in a row while the master has none to offer are of the variant itself.
@@ -90,8 +91,8 @@ impl Source {
         let (loader, sound) = presentation.loaders(&self.client)?;
         let variant = variant::describe(presentation.variant());
         let name = presentation.audio().map(|audio| audio.name.clone());
-        let muxed_language = presentation.muxed_language().map(str::to_owned);
-        info!(variant, audio = name, "variant chosen");
+        let muxed_language = presentation.muxed_language().map(Name::new);
+        info!(variant = &*variant, audio = name.as_deref(), "variant chosen");
         let replaced = presentation.has_changed();
         match &mut self.main {
             None => self.main = Some(self.main_reader(loader)),

@@ -20,7 +20,7 @@ impl Board {
             *kept.status.stats.fallback_reasons.entry("sourceLate".to_owned()).or_default() += 1;
         }
         kept.status.batches.update(number, |entry| {
-            entry.reason = Some("the source was late".to_owned());
+            entry.reason = Some("the source was late".into());
             if past {
                 entry.state = BatchState::Dropped;
             } else {
@@ -36,7 +36,7 @@ impl Board {
         if held.slate_unfit && !before.slate_unfit {
             let message = "the slate has other codecs than the stream: the picture is held instead";
             tracing::warn!(message);
-            kept.status.last_error = Some(message.to_owned());
+            kept.status.last_error = Some(message.into());
         }
         if held.active != before.active {
             let seconds = held.seconds.to_secs_f64();
@@ -53,8 +53,9 @@ impl Board {
         let kept = &mut *kept;
         kept.status.stats.playout_moves += 1;
         kept.status.stats.playout_moved_seconds += by.as_secs_f64();
-        kept.status.last_error =
-            Some(format!("the source stayed late: it plays {:.1} s later from here on", by.as_secs_f64()));
+        kept.status.last_error = Some(
+            format!("the source stayed late: it plays {:.1} s later from here on", by.as_secs_f64()).into(),
+        );
         for batch in kept.in_play.iter().filter(|batch| clock && batch.start > kept.position) {
             kept.status.batches.update(batch.number, |entry| {
                 let later = |at: i64| at + by.as_millis() as i64;

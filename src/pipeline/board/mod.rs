@@ -16,6 +16,7 @@ use crate::config::{Fallback, StreamSettings};
 use crate::demux::{AudioStream, Damage, RandomAccess};
 use crate::histogram::Histogram;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
+use crate::outside::{Name, Text};
 use crate::playout::Playout;
 use crate::remux::{FitReport, Used};
 use crate::roundtrip::{Failure, Outcome as RoundtripOutcome};
@@ -108,8 +109,8 @@ impl Board {
     }
 
     /// Something went wrong that a person should know.
-    pub(super) fn error(&self, message: String) {
-        tracing::error!(error = message);
+    pub(super) fn error(&self, message: Text) {
+        tracing::error!(error = &*message);
         self.kept().status.last_error = Some(message);
     }
 
@@ -118,18 +119,18 @@ impl Board {
         self.kept().status.resumed = Some(Resumed {
             away_seconds: plan.away.as_secs_f64(),
             segments: plan.replay.len() as u64,
-            lost: plan.lost.clone(),
+            lost: plan.lost.as_deref().map(Text::new),
         });
     }
 
     /// A journal is there and cannot be used: the stream begins anew.
     pub(super) fn not_resumed(&self, reason: &str) {
         tracing::warn!(reason, "not resumed: the stream begins anew");
-        self.kept().status.last_error = Some(format!("not resumed: {reason}"));
+        self.kept().status.last_error = Some(format!("not resumed: {reason}").into());
     }
 
     /// The source cannot be read at the moment; the next piece of it says that it can again.
-    pub(super) fn source_failed(&self, error: String) {
+    pub(super) fn source_failed(&self, error: Text) {
         let mut kept = self.kept();
         kept.source_failed = true;
         kept.status.last_error = Some(error);
@@ -141,11 +142,11 @@ impl Board {
         kept.last_capture = Some(piece.origin.captured_at);
         let remuxer = &mut kept.status.modules.remuxer;
         if let Some((params, _)) = &piece.video {
-            remuxer.video_codec = Some(params.codec_string.clone());
+            remuxer.video_codec = Some(Name::new(&params.codec_string));
             (remuxer.width, remuxer.height) = (Some(params.width), Some(params.height));
         }
         if let Some((params, _)) = &piece.audio {
-            remuxer.audio_codec = Some(params.codec_string.clone());
+            remuxer.audio_codec = Some(Name::new(&params.codec_string));
             (remuxer.sample_rate, remuxer.channels) = (Some(params.sample_rate), Some(params.channels));
         }
     }
@@ -156,14 +157,19 @@ impl Board {
         let remuxer = &mut kept.status.modules.remuxer;
         remuxer.dropped = damage.dropped + grid.dropped;
         if damage.last.is_some() && remuxer.last_error != damage.last {
-            tracing::warn!(segment, events = damage.events, last = damage.last, "damage in the source");
+            tracing::warn!(
+                segment,
+                events = damage.events,
+                last = damage.last.as_deref(),
+                "damage in the source"
+            );
             remuxer.last_error.clone_from(&damage.last);
         }
     }
 
     /// A segment could not be read, or not what matters of it.
     pub(super) fn refused(&self, segment: u64, reason: &str) {
-        self.kept().status.last_error = Some(format!("segment {segment}: {reason}"));
+        self.kept().status.last_error = Some(format!("segment {segment}: {reason}").into());
     }
 
     /// The audio streams that the source's program lists.
@@ -196,14 +202,14 @@ impl Board {
             }
         };
         tracing::warn!("{message}");
-        kept.status.modules.remuxer.last_error = Some(message.to_owned());
+        kept.status.modules.remuxer.last_error = Some(message.into());
     }
 
     pub(super) fn cue(&self, cue: &Cue) {
         let mut kept = self.kept();
         let remuxer = &mut kept.status.modules.remuxer;
         remuxer.cues += 1;
-        remuxer.last_cue = Some(cue.kind.to_string());
+        remuxer.last_cue = Some(Text::of(&cue.kind));
     }
 
     /// A batch was captured, and is played by this clock.
@@ -273,11 +279,11 @@ impl Board {
                 tracing::warn!(batch = number, %failure, "fallback");
                 stats.batches_fallback += 1;
                 *stats.fallback_reasons.entry(failure.reason().to_owned()).or_default() += 1;
-                (Outcome::Fallback, Some(failure.to_string()))
+                (Outcome::Fallback, Some(Text::of(failure)))
             }
         };
         if let Some(reason) = &reason {
-            kept.status.last_error = Some(format!("batch {number}: {reason}"));
+            kept.status.last_error = Some(format!("batch {number}: {reason}").into());
         }
         let latency_ms = outcome.latency.map(|latency| latency.as_secs_f64() * 1e3);
         let sent_at = outcome.sent_at.map(|at| self.epoch(at));
@@ -348,7 +354,7 @@ impl Board {
     }
 
     /// The stream is over; `error` is why, where it was not asked for.
-    pub(super) fn ended(&self, error: Option<String>) {
+    pub(super) fn ended(&self, error: Option<Text>) {
         let mut kept = self.kept();
         kept.ended = Some(self.clock.now());
         kept.status.is_running = false;

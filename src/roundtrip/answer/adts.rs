@@ -30,7 +30,7 @@ pub(super) fn read(data: &Bytes) -> Result<Contents, AnswerError> {
         }
         if frame.header.blocks != 1 {
             // Where one block ends and the next begins is known after decoding only.
-            return Err(AnswerError::Unsupported("adts with several blocks per frame".to_owned()));
+            return Err(AnswerError::Unsupported("adts with several blocks per frame".into()));
         }
         let header = *first.get_or_insert(frame.header);
         if params.is_none() {

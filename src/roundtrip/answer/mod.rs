@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::media::{AudioCodec, AudioParams, Flicks, OutputAudio};
+use crate::outside::Text;
 
 /// Most frames of an answer: half an hour of AAC, far beyond every batch. It bounds what the list of
 /// frames takes, since a frame may be a few bytes long.
@@ -74,7 +75,7 @@ pub enum AnswerError {
     #[error("configuration changes at frame {frame}")]
     ConfigurationChange { frame: usize },
     #[error("{0} is not supported")]
-    Unsupported(String),
+    Unsupported(Text),
     #[error("codec configuration cannot be read")]
     BadConfig,
     /// An MP4 of AAC without an AudioSpecificConfig, and its frames are not what the sample entry suggests:

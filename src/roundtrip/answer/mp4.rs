@@ -48,7 +48,7 @@ pub(super) fn read(data: &Bytes) -> Result<Contents, AnswerError> {
     }
     if !codec.is_audio() {
         let entry = track.info.sample_entry.escape_ascii();
-        return Err(AnswerError::Unsupported(format!("sample entry {entry}")));
+        return Err(AnswerError::Unsupported(format!("sample entry {entry}").into()));
     }
     let params = if track.info.assumed_config {
         told_by_frames(track, codec, first).ok_or(AnswerError::NoConfig)?

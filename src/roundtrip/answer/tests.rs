@@ -160,7 +160,7 @@ fn other_codecs_have_their_own_grid() {
 #[test]
 fn mp4_without_usable_sound_says_why() {
     assert_eq!(read(&fixture!("video_only.mp4"), 0), Err(AnswerError::NoAudioTrack));
-    let unsupported = AnswerError::Unsupported("sample entry fLaC".to_owned());
+    let unsupported = AnswerError::Unsupported("sample entry fLaC".into());
     assert_eq!(read(&fixture!("flac.mp4"), 0), Err(unsupported));
     assert_eq!(
         read(&fixture!("aac.mp4"), 20_000),

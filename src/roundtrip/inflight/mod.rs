@@ -26,6 +26,7 @@ use super::failure::{Failure, ProcessorError, SizeLimit};
 use super::status::{Away, Latencies, Status};
 use super::{AnswerError, Outcome, Processed, Request};
 use crate::media::Moment;
+use crate::outside::Text;
 use crate::playout::Playout;
 
 /// Most requests that wait at a time, sent or not, each with its audio: a minute of 2 s batches with half
@@ -124,13 +125,13 @@ impl Window {
         let sent = self.entries.iter().enumerate();
         let sent = sent.filter_map(|(index, entry)| Some((size_if_sent(entry)?, Reverse(index))));
         if let Some((size, Reverse(index))) = sent.max() {
-            self.fail(now, index, Failure::TooBig { size, closed: closed.to_owned() });
+            self.fail(now, index, Failure::TooBig { size, closed: closed.into() });
         }
     }
 
     /// The connection is gone, and with it what it carried: unanswered fragments are sent again on the
     /// next one, which is tried for at `retry_at`.
-    pub(crate) fn handle_disconnected(&mut self, now: Moment, error: String, retry_at: Moment) {
+    pub(crate) fn handle_disconnected(&mut self, now: Moment, error: Text, retry_at: Moment) {
         self.connection = None;
         self.counts.away = Some(Away { error: error.clone(), retry_at });
         self.counts.last_error = Some(error);
@@ -181,7 +182,7 @@ impl Window {
         let Some((index, sent_at)) = number.and_then(|number| self.find_sent(number)) else {
             return self.handle_stray(now, number);
         };
-        self.counts.last_error = Some(error.to_string());
+        self.counts.last_error = Some(Text::of(&error));
         let deadline = self.entries[index].deadline;
         if let State::Waiting(waiting) = &mut self.entries[index].state
             && error.is_retryable()
@@ -239,12 +240,12 @@ impl Window {
     }
 
     /// The processor said how it is.
-    pub(crate) fn handle_processor_status(&mut self, status: String) {
+    pub(crate) fn handle_processor_status(&mut self, status: Text) {
         self.counts.processor_status = Some(status);
     }
 
     /// The processor broke the protocol.
-    pub(crate) fn handle_bad_message(&mut self, error: String) {
+    pub(crate) fn handle_bad_message(&mut self, error: Text) {
         self.counts.bad_messages += 1;
         self.counts.last_error = Some(error);
     }
@@ -397,7 +398,7 @@ impl Window {
     ) {
         if let Err(failure) = &result {
             *self.counts.fallbacks.entry(failure.reason()).or_default() += 1;
-            self.counts.last_error = Some(failure.to_string());
+            self.counts.last_error = Some(Text::of(failure));
         }
         let entry = &mut self.entries[index];
         let sent_at = entry.times().map(|times| times.sent_at);

@@ -134,7 +134,11 @@ fn play(steps: Vec<Step>) {
                 window.handle_answer(now, back(n), None, |_| Err(AnswerError::Empty));
             }
             Step::Error { back: n, retryable } => {
-                window.handle_error(now, back(n), ProcessorError::new(None, String::new(), Some(retryable)));
+                window.handle_error(
+                    now,
+                    back(n),
+                    ProcessorError::new(None, Text::default(), Some(retryable)),
+                );
             }
             Step::Connect(max_payload) if !observer.connected => {
                 observer.connected = true;
@@ -143,13 +147,13 @@ fn play(steps: Vec<Step>) {
             Step::Connect(_) => {}
             Step::Disconnect => {
                 observer.connected = false;
-                window.handle_disconnected(now, "told to".to_owned(), now);
+                window.handle_disconnected(now, "told to".into(), now);
             }
             Step::TooBig => {
                 let largest = observer.with_processor.iter().map(|number| observer.sizes[number]).max();
                 window.handle_too_big(now, "too big");
                 observer.connected = false;
-                window.handle_disconnected(now, "told to".to_owned(), now);
+                window.handle_disconnected(now, "told to".into(), now);
                 let settled = |number: &u64| {
                     window
                         .entries

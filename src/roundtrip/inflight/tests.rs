@@ -40,7 +40,7 @@ pub(super) fn processed(_: &Request) -> Result<Processed, AnswerError> {
 }
 
 fn error(code: &str) -> ProcessorError {
-    ProcessorError::new(Some(code.to_owned()), "told to".to_owned(), None)
+    ProcessorError::new(Some(code.into()), "told to".into(), None)
 }
 
 /// A connected window with requests 0.. that all have `deadline`.
@@ -131,7 +131,7 @@ fn a_fragment_that_was_too_big_for_the_server_is_not_sent_again() {
         }
         sent(&mut window, 0.0);
         window.handle_too_big(at(1.0), "processor at http://p closed the connection (1009 message too big)");
-        window.handle_disconnected(at(1.0), "closed".to_owned(), at(2.0));
+        window.handle_disconnected(at(1.0), "closed".into(), at(2.0));
         window.handle_connected(None);
         let others: Vec<u64> = (0..sizes.len() as u64).filter(|number| *number != culprit).collect();
         assert_eq!(sent(&mut window, 2.0), others, "{sizes:?}");
@@ -165,7 +165,7 @@ fn a_server_that_takes_no_fragment_is_left_alone_by_the_breaker() {
         window.handle_request(at(0.0), request(number, at(100.0), 900)).unwrap();
         assert_eq!(sent(&mut window, 0.0), [number]);
         window.handle_too_big(at(0.0), "closed");
-        window.handle_disconnected(at(0.0), "closed".to_owned(), at(0.0));
+        window.handle_disconnected(at(0.0), "closed".into(), at(0.0));
     }
     assert_eq!(window.status().breaker, BreakerState::Open);
 }
@@ -213,7 +213,7 @@ fn unanswered_fragments_are_sent_again_after_reconnecting_oldest_first() {
     let mut window = window(4, 10.0);
     sent(&mut window, 0.0);
     window.handle_answer(at(1.0), Some(0), None, processed);
-    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
+    window.handle_disconnected(at(1.0), "gone".into(), at(2.0));
     assert_eq!(sent(&mut window, 1.0), Vec::<u64>::new());
     window.handle_connected(None);
     assert_eq!(sent(&mut window, 2.0), [1, 2, 3]);
@@ -225,7 +225,7 @@ fn unanswered_fragments_are_sent_again_after_reconnecting_oldest_first() {
 fn an_answer_that_survived_the_reconnect_counts_before_it_is_sent_again() {
     let mut window = window(1, 10.0);
     sent(&mut window, 0.0);
-    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
+    window.handle_disconnected(at(1.0), "gone".into(), at(2.0));
     window.handle_connected(None);
     window.handle_answer(at(2.0), Some(0), None, processed);
     assert_eq!(outcomes(&mut window), [(0, "ok")]);
@@ -236,7 +236,7 @@ fn an_answer_that_survived_the_reconnect_counts_before_it_is_sent_again() {
 fn without_a_connection_the_deadline_says_so() {
     let mut window = window(1, 10.0);
     sent(&mut window, 0.0);
-    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
+    window.handle_disconnected(at(1.0), "gone".into(), at(2.0));
     window.handle_request(at(1.0), request(1, at(10.0), 100)).unwrap();
     window.handle_timeout(at(10.0));
     let failures: Vec<_> =
@@ -423,7 +423,7 @@ fn while_the_breaker_is_open_nothing_is_sent_again() {
         window.handle_error(at(1.0), Some(number), error("NO"));
     }
     window.handle_error(at(1.0), Some(5), error("BUSY"));
-    window.handle_disconnected(at(1.0), "gone".to_owned(), at(2.0));
+    window.handle_disconnected(at(1.0), "gone".into(), at(2.0));
     window.handle_connected(None);
     assert_eq!(sent(&mut window, 1.0), Vec::<u64>::new());
     assert_eq!(outcomes(&mut window)[5..], [(5, "breakerOpen"), (6, "breakerOpen")]);

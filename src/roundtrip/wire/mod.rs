@@ -17,6 +17,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::outside::Text;
+
 pub use endpoint::{BadProcessorUrl, Endpoint};
 
 /// Longest answer, in bytes. 30 s of uncompressed stereo at 48 kHz are 6 MB, so no sensible answer comes
@@ -53,7 +55,7 @@ pub(super) enum Packet {
     /// its own later clients know it. Protocol 5 requires the id.
     ConnectedWithoutId,
     /// The namespace refused us, with the server's own words.
-    Refused(String),
+    Refused(Text),
     /// The server put us out of the namespace.
     Disconnected,
     Event(Event),
@@ -89,11 +91,11 @@ pub(super) enum WireError {
     #[error("frame does not begin with a packet type")]
     NoType,
     #[error("open packet is not the handshake object: {0}")]
-    BadOpen(String),
+    BadOpen(Text),
     #[error("packet header is malformed")]
     BadHeader,
     #[error("event is not a JSON array that begins with a name: {0}")]
-    BadEvent(String),
+    BadEvent(Text),
     #[error("event announces {0} attachments, more than {MAX_ATTACHMENTS}")]
     TooManyAttachments(usize),
     #[error("attachments of {0} bytes are over the limit of {MAX_ANSWER_BYTES}")]
@@ -259,7 +261,7 @@ fn open(json: &str) -> Result<Open, WireError> {
         ping_timeout: u64,
         max_payload: Option<u64>,
     }
-    let handshake: Handshake = serde_json::from_str(json).map_err(|e| WireError::BadOpen(e.to_string()))?;
+    let handshake: Handshake = serde_json::from_str(json).map_err(|e| WireError::BadOpen(Text::of(&e)))?;
     let heartbeat = Duration::from_millis(handshake.ping_interval.saturating_add(handshake.ping_timeout));
     Ok(Open {
         heartbeat: heartbeat.clamp(MIN_HEARTBEAT, MAX_HEARTBEAT),
@@ -272,23 +274,23 @@ fn event(text: &str) -> Result<Event, WireError> {
     let (id, json) = text.split_at(digits);
     let ack = if id.is_empty() { None } else { Some(id.parse().map_err(|_| WireError::BadHeader)?) };
     // serde_json stops at a nesting of 128, so hostile nesting cannot exhaust the stack.
-    let arguments: Vec<Value> = serde_json::from_str(json).map_err(|e| WireError::BadEvent(e.to_string()))?;
+    let arguments: Vec<Value> = serde_json::from_str(json).map_err(|e| WireError::BadEvent(Text::of(&e)))?;
     let mut arguments = arguments.into_iter();
     let Some(Value::String(name)) = arguments.next() else {
-        return Err(WireError::BadEvent("no name".to_owned()));
+        return Err(WireError::BadEvent("no name".into()));
     };
     let argument = arguments.next().unwrap_or(Value::Null);
     Ok(Event { name, argument, attachments: Vec::new(), ack })
 }
 
 /// Node and python-socketio send `{"message": "..."}`; older servers a bare string.
-fn refusal(json: &str) -> String {
+fn refusal(json: &str) -> Text {
     match serde_json::from_str(json) {
-        Ok(Value::String(message)) => message,
+        Ok(Value::String(message)) => Text::new(&message),
         Ok(Value::Object(object)) => match object.get("message") {
-            Some(Value::String(message)) => message.clone(),
-            _ => "no reason given".to_owned(),
+            Some(Value::String(message)) => Text::new(message),
+            _ => "no reason given".into(),
         },
-        _ => "no reason given".to_owned(),
+        _ => "no reason given".into(),
     }
 }

@@ -16,6 +16,7 @@ use super::*;
 use crate::hls::Error;
 use crate::hls::attempt::{Attempts, Limits, Verdict};
 use crate::hls::playlist::Media;
+use crate::outside::ShownUrl;
 
 const SEGMENT: Duration = Duration::from_secs(4);
 const WINDOW: u64 = 8;
@@ -39,7 +40,7 @@ impl Trouble {
         if !random.random_bool(share) {
             return None;
         }
-        let url = String::new;
+        let url = ShownUrl::default;
         let status = |status| Error::Status { url: url(), status };
         let error = match random.random_range(0..8) {
             0 => status(404),
@@ -47,8 +48,8 @@ impl Trouble {
             2 => status(500),
             3 => status(503),
             4 => Error::Timeout { url: url(), what: "answer", after: BETWEEN_ATTEMPTS },
-            5 => Error::Truncated { url: url(), received: 1, reason: "cut".to_owned() },
-            6 => Error::Unreachable { url: url(), reason: "reset".to_owned() },
+            5 => Error::Truncated { url: url(), received: 1, reason: "cut".into() },
+            6 => Error::Unreachable { url: url(), reason: "reset".into() },
             _ => Error::NotASegment { url: url(), reason: "it is a web page" },
         };
         Some(Self { error, until: now + Duration::from_millis(random.random_range(100..15_000)) })

@@ -3,7 +3,8 @@
 use super::super::Error;
 use super::super::attributes::{self, Attribute};
 use super::super::limits::{MAX_RENDITIONS, MAX_VARIANTS};
-use super::Cleaner;
+use super::{Cleaner, check_address};
+use crate::outside::Name;
 
 impl Cleaner<'_> {
     pub(super) fn master_tag(&mut self, name: &str, value: &str, number: usize) -> Result<(), Error> {
@@ -18,7 +19,7 @@ impl Cleaner<'_> {
                     copy(&mut list, &given, name, true);
                 }
                 // NAME is not in the RFC, but packagers write it, and people choose by it.
-                let name = attributes::value(&given, "NAME").map(str::to_owned);
+                let name = attributes::value(&given, "NAME").map(Name::new);
                 if let Some((width, height)) = resolution(&given) {
                     attributes::push(&mut list, "RESOLUTION", &format!("{width}x{height}"), false);
                 }
@@ -45,6 +46,7 @@ impl Cleaner<'_> {
                         return Ok(());
                     }
                     self.renditions += 1;
+                    attributes::value(&given, "URI").map_or(Ok(()), |uri| check_address(uri, number))?;
                     let mut list = "TYPE=AUDIO".to_owned();
                     copy(&mut list, &given, "GROUP-ID", true);
                     let name = attributes::value(&given, "NAME").unwrap_or("unnamed");

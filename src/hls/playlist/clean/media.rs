@@ -7,7 +7,8 @@ use super::super::Error;
 use super::super::attributes;
 use super::super::limits::MAX_DATE_RANGES;
 use super::super::model::{ByteRange, Cue, DateRange, Key, KeyMethod, Kind, Map, SegmentRef, Skip, Start};
-use super::Cleaner;
+use super::{Cleaner, check_address};
+use crate::outside::Name;
 
 /// Longer dates are garbage; RFC 3339 with nanoseconds and a zone has 35 characters.
 const MAX_DATE_CHARS: usize = 64;
@@ -15,14 +16,14 @@ const MAX_DATE_CHARS: usize = 64;
 /// Formats of keys in force at once: each is a DRM system, and there are not so many.
 const MAX_KEY_FORMATS: usize = 16;
 
-/// Longer identifiers of date ranges are cut: they only tell one from another.
-const MAX_ID_CHARS: usize = 128;
+/// An IV has 128 bits, written with two digits a byte and `0x` (RFC 8216 4.2); some writers put zeros before it.
+const MAX_IV: usize = 64;
 
 /// What holds until another tag changes it, and what waits for the next address.
 #[derive(Default)]
 pub(super) struct Carry {
     duration: Duration,
-    date: Option<Arc<str>>,
+    date: Option<Name>,
     discontinuity: bool,
     /// Passed before the next address, with its own.
     discontinuities: u64,
@@ -125,8 +126,8 @@ impl Cleaner<'_> {
             }
             "-X-KEY" => self.key(value, number)?,
             "-X-MAP" => self.map(value, number)?,
-            "-X-PROGRAM-DATE-TIME" if value.len() <= MAX_DATE_CHARS && !value.is_empty() => {
-                self.carry.date = Some(value.into());
+            "-X-PROGRAM-DATE-TIME" if value.chars().count() <= MAX_DATE_CHARS && !value.is_empty() => {
+                self.carry.date = Some(Name::new(value));
             }
             "-X-SKIP" => {
                 let given = self.attributes(value);
@@ -159,10 +160,15 @@ impl Cleaner<'_> {
             }
             "AES-128" => KeyMethod::Aes128,
             "SAMPLE-AES" => KeyMethod::SampleAes,
-            other => KeyMethod::Other(other.to_owned()),
+            other => KeyMethod::Other(Name::new(other)),
         };
-        let text = |name| attributes::value(&given, name).map(str::to_owned);
-        let key = Key { method, uri: text("URI"), iv: text("IV"), format: text("KEYFORMAT") };
+        let text = |name| attributes::value(&given, name);
+        text("URI").map_or(Ok(()), |uri| check_address(uri, number))?;
+        if let Some(length) = text("IV").map(str::len).filter(|length| *length > MAX_IV) {
+            return Err(Error::TooLong { line: number, what: "the IV", length, limit: MAX_IV });
+        }
+        let (uri, iv) = (text("URI").map(str::to_owned), text("IV").map(str::to_owned));
+        let key = Key { method, uri, iv, format: text("KEYFORMAT").map(Name::new) };
         // The first KEY after an address replaces what has its format; the others of a set stay.
         fn name(key: &Key) -> &str {
             key.format.as_deref().unwrap_or("identity")
@@ -180,6 +186,7 @@ impl Cleaner<'_> {
         let given = self.attributes(&value);
         let bad = || Error::BadTag { line: number, tag: "EXT-X-MAP" };
         let uri = attributes::value(&given, "URI").ok_or_else(bad)?.to_owned();
+        check_address(&uri, number)?;
         let byte_range = match attributes::value(&given, "BYTERANGE") {
             Some(range) => {
                 let (length, offset) = byte_range(range).ok_or_else(bad)?;
@@ -215,11 +222,11 @@ impl Cleaner<'_> {
             self.left_out.date_ranges += 1;
         }
         self.media.date_ranges.push_back(DateRange {
-            id: id.chars().take(MAX_ID_CHARS).collect(),
-            class: attributes::value(&given, "CLASS").map(|class| class.chars().take(MAX_ID_CHARS).collect()),
+            id: Name::new(id),
+            class: attributes::value(&given, "CLASS").map(Name::new),
             start: attributes::value(&given, "START-DATE")
                 .filter(|date| date.len() <= MAX_DATE_CHARS)
-                .map(str::to_owned),
+                .map(Name::new),
             duration,
             scte35: has("SCTE35-OUT") || has("SCTE35-IN") || has("SCTE35-CMD"),
         });

@@ -20,6 +20,7 @@ use super::model::{DateRange, Kind, Skip};
 use super::window::Window;
 use super::{Error, Start};
 
+use crate::outside::{self, Name};
 use media::Carry;
 
 /// Where `#EXTM3U` does not come within so many lines, the body is something else.
@@ -65,7 +66,7 @@ pub(super) struct Cleaned {
     pub(super) entries: usize,
     pub(super) variables: BTreeMap<String, String>,
     /// Of each variant, its `NAME`.
-    pub(super) names: Vec<Option<String>>,
+    pub(super) names: Vec<Option<Name>>,
     pub(super) media: Collected,
     pub(super) left_out: LeftOut,
 }
@@ -230,6 +231,11 @@ fn is_variable_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
+/// What would have to be cut is refused: it leads nowhere then.
+fn check_address(address: &str, line: usize) -> Result<(), Error> {
+    outside::check_address(address).map_err(|source| Error::Address { line, source })
+}
+
 struct Cleaner<'d> {
     definitions: &'d Definitions,
     out: String,
@@ -239,7 +245,7 @@ struct Cleaner<'d> {
     expanded: usize,
     variables: BTreeMap<String, String>,
     variable_bytes: usize,
-    names: Vec<Option<String>>,
+    names: Vec<Option<Name>>,
     master: bool,
     needed_from: u64,
     /// Segments of a media playlist so far.
@@ -268,6 +274,7 @@ impl Cleaner<'_> {
             self.begin_segment(self.target_duration);
         }
         let line = self.substitute(line, number)?;
+        check_address(&line, number)?;
         self.expects_uri = false;
         if !self.master {
             self.segment(&line);
@@ -309,6 +316,10 @@ impl Cleaner<'_> {
         };
         // RFC 8216bis 4.4.2.3: what cannot be resolved is an error only where it is used.
         let Some(value) = value else { return Ok(()) };
+        let (length, limit) = (name.len().max(value.len()), outside::MAX_ADDRESS);
+        if length > limit {
+            return Err(Error::TooLong { line: number, what: "the variable", length, limit });
+        }
         let bytes = self.variable_bytes.saturating_add(name.len() + value.len());
         if self.variables.len() >= MAX_VARIABLES || bytes > MAX_VARIABLE_BYTES {
             self.left_out.variables += 1;
@@ -334,7 +345,7 @@ impl Cleaner<'_> {
                 continue;
             };
             let value = self.variables.get(name).ok_or_else(|| match self.left_out.variables {
-                0 => Error::UndefinedVariable { line: number, name: name.to_owned() },
+                0 => Error::UndefinedVariable { line: number, name: Name::new(name) },
                 // It may be one of those.
                 _ => Error::BadTag { line: number, tag: "EXT-X-DEFINE" },
             })?;
