@@ -38,7 +38,7 @@ impl Allowance {
             return false;
         }
         self.samples -= 1;
-        *media = *media - duration.max(Flicks::ZERO);
+        *media -= duration.max(Flicks::ZERO);
         true
     }
 }

@@ -75,6 +75,7 @@ impl Cmaf {
         let mut events = Vec::new();
         let read = each_step(&mut self.reader, data, |reader, step| match step {
             Step::Tracks => choose(reader.tracks(), wanted).map(|(video, audio)| {
+                ignore_others(reader, video.as_ref(), audio.as_ref());
                 self.video = video;
                 self.audio = audio;
             }),
@@ -157,6 +158,7 @@ impl Cmaf {
             other => other,
         })?;
         let (video, audio) = tracks.ok_or(SegmentError::NoInit)??;
+        ignore_others(&mut self.reader, video.as_ref(), audio.as_ref());
         self.reader.continues(&old);
         if !same {
             (self.video, self.audio) = (video, audio);
@@ -181,7 +183,7 @@ impl Cmaf {
 fn each_step(
     reader: &mut Reader,
     input: &Bytes,
-    mut take: impl FnMut(&Reader, Step) -> Result<(), SegmentError>,
+    mut take: impl FnMut(&mut Reader, Step) -> Result<(), SegmentError>,
 ) -> Result<(), SegmentError> {
     loop {
         match reader.poll().map_err(SegmentError::Mp4)? {
@@ -197,6 +199,14 @@ fn each_step(
             step => take(reader, step)?,
         }
     }
+}
+
+/// Samples of tracks that are not taken are not read: there may be hundreds, and with each the choice of the next piece
+/// takes longer.
+fn ignore_others(reader: &mut Reader, video: Option<&Video>, audio: Option<&Audio>) {
+    let taken = [video.map(|video| video.index), audio.map(|audio| audio.index)];
+    let others = (0..reader.tracks().len()).filter(|index| !taken.contains(&Some(*index)));
+    others.for_each(|index| reader.ignore(index));
 }
 
 /// The first video and the first audio track that are carried.

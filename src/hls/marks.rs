@@ -1,6 +1,7 @@
 //! Splice points and date ranges of a playlist, each told once.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use tracing::info;
 
@@ -13,7 +14,9 @@ const MAX_REMEMBERED: usize = 1_000;
 /// Totals, and what is known already.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    told: VecDeque<Name>,
+    told: HashSet<Name>,
+    /// The same, the oldest first.
+    order: VecDeque<Name>,
     counted: Counted,
 }
 
@@ -54,17 +57,20 @@ impl Marks {
     /// The date ranges of a playlist: most were there before.
     pub(super) fn date_ranges(&mut self, ranges: &[DateRange]) {
         for range in ranges {
-            if self.told.contains(&range.id) {
+            if self.told.contains(range.id.as_str()) {
                 continue;
             }
             let DateRange { id, class, start, duration, scte35 } = range;
             let (id, class, start) = (&**id, class.as_deref(), start.as_deref());
             info!(id, class, start, ?duration, scte35, "a date range is listed (EXT-X-DATERANGE)");
             self.counted.date_ranges += 1;
-            if self.told.len() == MAX_REMEMBERED {
-                self.told.pop_front();
+            if self.order.len() == MAX_REMEMBERED
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.told.remove(&oldest);
             }
-            self.told.push_back(range.id.clone());
+            self.order.push_back(range.id.clone());
+            self.told.insert(range.id.clone());
         }
     }
 }

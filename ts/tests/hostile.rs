@@ -29,6 +29,10 @@ fn read(input: &Bytes) -> (Vec<Event>, Stats) {
     (events, demuxer.stats())
 }
 
+fn attack(name: &str) -> fn(usize) -> Bytes {
+    attacks::ATTACKS.into_iter().find(|(known, _)| *known == name).expect("it is listed").1
+}
+
 fn samples(events: &[Event]) -> impl Iterator<Item = &Sample> {
     events.iter().filter_map(|event| match event {
         Event::Sample(sample) => Some(sample),
@@ -65,10 +69,7 @@ fn what_is_left_out_is_told_and_ordinary_media_is_whole() {
     assert_eq!((left_out(&events), stats.damages), (None, 0));
     assert_eq!(samples(&events).count() as u64, stats.samples);
 
-    let told = |name: &str| {
-        let (_, make) = attacks::ATTACKS.into_iter().find(|(known, _)| *known == name).expect("it is listed");
-        left_out(&read(&make(SIZE)).0).unwrap_or_else(|| panic!("{name}"))
-    };
+    let told = |name: &str| left_out(&read(&attack(name)(SIZE)).0).unwrap_or_else(|| panic!("{name}"));
     for name in
         ["start codes", "NAL units of one byte", "pictures of some bytes", "ADTS frames of eight bytes"]
     {
@@ -123,7 +124,7 @@ fn a_map_that_comes_back_is_read_again() {
 #[test]
 fn the_next_segment_has_a_budget_of_its_own() {
     let mut demuxer = Demuxer::new();
-    let (_, hostile) = attacks::ATTACKS[9];
+    let hostile = attack("ADTS frames of eight bytes");
     let first = segment(&mut demuxer, &hostile(SIZE));
     assert!(left_out(&first).is_some());
     let mut mux = Mux::default();
@@ -139,7 +140,7 @@ fn the_next_segment_has_a_budget_of_its_own() {
 
 #[test]
 fn input_that_is_no_segment_is_taken_as_it_comes() {
-    let (_, hostile) = attacks::ATTACKS[9];
+    let hostile = attack("ADTS frames of eight bytes");
     let mut demuxer = Demuxer::new();
     let mut count = 0;
     for part in hostile(SIZE).chunks(64 << 10) {

@@ -389,7 +389,9 @@ fn of_a_list_without_end_the_newest_are_kept_and_the_rest_is_counted() {
 #[test]
 fn what_segments_name_is_limited_together() {
     let long = "k".repeat(4_000);
-    let cases: [(&str, fn(&str, u32) -> String); 4] = [
+    /// What a segment of this number names, with so much text.
+    type Entry = fn(&str, u32) -> String;
+    let cases: [(&str, Entry); 4] = [
         ("addresses", |long, n| format!("#EXTINF:2,\n{n}{long}\n")),
         ("keys", |long, n| format!("#EXT-X-KEY:METHOD=AES-128,URI=\"{n}{long}\"\n#EXTINF:2,\na\n")),
         ("methods", |long, n| format!("#EXT-X-KEY:METHOD={n}{long},URI=\"k\"\n#EXTINF:2,\na\n")),
@@ -442,6 +444,26 @@ fn tags_without_end_are_left_out_and_counted() {
     let left_out = |kept: usize| 5_000 - kept as u64;
     assert_eq!(listed.left_out.variants, left_out(limits::MAX_VARIANTS));
     assert_eq!(listed.left_out.renditions, left_out(limits::MAX_RENDITIONS));
+}
+
+#[test]
+fn text_that_is_hardly_a_playlist_is_read_in_one_walk() {
+    // None of these takes longer than its length: the test would not end.
+    let mega = 1 << 20;
+    for filler in [
+        "\n",
+        "#\n",
+        "{$",
+        "{$a}{$",
+        "#EXT-X-KEY:METHOD=AES-128,URI=k\n",
+        ",",
+        "a=,",
+        "#EXT-X-DEFINE:NAME=\"a\",VALUE=\"{$\n",
+    ] {
+        let text = format!("{HEAD}{SEGMENT}#EXTINF:4,\nb.ts{}\n", filler.repeat(8 * mega / filler.len()));
+        let media = media(&text);
+        assert_eq!(&*media.segments[0].uri, "a.ts", "{filler:?}");
+    }
 }
 
 /// One segment, so that the list is one of media.

@@ -46,6 +46,9 @@ const TAG: &str = "#EXT";
 /// What variables may add to a text: some hundred bytes of token on each of ten thousand addresses.
 const MAX_EXPANSION: usize = 4 << 20;
 
+/// Longer names are those of no variable.
+const MAX_VARIABLE_NAME: usize = 256;
+
 /// Longer names of tags are none that is known.
 const MAX_TAG_NAME: usize = 64;
 
@@ -95,29 +98,27 @@ pub(super) struct Collected {
 /// `needed_from` is the media sequence number of the first segment that has not been taken yet.
 pub(super) fn clean(body: &[u8], definitions: &Definitions, needed_from: u64) -> Result<Cleaned, Error> {
     let body = without_blanks(body);
-    let raw = || lines_of(body);
     // Line by line: a text that is not UTF-8 is not copied as a whole.
-    let numbered = || raw().map(String::from_utf8_lossy).enumerate();
+    let numbered = || lines_of(body).enumerate();
     let mut lines = numbered();
     let Some(first) = body.first() else { return Err(Error::Empty) };
     if *first == b'<' {
         return Err(Error::Html);
     }
     // It must be the first line; comments and rests of a template before it are seen all the same.
-    let has = |prefix: &str| raw().any(|line| begins_raw(line.trim_ascii_start(), prefix));
-    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| begins(line.trim(), "#EXTM3U")) {
+    let kinds = Kinds::of(body);
+    if !lines.by_ref().take(MAX_PREAMBLE_LINES).any(|(_, line)| begins_raw(line.trim_ascii(), "#EXTM3U")) {
         // Some generators leave it out; other bodies do not have lines that begin with these.
-        if !has("#EXTINF:") && !has("#EXT-X-STREAM-INF:") {
-            let binary =
-                numbered().any(|(_, line)| line.contains(|c: char| c.is_control() && !c.is_whitespace()));
+        if !kinds.segments && !kinds.variants {
+            let is_binary = |text: &str| text.contains(|c: char| c.is_control() && !c.is_whitespace());
+            let binary = lines_of(body).any(|line| is_binary(&String::from_utf8_lossy(line)));
             return Err(if binary { Error::Binary } else { Error::NotAPlaylist });
         }
         lines = numbered();
     }
-    let master = has("#EXT-X-STREAM-INF:");
-    if !master && !MEDIA_TAGS.into_iter().any(has) {
-        let empty_master = MASTER_TAGS.into_iter().any(has);
-        return Err(if empty_master { Error::EmptyMaster } else { Error::NoContent });
+    let master = kinds.variants;
+    if !master && !kinds.media {
+        return Err(if kinds.master { Error::EmptyMaster } else { Error::NoContent });
     }
 
     let mut cleaner = Cleaner {
@@ -141,6 +142,10 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions, needed_from: u64) ->
     };
     cleaner.out.push_str("#EXTM3U\n");
     for (index, line) in lines {
+        if line.is_empty() {
+            continue;
+        }
+        let line = String::from_utf8_lossy(line);
         let line = line.trim();
         if line.is_empty() {
             continue;
@@ -176,6 +181,36 @@ pub(super) fn clean(body: &[u8], definitions: &Definitions, needed_from: u64) ->
         media: cleaner.media,
         left_out: cleaner.left_out,
     })
+}
+
+/// Which tags a text has, seen in one walk.
+#[derive(Default)]
+struct Kinds {
+    /// EXTINF.
+    segments: bool,
+    /// EXT-X-STREAM-INF.
+    variants: bool,
+    /// Any that only a media playlist has.
+    media: bool,
+    /// Any that only a master playlist has.
+    master: bool,
+}
+
+impl Kinds {
+    fn of(body: &[u8]) -> Self {
+        let mut kinds = Self::default();
+        for line in lines_of(body).map(<[u8]>::trim_ascii_start).filter(|line| line.starts_with(b"#")) {
+            if begins_raw(line, "#EXT-X-STREAM-INF:") {
+                // Nothing else counts beside it.
+                kinds.variants = true;
+                return kinds;
+            }
+            kinds.segments = kinds.segments || begins_raw(line, "#EXTINF:");
+            kinds.media = kinds.media || MEDIA_TAGS.into_iter().any(|tag| begins_raw(line, tag));
+            kinds.master = kinds.master || MASTER_TAGS.into_iter().any(|tag| begins_raw(line, tag));
+        }
+        kinds
+    }
 }
 
 /// What stands between line ends, of either kind.
@@ -339,7 +374,10 @@ impl Cleaner<'_> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{$") {
             out.push_str(before);
-            let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_variable_name(name)) else {
+            // Not looked for up to the end of a line that has none.
+            let end = after.bytes().take(MAX_VARIABLE_NAME + 1).position(|byte| byte == b'}');
+            let named = end.and_then(|end| Some((after.get(..end)?, after.get(end + 1..)?)));
+            let Some((name, after)) = named.filter(|(name, _)| is_variable_name(name)) else {
                 out.push_str("{$");
                 rest = after;
                 continue;
