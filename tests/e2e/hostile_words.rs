@@ -28,7 +28,7 @@ const FORGED: &str = "2026-01-01T00:00:00.000000Z ERROR overdub: FORGED";
 /// What stands between the characters that do harm and can be found again.
 const MARK: &str = "FORGED";
 
-/// Texts are at most this long, names and addresses shorter or as long (docs/OPERATIONS.md).
+/// Texts are at most this long, names and addresses shorter or as long (docs/DEPLOYMENT.md).
 const MAX_TEXT: usize = 1_024;
 const MAX_ADDRESS: usize = 4_096;
 

@@ -31,9 +31,9 @@ const WORDS: Record<string, string> = {
 const OURS = new Set(["streamId", "phase", "state", "startTime", "outcome", "failure", "sound", "timestamp", "level", "module"]);
 
 /** The same with every other string, and every name of a free choice, replaced. */
-function said<T>(value: T, word: string, all: boolean): T {
+function said<T>(value: T, word: string): T {
   const walk = (it: unknown, name: string): unknown => {
-    if (typeof it === "string") return !all && OURS.has(name) ? it : name === "streamId" || name === "timestamp" || name === "startTime" ? it : word;
+    if (typeof it === "string") return OURS.has(name) ? it : word;
     if (it === null && name === "lastError") return word;
     if (Array.isArray(it)) return it.map((one) => walk(one, name));
     if (typeof it !== "object" || it === null) return it;
@@ -46,17 +46,14 @@ function said<T>(value: T, word: string, all: boolean): T {
 type Make = (now: number, id: string) => StreamStatus;
 const STATES: Record<string, Make> = { running, inTrouble, slowProcessor, sourceAway, failed };
 
-/** A stream for each word, in all states by turns; and one whose states are such words too. */
+/** A stream for each word, in all states by turns. */
 function list(now: number): StreamStatus[] {
   const makes = Object.values(STATES);
-  return Object.entries(WORDS).flatMap(([name, word], index) => {
-    const make = makes[index % makes.length] ?? running;
-    return [said(make(now, name), word, false), said(running(now, `${name}-all`), word, true)];
-  });
+  return Object.entries(WORDS).map(([name, word], index) => said((makes[index % makes.length] ?? running)(now, name), word));
 }
 
 function log(now: number): LogLine[] {
-  return Object.entries(WORDS).flatMap(([name, word]) => lines(now).slice(0, 6).map((line) => ({ ...said(line, word, false), streamId: name })));
+  return Object.entries(WORDS).flatMap(([name, word]) => lines(now).slice(0, 6).map((line) => ({ ...said(line, word), streamId: name })));
 }
 
 const storage = {
@@ -87,7 +84,15 @@ async function harmless({ page, faults }: Watched, dialogs: string[]): Promise<v
   expect(await page.evaluate(() => getComputedStyle(document.body).display)).not.toBe("none");
   expect(dialogs).toEqual([]);
   expect(faults).toEqual([]);
-  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  if (await overflow(page) > 0) expect(await wide(page)).toEqual([]);
+}
+
+/** What reaches beyond the window, the innermost first. */
+function wide(page: Page): Promise<string[]> {
+  return page.evaluate(() => [...document.querySelectorAll("body *")]
+    .filter((it) => it.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5 && it.closest(".scroll") === null)
+    .map((it) => `${it.parentElement?.className ?? ""} > ${it.tagName}.${it.getAttribute("class") ?? ""}: ${(it.textContent ?? "").slice(0, 40)}`)
+    .reverse());
 }
 
 /** Whether the words are there, as words. */
@@ -118,7 +123,7 @@ describe.each([
   it("do nothing in the list of streams", async () => {
     const { page } = watched;
     pictureOnFailure(() => page);
-    await page.locator(".list > li").nth(Object.keys(WORDS).length * 2 - 1).waitFor();
+    await expect.poll(async () => [await page.locator(".list > li").count(), ...watched.faults]).toEqual([Object.keys(WORDS).length]);
     await readable(page, WORDS["image"] ?? "");
     await harmless(watched, dialogs);
   });
@@ -126,16 +131,13 @@ describe.each([
   it.each(Object.entries(WORDS))("do nothing in the view of a stream: %s", async (name, word) => {
     const { page } = watched;
     pictureOnFailure(() => page);
-    for (const id of [name, `${name}-all`]) {
-      await to(page, `#/streams/${id}`);
-      await page.locator("main h1", { hasText: id }).waitFor();
-      await page.locator(".pipeline").first().waitFor();
-      await readable(page, word);
-      for (const summary of await page.locator("main summary").all()) await summary.click();
-      const batch = page.locator(".timeline .batch").first();
-      if (await batch.count() > 0) await batch.click();
-      await harmless(watched, dialogs);
-    }
+    await to(page, `#/streams/${name}`);
+    await page.locator("main h1", { hasText: name }).waitFor();
+    await page.locator(".pipeline").first().waitFor();
+    await readable(page, word);
+    for (const summary of await page.locator("main summary").all()) await summary.click();
+    await page.locator(".timeline .batch").first().click();
+    await harmless(watched, dialogs);
   });
 
   it("do nothing in the log", async () => {
