@@ -1,7 +1,6 @@
 //! Splice points and date ranges of a playlist, each told once.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 
 use tracing::info;
 
@@ -57,7 +56,7 @@ impl Marks {
     /// The date ranges of a playlist: most were there before.
     pub(super) fn date_ranges(&mut self, ranges: &[DateRange]) {
         for range in ranges {
-            if self.told.contains(range.id.as_str()) {
+            if self.told.contains(&range.id) {
                 continue;
             }
             let DateRange { id, class, start, duration, scte35 } = range;
