@@ -67,9 +67,14 @@ impl Neighbour {
         self.around.source_url()
     }
 
+    /// Where a stream of this name is published.
+    pub fn rtmp_url(&self, stream: &str) -> String {
+        self.around.rtmp_url(stream)
+    }
+
     pub fn settings(&self) -> Value {
         json!({
-            "streamId": STREAM, "sourceUrl": self.around.source_url(), "srsRtmpUrl": self.around.rtmp_url(STREAM),
+            "streamId": STREAM, "sourceUrl": self.around.source_url(), "srsRtmpUrl": self.rtmp_url(STREAM),
             "audioProcessorUrl": self.around.processor_url(), "bufferDuration": 2, "processingBudget": 4,
             "artifacts": "none",
         })

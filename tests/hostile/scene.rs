@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use overdub::clock::Clock;
 use overdub::{echo, sink};
 use tokio::runtime::Runtime;
@@ -139,8 +140,7 @@ impl Scene {
             faults.extend(honest::status_faults(&status));
         }
         let asked = now();
-        for id in &ids {
-            let answer = self.service.stop_stream(id).await;
+        for answer in join_all(ids.iter().map(|id| self.service.stop_stream(id))).await {
             // Some have ended by themselves.
             assert!(matches!(answer.status, 200 | 404), "{}", answer.body);
         }
