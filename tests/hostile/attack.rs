@@ -26,6 +26,8 @@ pub struct Attack {
     pub name: String,
     /// Among the worst of its kind: never run beside others of the short form.
     pub alone: bool,
+    /// How long it takes to show what it does.
+    pub least: Duration,
     run: Box<dyn Fn(Target) -> BoxFuture<'static, ()> + Send + Sync>,
 }
 
@@ -35,12 +37,18 @@ impl Attack {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { name: name.into(), alone: false, run: Box::new(move |target| run(target).boxed()) }
+        let run = Box::new(move |target| run(target).boxed());
+        Self { name: name.into(), alone: false, least: Duration::ZERO, run }
     }
 
     #[must_use]
     pub fn alone(self) -> Self {
         Self { alone: true, ..self }
+    }
+
+    #[must_use]
+    pub fn at_least(self, least: Duration) -> Self {
+        Self { least, ..self }
     }
 
     pub fn run(&self, target: Target) -> BoxFuture<'static, ()> {
@@ -58,18 +66,20 @@ pub struct Target {
     pub source: String,
     pub processor: String,
     pub rtmp: String,
-    /// Streams that were started, connections that were made: an attack without any did not take place.
+    /// Of streams that were started.
+    pub ids: Arc<AtomicU64>,
+    /// Connections made, and questions that were answered in a hostile way: an attack begins with the first.
     pub efforts: Arc<AtomicU64>,
 }
 
 impl Target {
-    pub fn made_an_effort(&self) -> u64 {
-        self.efforts.fetch_add(1, Ordering::Relaxed)
+    pub fn made_an_effort(&self) {
+        self.efforts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Starts a stream of which only `settings` are hostile; its id.
     pub async fn start_stream(&self, settings: Value) -> String {
-        let id = format!("hostile-{}", self.made_an_effort());
+        let id = format!("hostile-{}", self.ids.fetch_add(1, Ordering::Relaxed));
         let mut all = json!({
             "streamId": id, "sourceUrl": self.source, "audioProcessorUrl": self.processor,
             "srsRtmpUrl": format!("{}/{id}", self.rtmp), "bufferDuration": 2, "processingBudget": 4,
@@ -102,6 +112,8 @@ pub struct Cost {
     pub harm: Harm,
     /// How long the streams of the attack took to stop; `None` where it had none.
     pub stop: Option<Duration>,
+    /// What each of them said of itself before that.
+    pub said: Vec<String>,
     /// What else was wrong.
     pub faults: Vec<String>,
 }

@@ -46,14 +46,18 @@ pub fn attacks() -> Vec<Attack> {
     let wrong = format!(r#"421["filter",{{"{}":1}}]"#, "x".repeat(LONG - 100));
     sockets("filters with acknowledgements", 8, true, message(wrong));
     sockets("events that nobody knows", 8, true, message(r#"427["x",{}]"#.to_owned()));
-    for (path, token) in [("/", false), ("/openapi.json", false), ("/api/pipelines", true), ("/metrics", true)] {
+    for (path, token) in
+        [("/", false), ("/openapi.json", false), ("/api/pipelines", true), ("/metrics", true)]
+    {
         let who = if token { "with a token" } else { "no token" };
         all.push(Attack::new(format!("pipelined requests of {path}, unread, {who}"), move |target| {
             pipelines(target, path, token)
         }));
     }
-    all.push(Attack::new("Engine.IO sessions by polling, no token", polling));
-    all.push(Attack::new("places taken by idle connections, no token", places));
+    all.push(Attack::new("Engine.IO sessions by polling, no token", polling).alone());
+    all.push(
+        Attack::new("places taken by idle connections, no token", places).at_least(Duration::from_secs(8)),
+    );
     all
 }
 
@@ -100,7 +104,8 @@ async fn pipelines(target: Target, path: &'static str, token: bool) {
 /// Sessions that are opened and left, as fast as they are given; here the answers are read.
 async fn polling(target: Target) {
     let port = target.port;
-    let request = format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    let request =
+        format!("GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
     let chunk = many(request.as_bytes());
     let one = async || {
         loop {
@@ -152,7 +157,8 @@ async fn places(target: Target) {
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
             let limit = Duration::from_secs(5);
-            let answer = within(limit, "an answer for the owner", target.ask("GET", "/api/pipelines", None)).await;
+            let answer =
+                within(limit, "an answer for the owner", target.ask("GET", "/api/pipelines", None)).await;
             assert_eq!(answer.status, 200, "{}", answer.body);
         }
     };
@@ -165,7 +171,7 @@ async fn places(target: Target) {
 /// Event clients that do not read, beside a stream whose status is as large as its source can make it.
 pub fn deaf_event_clients() -> Attack {
     let attack = Attack::new("12 event clients that do not read, large status", |target| async move {
-        target.start_stream(json!({ "sourceUrl": huge_names().await })).await;
+        target.start_stream(json!({ "sourceUrl": huge_names(&target).await })).await;
         let deaf = async || {
             loop {
                 if let Ok(mut stream) = join(target.port, target.token).await {
@@ -178,5 +184,5 @@ pub fn deaf_event_clients() -> Attack {
         };
         join_all((0..12).map(|_| deaf())).await;
     });
-    attack.alone()
+    attack.alone().at_least(Duration::from_secs(6))
 }

@@ -18,7 +18,7 @@ use crate::tools::{Workdir, long_form, now, until};
 use crate::websocket::{connect, join};
 
 /// Streams that are started and stopped, or connections that are open, at once.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 20;
 /// Until everything has been given back: tokio ends idle blocking threads after 10 s, reqwest idle connections after 30.
 const SETTLED: Duration = Duration::from_secs(45);
 /// Growth of resident memory that is no leak: what the allocator keeps for next time, in KiB.
@@ -106,7 +106,7 @@ async fn start_and_stop(name: &str, cycles: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_are_started_and_stopped_leave_nothing_behind() {
-    start_and_stop("cycles-streams", 30).await;
+    start_and_stop("cycles-streams", 40).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,8 +141,8 @@ async fn open_and_drop(name: &str, connections: usize) {
         }
     };
     let round = async |connections: usize| {
-        for first in (0..connections).step_by(AT_ONCE * 2) {
-            join_all((first..first + AT_ONCE * 2).map(&one)).await;
+        for first in (0..connections).step_by(AT_ONCE) {
+            join_all((first..first + AT_ONCE).map(&one)).await;
         }
     };
     round(100).await;
@@ -176,6 +176,12 @@ async fn kill_and_restart(name: &str, kills: usize) {
         let answer = running.start_stream(settings(&neighbour, number)).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
+    // A start is answered before its journal is on the disk.
+    until(Duration::from_secs(20), "the first journals", async || {
+        let written = (0..STREAMS).all(|number| state.join(format!("stream-{number}.journal")).exists());
+        written.then_some(())
+    })
+    .await;
     let mut first = None;
     for kill in 0..kills {
         // Journals are written at a stream's start, each second, and taken away at its end: killed in each of these.
@@ -212,9 +218,8 @@ async fn kill_and_restart(name: &str, kills: usize) {
     }
     let (first, last) = (first.expect("a kill"), now_taken(&running));
     eprintln!("{kills} kills: {first:?} after the first, {last:?} after the last");
-    for number in 0..STREAMS + 3 {
-        running.stop_stream(&format!("stream-{number}")).await;
-    }
+    let stop = async |number: usize| drop(running.stop_stream(&format!("stream-{number}")).await);
+    join_all((0..STREAMS + 3).map(stop)).await;
     running.stop().await;
     // What counts batches on stays; journals and what was never finished do not.
     let left: Vec<String> =

@@ -114,7 +114,10 @@ impl Seen {
         let (new, old) = (&self.report, &before.report);
         let rules = |report: &Report| {
             let late = |violation: &&overdub::sink::Violation| {
-                !matches!(violation, overdub::sink::Violation::Late { .. } | overdub::sink::Violation::Early { .. })
+                !matches!(
+                    violation,
+                    overdub::sink::Violation::Late { .. } | overdub::sink::Violation::Early { .. }
+                )
             };
             report.violations.iter().filter(late).count() as u64
         };

@@ -13,14 +13,17 @@ use bytes::Bytes;
 use futures_util::stream;
 use overdub::clock::Clock;
 
+use crate::attack::Target;
+
 /// Seconds of each segment of a live window, and how many are listed.
 pub const SEGMENT: u64 = 2;
 const WINDOW: u64 = 6;
 
 /// Serves what `answer` gives for a path without its leading slash; where it is.
-pub async fn serve(answer: impl Fn(&str) -> Response + Send + Sync + 'static) -> String {
-    let answer = Arc::new(answer);
+pub async fn serve(target: &Target, answer: impl Fn(&str) -> Response + Send + Sync + 'static) -> String {
+    let (target, answer) = (target.clone(), Arc::new(answer));
     let app = Router::new().fallback(move |request: Request| {
+        target.made_an_effort();
         let answer = Arc::clone(&answer);
         async move { answer(request.uri().path().trim_start_matches('/')) }
     });
@@ -53,7 +56,7 @@ impl Live {
     }
 
     /// The address of its playlist.
-    pub async fn serve(self) -> String {
+    pub async fn serve(self, target: &Target) -> String {
         let clock = Clock::start();
         let began = clock.now();
         let answer = move |path: &str| {
@@ -70,7 +73,7 @@ impl Live {
                 None => StatusCode::NOT_FOUND.into_response(),
             }
         };
-        format!("{}/live.m3u8", serve(answer).await)
+        format!("{}/live.m3u8", serve(target, answer).await)
     }
 
     fn playlist(&self, first: u64) -> String {

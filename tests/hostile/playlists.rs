@@ -16,10 +16,13 @@ const HUGE: usize = 200_000;
 /// Just below the 16 MB that a playlist may have.
 const FULL: usize = 15 << 20;
 
-/// A name that is huge, ends in a terminal's escape, and turns and breaks lines where it may.
-fn name() -> String {
-    let evil = "<img src=x onerror=alert(1)>\u{1b}[31m\u{7}\u{9b}2J\u{2028}\u{202e}\u{85}\r";
-    evil.to_owned() + &"N".repeat(HUGE) + evil
+/// Of the names that a stream shows of its source: one of these makes a status of megabytes.
+const SHOWN: usize = 5_000_000;
+
+/// A name of `len` characters that has escapes of a terminal in it, and what turns and breaks lines elsewhere.
+fn name(len: usize) -> String {
+    let evil = "<img src=x onerror=alert(1)>\u{1b}[31m\u{7}\u{9b}2J\u{2028}\u{202e}\u{85}";
+    evil.to_owned() + &"N".repeat(len) + evil
 }
 
 /// Too much of something.
@@ -31,7 +34,8 @@ pub fn numbers() -> Vec<Attack> {
         text
     };
     let tags = |tag: &str| {
-        let count = FULL / tag.len();
+        // Numbers have six digits at most.
+        let count = FULL / (tag.len() + 5 * tag.matches('@').count());
         segments(tag, count.min(1_000_000)) + "#EXTINF:2,\n0.ts\n"
     };
     let playlist = |name: &str, text: String| {
@@ -41,9 +45,9 @@ pub fn numbers() -> Vec<Attack> {
             async move { fetched(target, move |_| text.clone().into_response()).await }
         })
     };
-    all.push(playlist("a million segments", segments("#EXTINF:2,\n@\n", 1_000_000)).alone());
+    all.push(playlist("a million segments", segments("#EXTINF:2\n@\n", 930_000)).alone());
     all.push(playlist("a million segments at one address", segments("#EXTINF:2,\na\n", 1_000_000)));
-    all.push(playlist("a million segments, all missing", segments("#EXT-X-GAP\n#EXTINF:2,\na\n", 600_000)));
+    all.push(playlist("a million segments, all missing", segments("#EXT-X-GAP\n#EXTINF:2,\na\n", 650_000)));
     for (name, tag) in [
         ("a million tags that nobody knows", "#EXT-X-Q:A=1\n"),
         ("a million discontinuities", "#EXT-X-DISCONTINUITY\n"),
@@ -77,21 +81,20 @@ pub fn numbers() -> Vec<Attack> {
 
 /// A stream whose source answers everything by `answer`.
 async fn fetched(target: Target, answer: impl Fn(&str) -> Response + Send + Sync + 'static) {
-    let source = serve(answer).await + "/live.m3u8";
+    let source = serve(&target, answer).await + "/live.m3u8";
     target.start_stream(json!({ "sourceUrl": source })).await;
     std::future::pending().await
 }
 
 /// Each place of a playlist that holds a text.
 pub fn names() -> Vec<Attack> {
-    let name = name();
-    let quoted = name.replace('"', "'");
+    let quoted = name(HUGE);
     let header = |what: &str, line: String| {
         let line: Bytes = line.into();
         Attack::new(format!("huge {what}"), move |target| {
             let header = String::from_utf8_lossy(&line).into_owned();
             async move {
-                let source = Live { header, ..clip_live() }.serve().await;
+                let source = Live { header, ..clip_live() }.serve(&target).await;
                 target.start_stream(json!({ "sourceUrl": source })).await;
                 std::future::pending().await
             }
@@ -104,23 +107,29 @@ pub fn names() -> Vec<Attack> {
         header("map address", format!("#EXT-X-MAP:URI=\"{quoted}\"\n")),
         header("variables", format!("#EXT-X-DEFINE:NAME=\"{quoted}\",VALUE=\"{quoted}\"\n{{${quoted}}}\n")),
         header("imported variable", format!("#EXT-X-DEFINE:IMPORT=\"{quoted}\"\n")),
-        header("date range", format!(
-            "#EXT-X-DATERANGE:ID=\"{quoted}\",CLASS=\"{quoted}\",START-DATE=\"2026-01-01T00:00:00Z\",X-N=\"{quoted}\"\n"
-        )),
+        header(
+            "date range",
+            format!(
+                "#EXT-X-DATERANGE:ID=\"{quoted}\",CLASS=\"{quoted}\",START-DATE=\"2026-01-01T00:00:00Z\",X-N=\"{quoted}\"\n"
+            ),
+        ),
         header("date", format!("#EXT-X-PROGRAM-DATE-TIME:{quoted}\n")),
         header("tag", format!("#EXT-X-{quoted}\n")),
         Attack::new("huge names in a master playlist", |target| async move {
-            let source = huge_names().await;
+            let source = huge_names(&target).await;
             target.start_stream(json!({ "sourceUrl": source })).await;
             std::future::pending().await
         })
         .alone(),
         Attack::new("a huge redirect", move |target| {
             let to = format!("http://127.0.0.1:9/{}", "r".repeat(60_000));
-            async move { fetched(target, move |_| (StatusCode::FOUND, [("location", to.clone())]).into_response()).await }
+            async move {
+                fetched(target, move |_| (StatusCode::FOUND, [("location", to.clone())]).into_response())
+                    .await
+            }
         }),
-        Attack::new("a page of text in place of a playlist", move |target| {
-            let page = name.clone();
+        Attack::new("a page of text in place of a playlist", |target| {
+            let page = name(HUGE) + "\r\n";
             async move { fetched(target, move |_| page.clone().into_response()).await }
         }),
     ]
@@ -131,26 +140,27 @@ fn clip_live() -> Live {
     Live::of("ts", clip::segment)
 }
 
-/// A source that plays, and whose names are huge in every place: 12 MB of them.
-pub async fn huge_names() -> String {
-    let quoted = name().replace('"', "'");
-    let mut master = "#EXTM3U\n#EXT-X-VERSION:8\n".to_owned();
-    for number in 0..16 {
+/// A source that plays, and whose names are huge in every place: 13 MB of them.
+pub async fn huge_names(target: &Target) -> String {
+    let (quoted, shown) = (name(HUGE), name(SHOWN));
+    let mut master = format!(
+        "#EXTM3U\n#EXT-X-VERSION:8\n\
+         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"{shown}\",LANGUAGE=\"{quoted}\",CHARACTERISTICS=\"{quoted}\",\
+         CHANNELS=\"2\",DEFAULT=YES,AUTOSELECT=YES\n"
+    );
+    for number in 1..4 {
         let _ = writeln!(
             master,
-            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"{number}{quoted}\",LANGUAGE=\"{quoted}\",\
-             CHARACTERISTICS=\"{quoted}\",CHANNELS=\"2\",DEFAULT={},AUTOSELECT=YES{}",
-            if number == 0 { "YES" } else { "NO" },
-            if number == 0 { String::new() } else { format!(",URI=\"{number}.m3u8\"") },
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"{number}{quoted}\",LANGUAGE=\"{quoted}\",URI=\"{number}.m3u8\""
         );
     }
     let _ = writeln!(
         master,
         "#EXT-X-SESSION-DATA:DATA-ID=\"{quoted}\",VALUE=\"{quoted}\"\n\
-         #EXT-X-STREAM-INF:BANDWIDTH=300000,CODECS=\"{},{quoted}\",AUDIO=\"a\",X-N=\"{quoted}\",NAME=\"{quoted}\"\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=300000,CODECS=\"{},{shown}\",AUDIO=\"a\",X-N=\"{quoted}\",NAME=\"{quoted}\"\n\
          live.m3u8",
         clip::CODECS
     );
     let live = Live { others: vec![("master.m3u8", master.into())], ..clip_live() };
-    live.serve().await.replace("live.m3u8", "master.m3u8")
+    live.serve(target).await.replace("live.m3u8", "master.m3u8")
 }

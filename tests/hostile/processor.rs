@@ -61,6 +61,7 @@ async fn processor(target: Target, act: impl Fn(TcpStream, String) -> BoxFuture<
     let id = target.start_stream(json!({ "audioProcessorUrl": url })).await;
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
+        target.made_an_effort();
         act(stream, id.clone()).await;
     }
 }

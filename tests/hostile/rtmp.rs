@@ -74,7 +74,12 @@ fn refusing(name: &str, command: &'static str, len: usize) -> Attack {
 }
 
 async fn server(target: Target, script: impl Fn(&mut Call, &Message) + Send + Sync + 'static) {
-    let server = Scripted::start(script).await;
+    let asked = target.clone();
+    let server = Scripted::start(move |call, message| {
+        asked.made_an_effort();
+        script(call, message);
+    });
+    let server = server.await;
     target.start_stream(json!({ "srsRtmpUrl": server.url() })).await;
     std::future::pending().await
 }

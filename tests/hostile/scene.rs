@@ -20,6 +20,8 @@ use crate::tools::{Workdir, now, until};
 
 pub const TOKEN: &str = "the-token-of-the-hostile-tests";
 
+/// Until every attack has done something: streams have to be started first.
+const BEGUN: Duration = Duration::from_secs(20);
 /// From an attack's end until memory is looked at once more: connections end, the allocator gives back.
 const AFTER: Duration = Duration::from_secs(2);
 
@@ -44,10 +46,13 @@ impl Scene {
     pub async fn start(name: &str, log: Log) -> Self {
         let dir = Workdir::new(name);
         let mut command = command();
-        command.env("OVERDUB_LOG_FORMAT", match log {
-            Log::Text => "text",
-            Log::Json => "json",
-        });
+        command.env(
+            "OVERDUB_LOG_FORMAT",
+            match log {
+                Log::Text => "text",
+                Log::Json => "json",
+            },
+        );
         let service = Service::start_guarded(&dir, TOKEN, command).await;
         let neighbour = Neighbour::start().await;
         let stop = CancellationToken::new();
@@ -58,8 +63,8 @@ impl Scene {
             started.await.expect("ports on loopback")
         };
         let source = neighbour.source_url();
-        let target =
-            Target { port: service.port, token: TOKEN, source, processor, rtmp, efforts: Arc::default() };
+        let (port, ids, efforts) = (service.port, Arc::default(), Arc::default());
+        let target = Target { port, token: TOKEN, source, processor, rtmp, ids, efforts };
         let this = Self { dir, service, neighbour, attackers: Some(attackers), target, stop };
         let answer = this.service.start_stream(this.neighbour.settings()).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
@@ -90,25 +95,34 @@ impl Scene {
             .iter()
             .map(|attack| {
                 let target = Target { efforts: Arc::default(), ..self.target.clone() };
-                // What is started by different attacks has different names.
-                target.efforts.store(self.target.efforts.fetch_add(1_000, Ordering::Relaxed), Ordering::Relaxed);
-                let before = target.efforts.load(Ordering::Relaxed);
                 let efforts = Arc::clone(&target.efforts);
-                let run = tokio::time::timeout(lasting, attack.run(target));
-                (&attack.name, before, efforts, attackers.spawn(run))
+                (&attack.name, efforts, attackers.spawn(attack.run(target)))
             })
             .collect();
+        let begun = async {
+            while running
+                .iter()
+                .any(|(_, efforts, run)| efforts.load(Ordering::Relaxed) == 0 && !run.is_finished())
+            {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let _ = tokio::time::timeout(BEGUN, begun).await;
+        let least = attacks.iter().map(|attack| attack.least).max().unwrap_or_default();
+        tokio::time::sleep(lasting.max(least)).await;
         let mut faults = Vec::new();
-        for (name, before, efforts, run) in running {
-            if run.await.is_err() {
-                faults.push(format!("{name}: broke off (see above)"));
-            } else if efforts.load(Ordering::Relaxed) == before {
+        for (name, efforts, run) in running {
+            if efforts.load(Ordering::Relaxed) == 0 {
                 faults.push(format!("{name}: did not take place"));
+            }
+            run.abort();
+            if run.await.is_err_and(|error| error.is_panic()) {
+                faults.push(format!("{name}: broke off (see above)"));
             }
         }
         let (lasted, during) = (began.elapsed().as_secs_f64(), self.taken());
         let seen_now = self.seen().await;
-        let (stop, more) = self.stop_hostile_streams().await;
+        let (stop, said, more) = self.stop_hostile_streams().await;
         faults.extend(more);
         tokio::time::sleep(AFTER).await;
         self.service.assert_healthy().await;
@@ -124,27 +138,32 @@ impl Scene {
             cpu_percent: cpu_seconds / lasted * 100.0,
             harm: seen_now.since(&seen),
             stop,
+            said,
             faults,
         }
     }
 
-    /// How long that took, and what was wrong with their statuses.
-    async fn stop_hostile_streams(&self) -> (Option<Duration>, Vec<String>) {
+    /// How long that took, what they said of themselves, and what was wrong with that.
+    async fn stop_hostile_streams(&self) -> (Option<Duration>, Vec<String>, Vec<String>) {
         let listed = self.service.ask("GET", "/api/pipelines", None).await.json();
         let listed = listed["pipelines"].as_array().expect("a list of streams").clone();
         let ids = listed.iter().filter_map(|stream| stream["streamId"].as_str());
         let ids: Vec<&str> = ids.filter(|id| *id != neighbour::STREAM).collect();
-        let mut faults = Vec::new();
+        let (mut said, mut faults) = (Vec::new(), Vec::new());
         for id in &ids {
-            let status = self.service.ask("GET", &format!("/api/pipelines/{id}"), None).await.body;
-            faults.extend(honest::status_faults(&status));
+            let status = self.service.ask("GET", &format!("/api/pipelines/{id}"), None).await;
+            faults.extend(honest::status_faults(&status.body));
+            let status = status.json();
+            let segments = &status["modules"]["streamFetcher"]["segments"];
+            let error: String = status["lastError"].to_string().chars().take(200).collect();
+            said.push(format!("{id}: {}, {segments} segments, {error}", status["phase"]));
         }
         let asked = now();
         for answer in join_all(ids.iter().map(|id| self.service.stop_stream(id))).await {
             // Some have ended by themselves.
             assert!(matches!(answer.status, 200 | 404), "{}", answer.body);
         }
-        ((!ids.is_empty()).then(|| asked.elapsed()), faults)
+        ((!ids.is_empty()).then(|| asked.elapsed()), said, faults)
     }
 
     /// Ends the service as an operator would; what was written stays until then.

@@ -26,15 +26,22 @@ pub fn transport_streams() -> Vec<Attack> {
         attack("PMT flood", "ts", || fill(READ, &[(VIDEO, H264)], |ts, _| ts.pmt(0, &[(VIDEO, H264)]))),
         attack("PMT version flood", "ts", || {
             fill(READ, &[(VIDEO, H264)], |ts, at| {
-                ts.pmt(at as u8, &[(VIDEO + (at % 2) as u16, H264), (AUDIO, if at % 3 == 0 { AAC } else { MP3 })]);
+                ts.pmt(
+                    at as u8,
+                    &[(VIDEO + (at % 2) as u16, H264), (AUDIO, if at % 3 == 0 { AAC } else { MP3 })],
+                );
             })
         }),
         attack("PMT flood of 200 streams", "ts", || {
             let streams: Vec<_> = (0..200).map(|pid| (0x200 + pid, AAC)).collect();
             fill(READ, &[(VIDEO, H264)], move |ts, at| ts.pmt(at as u8, &streams))
         }),
-        attack("empty PES packets", "ts", || fill(READ, &[(VIDEO, H264)], |ts, _| ts.pes(VIDEO, VIDEO_ID, &[]))),
-        attack("empty PES packets of audio", "ts", || fill(READ, &[(AUDIO, AAC)], |ts, _| ts.pes(AUDIO, AUDIO_ID, &[]))),
+        attack("empty PES packets", "ts", || {
+            fill(READ, &[(VIDEO, H264)], |ts, _| ts.pes(VIDEO, VIDEO_ID, &[]))
+        }),
+        attack("empty PES packets of audio", "ts", || {
+            fill(READ, &[(AUDIO, AAC)], |ts, _| ts.pes(AUDIO, AUDIO_ID, &[]))
+        }),
         video("start codes only", nal(&[0, 0, 1])).alone(),
         video("start codes of four bytes only", nal(&[0, 0, 0, 1])),
         video("tiny NAL units", nal(&[0, 0, 1, 9])),
@@ -124,7 +131,7 @@ fn three_of_adts() -> Attack {
         let segment = Bytes::from(frames(&adts(1), HELD));
         for _ in 0..TOGETHER {
             let segment = segment.clone();
-            let source = Live::of("aac", move |_| segment.clone()).serve().await;
+            let source = Live::of("aac", move |_| segment.clone()).serve(&target).await;
             target.start_stream(json!({ "sourceUrl": source })).await;
         }
         std::future::pending().await
@@ -140,17 +147,13 @@ where
 }
 
 async fn plays(target: Target, live: Live) {
-    let source = live.serve().await;
+    let source = live.serve(&target).await;
     target.start_stream(json!({ "sourceUrl": source })).await;
     std::future::pending().await
 }
 
 /// Segments of `size` bytes: tables for `streams`, then `more` as often as fits.
-fn fill<M>(
-    size: usize,
-    streams: &[(u16, u8)],
-    more: M,
-) -> impl Fn(u64) -> Bytes + Send + Sync + use<M>
+fn fill<M>(size: usize, streams: &[(u16, u8)], more: M) -> impl Fn(u64) -> Bytes + Send + Sync + use<M>
 where
     M: Fn(&mut Ts, usize) + Send + Sync + 'static,
 {

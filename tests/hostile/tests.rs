@@ -136,7 +136,7 @@ async fn long_each_attack_for_itself_in_a_table() {
         };
         let cost = here.suffer(&[attack], lasting).await;
         let found = told(&cost, cost.faults(MOST_MEMORY, true));
-        found.iter().for_each(|fault| eprintln!("    {fault}"));
+        cost.said.iter().chain(&found).for_each(|line| eprintln!("    {line}"));
         // What one attack has left behind is not laid at another's door.
         match found.is_empty() {
             true => scene = Some(here),

@@ -85,7 +85,8 @@ pub async fn accept(mut stream: TcpStream) -> io::Result<TcpStream> {
          Sec-WebSocket-Accept: {key}\r\n\r\n"
     );
     stream.write_all(answer.as_bytes()).await?;
-    let open = br#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":100000000}"#;
+    let open =
+        br#"0{"sid":"s","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":100000000}"#;
     stream.write_all(&frame(From::Server, TEXT, open)).await?;
     // The client's CONNECT; its mask is not taken off.
     let mut connect = [0; 8];

@@ -6,7 +6,8 @@ use overdub_fmp4::{Codec, TrackConfig, init_segment};
 /// A track of AAC-LC at 48 kHz.
 pub fn init() -> Bytes {
     let codec = Codec::Aac { asc: Bytes::from_static(&[0x11, 0x90]), sample_rate: 48_000, channels: 2 };
-    init_segment(&[TrackConfig { id: 1, timescale: 48_000, codec, language: None, edit: None }]).expect("a track")
+    init_segment(&[TrackConfig { id: 1, timescale: 48_000, codec, language: None, edit: None }])
+        .expect("a track")
 }
 
 pub fn header(kind: &[u8; 4], len: usize) -> Vec<u8> {
