@@ -21,6 +21,9 @@ const MOST_LATE: u64 = 60;
 /// How long the streams of an attack may take to stop, in the long form.
 const MOST_TO_STOP: Duration = Duration::from_secs(5);
 
+/// Streams of attacks are called this and a number.
+pub const HOSTILE: &str = "hostile-";
+
 /// One attack; may be run more than once.
 pub struct Attack {
     pub name: String,
@@ -79,7 +82,7 @@ impl Target {
 
     /// Starts a stream of which only `settings` are hostile; its id.
     pub async fn start_stream(&self, settings: Value) -> String {
-        let id = format!("hostile-{}", self.ids.fetch_add(1, Ordering::Relaxed));
+        let id = format!("{HOSTILE}{}", self.ids.fetch_add(1, Ordering::Relaxed));
         let mut all = json!({
             "streamId": id, "sourceUrl": self.source, "audioProcessorUrl": self.processor,
             "srsRtmpUrl": format!("{}/{id}", self.rtmp), "bufferDuration": 2, "processingBudget": 4,

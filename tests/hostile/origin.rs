@@ -15,8 +15,8 @@ use overdub::clock::Clock;
 
 use crate::attack::Target;
 
-/// Seconds of each segment of a live window, and how many are listed.
-pub const SEGMENT: u64 = 2;
+/// Milliseconds of each segment of a live window unless it is said, and how many are listed.
+const SEGMENT: u64 = 2_000;
 const WINDOW: u64 = 6;
 
 /// Serves what `answer` gives for a path without its leading slash; where it is.
@@ -39,6 +39,8 @@ pub struct Live {
     pub header: String,
     pub before: Box<dyn Fn(u64) -> String + Send + Sync>,
     pub ending: &'static str,
+    /// Milliseconds of a segment.
+    pub lasting: u64,
     pub segment: Box<dyn Fn(u64) -> Bytes + Send + Sync>,
     /// Other files by name.
     pub others: Vec<(&'static str, Bytes)>,
@@ -50,6 +52,7 @@ impl Live {
             header: String::new(),
             before: Box::new(|_| String::new()),
             ending,
+            lasting: SEGMENT,
             segment: Box::new(segment),
             others: Vec::new(),
         }
@@ -62,7 +65,7 @@ impl Live {
         let answer = move |path: &str| {
             if path == "live.m3u8" {
                 let running = clock.now().saturating_since(began);
-                return self.playlist(running.as_secs() / SEGMENT).into_response();
+                return self.playlist(running.as_millis() as u64 / self.lasting).into_response();
             }
             if let Some((_, body)) = self.others.iter().find(|(name, _)| *name == path) {
                 return body.clone().into_response();
@@ -77,12 +80,13 @@ impl Live {
     }
 
     fn playlist(&self, first: u64) -> String {
+        let (target, seconds) = (self.lasting.div_ceil(1_000), self.lasting as f64 / 1e3);
         let mut text = format!(
-            "#EXTM3U\n#EXT-X-VERSION:11\n#EXT-X-TARGETDURATION:{SEGMENT}\n#EXT-X-MEDIA-SEQUENCE:{first}\n{}",
+            "#EXTM3U\n#EXT-X-VERSION:11\n#EXT-X-TARGETDURATION:{target}\n#EXT-X-MEDIA-SEQUENCE:{first}\n{}",
             self.header
         );
         for number in first..first + WINDOW {
-            text += &format!("{}#EXTINF:{SEGMENT}.0,\n{number}.{}\n", (self.before)(number), self.ending);
+            text += &format!("{}#EXTINF:{seconds},\n{number}.{}\n", (self.before)(number), self.ending);
         }
         text
     }

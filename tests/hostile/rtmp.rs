@@ -23,7 +23,8 @@ pub fn attacks() -> Vec<Attack> {
         let arguments = [info(&code, &description)];
         Message::Command(Command::new("onStatus", 0.0, arguments))
     };
-    let told = status("NetStream.Play.Reset".to_owned(), evil(10));
+    // Short enough for one chunk of any server.
+    let told = status("x".to_owned(), "\n\u{1b}[2J".to_owned());
     let huge = status(evil(20_000), evil(40_000));
     vec![
         floods("RTMP: ping requests, unread", Message::PingRequest(7)).alone(),

@@ -11,7 +11,7 @@ use overdub::{echo, sink};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use crate::attack::{Attack, Cost, Target};
+use crate::attack::{Attack, Cost, HOSTILE, Target};
 use crate::honest;
 use crate::measure::{Taken, forget_peak, peak_kib, taken};
 use crate::neighbour::{self, Neighbour, Seen};
@@ -89,6 +89,7 @@ impl Scene {
         let name = if attacks.len() > 3 { format!("{} attacks at once", attacks.len()) } else { name };
         let (id, logged) = (self.service.id(), self.service.log().len());
         forget_peak(id);
+        let first = self.target.ids.load(Ordering::Relaxed);
         let (before, seen, began) = (self.taken(), self.seen().await, now());
         let attackers = self.attackers.as_ref().expect("they live as long as this");
         let running: Vec<_> = attacks
@@ -122,7 +123,7 @@ impl Scene {
         }
         let (lasted, during) = (began.elapsed().as_secs_f64(), self.taken());
         let seen_now = self.seen().await;
-        let (stop, said, more) = self.stop_hostile_streams().await;
+        let (stop, said, more) = self.stop_hostile_streams(first).await;
         faults.extend(more);
         tokio::time::sleep(AFTER).await;
         self.service.assert_healthy().await;
@@ -143,12 +144,14 @@ impl Scene {
         }
     }
 
-    /// How long that took, what they said of themselves, and what was wrong with that.
-    async fn stop_hostile_streams(&self) -> (Option<Duration>, Vec<String>, Vec<String>) {
+    /// Stops those from number `first` on: how long that took, what they said of themselves before, and what was wrong
+    /// with that.
+    async fn stop_hostile_streams(&self, first: u64) -> (Option<Duration>, Vec<String>, Vec<String>) {
         let listed = self.service.ask("GET", "/api/pipelines", None).await.json();
         let listed = listed["pipelines"].as_array().expect("a list of streams").clone();
         let ids = listed.iter().filter_map(|stream| stream["streamId"].as_str());
-        let ids: Vec<&str> = ids.filter(|id| *id != neighbour::STREAM).collect();
+        let number = |id: &str| id.strip_prefix(HOSTILE)?.parse::<u64>().ok();
+        let ids: Vec<&str> = ids.filter(|id| number(id).is_some_and(|number| number >= first)).collect();
         let (mut said, mut faults) = (Vec::new(), Vec::new());
         for id in &ids {
             let status = self.service.ask("GET", &format!("/api/pipelines/{id}"), None).await;

@@ -4,14 +4,15 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::attack::{Attack, Target};
-use crate::media::ts::{AAC, AC3, AUDIO, CUES, H264, ID3, MP3, SCTE35, Ts, VIDEO, splice_null};
+use crate::media::ts::{AAC, AC3, AUDIO, CUES, H264, ID3, MP3, SCTE35, Ts, VIDEO, pat, splice_null};
 use crate::media::{ac3, adts, frames, id3, mp3, mp4};
 use crate::origin::Live;
 
 /// Bytes of a segment of 2 s whose media is held until it has been played: 4 Mbit/s, so that what is held is little.
 const HELD: usize = 1 << 20;
-/// Bytes of one of which nothing is left once it has been read.
+/// Bytes of one of which nothing is left once it has been read, and its milliseconds: as much as a fast network brings.
 const READ: usize = 8 << 20;
+const READ_WITHIN: u64 = 250;
 /// Streams that do the same at once.
 const TOGETHER: usize = 3;
 
@@ -22,9 +23,15 @@ const PRIVATE_ID: u8 = 0xBD;
 pub fn transport_streams() -> Vec<Attack> {
     let nal = |unit: &'static [u8]| move || unit.repeat(READ / unit.len());
     vec![
-        attack("PAT flood", "ts", || fill(READ, &[(VIDEO, H264)], |ts, _| ts.pat())).alone(),
-        attack("PMT flood", "ts", || fill(READ, &[(VIDEO, H264)], |ts, _| ts.pmt(0, &[(VIDEO, H264)]))),
-        attack("PMT version flood", "ts", || {
+        read("PAT flood", || fill(READ, &[(VIDEO, H264)], |ts, _| ts.pat())).alone(),
+        read("PAT flood, 11 in a packet", || {
+            fill(READ, &[(VIDEO, H264)], |ts, at| ts.section(0, &pat(at as u8, 1).repeat(11)))
+        }),
+        read("PAT flood, 250 programs each", || {
+            fill(READ, &[(VIDEO, H264)], |ts, at| ts.section(0, &pat(at as u8, 250)))
+        }),
+        read("PMT flood", || fill(READ, &[(VIDEO, H264)], |ts, _| ts.pmt(0, &[(VIDEO, H264)]))),
+        read("PMT version flood", || {
             fill(READ, &[(VIDEO, H264)], |ts, at| {
                 ts.pmt(
                     at as u8,
@@ -32,14 +39,12 @@ pub fn transport_streams() -> Vec<Attack> {
                 );
             })
         }),
-        attack("PMT flood of 200 streams", "ts", || {
+        read("PMT flood of 200 streams", || {
             let streams: Vec<_> = (0..200).map(|pid| (0x200 + pid, AAC)).collect();
             fill(READ, &[(VIDEO, H264)], move |ts, at| ts.pmt(at as u8, &streams))
         }),
-        attack("empty PES packets", "ts", || {
-            fill(READ, &[(VIDEO, H264)], |ts, _| ts.pes(VIDEO, VIDEO_ID, &[]))
-        }),
-        attack("empty PES packets of audio", "ts", || {
+        read("empty PES packets", || fill(READ, &[(VIDEO, H264)], |ts, _| ts.pes(VIDEO, VIDEO_ID, &[]))),
+        read("empty PES packets of audio", || {
             fill(READ, &[(AUDIO, AAC)], |ts, _| ts.pes(AUDIO, AUDIO_ID, &[]))
         }),
         video("start codes only", nal(&[0, 0, 1])).alone(),
@@ -60,22 +65,26 @@ pub fn audio() -> Vec<Attack> {
             move |_| segment.clone()
         })
     };
-    let carried = |name: &str, kind, id, frame: Vec<u8>| {
+    // The clock of a segment goes on for its two seconds, however many frames there are.
+    let sized = |name: &str, size: usize, kind, id, frame: Vec<u8>| {
         attack(name, "ts", move || {
             let chunk = frames(&frame, 60_000);
-            fill(HELD, &[(AUDIO, kind)], move |ts, at| {
+            let ticks = 180_000 / (size / chunk.len()) as u64;
+            fill(size, &[(AUDIO, kind)], move |ts, _| {
                 ts.pes(AUDIO, id, &chunk);
-                ts.at += if at < 17 { 10_000 } else { 0 };
+                ts.at += ticks;
             })
         })
     };
+    let carried = |name: &str, kind, id, frame: Vec<u8>| sized(name, HELD, kind, id, frame);
     vec![
         packed("packed ADTS, headers only", "aac", adts(0)),
         packed("packed ADTS, a byte each", "aac", adts(1)),
         packed("packed MP3, 24 bytes each", "mp3", mp3()),
         packed("packed AC-3, 128 bytes each", "ac3", ac3()),
-        carried("ADTS in TS, headers only", AAC, AUDIO_ID, adts(0)).alone(),
+        carried("ADTS in TS, headers only", AAC, AUDIO_ID, adts(0)),
         carried("ADTS in TS, a byte each", AAC, AUDIO_ID, adts(1)),
+        sized("ADTS in TS, a byte each, 8 MB a segment", READ, AAC, AUDIO_ID, adts(1)).alone(),
         carried("MP3 in TS, 24 bytes each", MP3, AUDIO_ID, mp3()),
         carried("AC-3 in TS, 128 bytes each", AC3, PRIVATE_ID, ac3()),
         three_of_adts().alone(),
@@ -146,6 +155,14 @@ where
     Attack::new(name, move |target| plays(target, Live::of(ending, make())))
 }
 
+/// The same, of which nothing is left once it has been read.
+fn read<S>(name: &str, make: impl Fn() -> S + Send + Sync + 'static) -> Attack
+where
+    S: Fn(u64) -> Bytes + Send + Sync + 'static,
+{
+    Attack::new(name, move |target| plays(target, Live { lasting: READ_WITHIN, ..Live::of("ts", make()) }))
+}
+
 async fn plays(target: Target, live: Live) {
     let source = live.serve(&target).await;
     target.start_stream(json!({ "sourceUrl": source })).await;
@@ -171,7 +188,7 @@ where
 
 /// One PES packet of H.264 in each segment.
 fn video(name: &str, units: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> Attack {
-    attack(name, "ts", move || {
+    read(name, move || {
         let units = units();
         move |number| {
             let mut ts = Ts::segment(number, &[(VIDEO, H264)]);

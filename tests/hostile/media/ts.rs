@@ -34,9 +34,7 @@ impl Ts {
     }
 
     pub fn pat(&mut self) {
-        let mut body = vec![0, 1];
-        body.extend((0xE000 | PMT).to_be_bytes());
-        self.section(0, &table(0, 1, 0, &body));
+        self.section(0, &pat(0, 1));
     }
 
     pub fn pmt(&mut self, version: u8, streams: &[(u16, u8)]) {
@@ -101,6 +99,16 @@ impl Ts {
         }
         self.out.extend(payload);
     }
+}
+
+/// A program association section that lists so many programs, all at one PID (2.4.4.3).
+pub fn pat(version: u8, programs: u16) -> Vec<u8> {
+    let mut body = Vec::new();
+    for program in 1..=programs {
+        body.extend(program.to_be_bytes());
+        body.extend((0xE000 | PMT).to_be_bytes());
+    }
+    table(0, 1, version, &body)
 }
 
 /// A long section with its checksum (2.4.4.3).
