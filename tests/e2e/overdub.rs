@@ -106,10 +106,10 @@ impl Echo {
 
 /// `overdub serve` on a free port.
 pub struct Service {
-    process: Running,
+    pub process: Running,
     pub port: u16,
-    /// Header lines that every request carries.
-    headers: String,
+    /// Header lines that every request carries, each ending in CR LF.
+    pub headers: String,
 }
 
 impl Service {
@@ -126,22 +126,10 @@ impl Service {
         Self { process, port, headers: String::new() }
     }
 
-    /// The same for a service that asks for `token`, which every request of this value carries.
-    pub async fn start_guarded(dir: &Workdir, token: &str, mut command: Command) -> Self {
-        command.env("OVERDUB_API_TOKEN", token);
-        let headers = format!("Authorization: Bearer {token}\r\n");
-        Self { headers, ..Self::start_as(dir, command).await }
-    }
-
     /// The answer to a request, which must come.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&serde_json::Value>) -> web::Answer {
         let answer = web::request_with(self.port, method, path, &self.headers, body).await;
         answer.unwrap_or_else(|| panic!("{method} {path}: no answer\n{}", self.process.tail()))
-    }
-
-    /// Everything it logged so far.
-    pub fn log(&self) -> String {
-        self.process.log()
     }
 
     /// Its process id.

@@ -35,7 +35,8 @@ pub struct Attack {
 }
 
 impl Attack {
-    /// `run` goes on until it is dropped; where it panics, the attack did not take place.
+    /// `run` goes on until it is dropped, and what it has started until the scene ends; where it panics, the attack did
+    /// not take place.
     pub fn new<F>(name: impl Into<String>, run: impl Fn(Target) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -135,20 +136,20 @@ impl Cost {
         if self.growth > most_memory {
             faults.push(format!("memory grew by {:.0} MB", self.growth));
         }
-        let Harm { late, frames, dropped, fallbacks, gaps, held, reconnects, violations } = self.harm;
+        let Harm { late, frames, dropped, fallbacks, gaps, held, reconnects, .. } = self.harm;
         for (count, what) in [
             (dropped, "packets dropped"),
             (fallbacks, "fallbacks"),
             (gaps, "gaps"),
             (held, "times held"),
             (reconnects, "reconnects"),
-            (violations, "broken rules"),
             (u64::from(frames == 0), "silences"),
         ] {
             if count > 0 {
                 faults.push(format!("{count} {what} in the stream beside it"));
             }
         }
+        faults.extend(self.harm.violations.iter().map(|rule| format!("in the stream beside it: {rule}")));
         if strict && late[1] > MOST_LATE {
             faults.push(format!("the stream beside it {} ms late (99th percentile)", late[1]));
         }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::measure::{Taken, taken};
 use crate::neighbour::Neighbour;
 use crate::overdub::{Service, command};
-use crate::scene::TOKEN;
+use crate::scene::{TOKEN, guarded};
 use crate::tools::{Workdir, long_form, now, until};
 use crate::websocket::{connect, join};
 
@@ -25,7 +25,7 @@ const SETTLED: Duration = Duration::from_secs(45);
 const SLACK: u64 = 16 << 10;
 
 async fn service(dir: &Workdir) -> Service {
-    Service::start_guarded(dir, TOKEN, command()).await
+    guarded(dir, command()).await
 }
 
 fn now_taken(service: &Service) -> Taken {
@@ -132,11 +132,11 @@ async fn open_and_drop(name: &str, connections: usize) {
         if number % 5 == 1 {
             stream.write_all(b"GET /api/pipelines HTTP/1.1\r\nHost: h\r\n").await.expect("taken");
         }
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             // Some are dropped at once, some after a while, and some with a reset in place of an end.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             stream.set_zero_linger().expect("a socket");
         }
     };

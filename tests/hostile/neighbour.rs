@@ -7,7 +7,7 @@ use std::time::Duration;
 use overdub::clock::Clock;
 use overdub::demo::Surroundings;
 use overdub::histogram::Histogram;
-use overdub::sink::Report;
+use overdub::sink::{Report, Violation};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ pub struct Seen {
 }
 
 /// What an attack did to it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Harm {
     /// Lateness of its packets at the server, in milliseconds: median, 99th percentile, worst.
     pub late: [u64; 3],
@@ -44,7 +44,7 @@ pub struct Harm {
     pub held: u64,
     pub reconnects: u64,
     /// Rules that the output broke, lateness aside.
-    pub violations: u64,
+    pub violations: Vec<String>,
 }
 
 impl Neighbour {
@@ -112,15 +112,13 @@ impl Seen {
     pub fn since(&self, before: &Self) -> Harm {
         let again = self.publications != before.publications;
         let (new, old) = (&self.report, &before.report);
-        let rules = |report: &Report| {
-            let late = |violation: &&overdub::sink::Violation| {
-                !matches!(
-                    violation,
-                    overdub::sink::Violation::Late { .. } | overdub::sink::Violation::Early { .. }
-                )
+        let rules = |report: &Report| -> Vec<String> {
+            let late = |violation: &&Violation| {
+                !matches!(violation, Violation::Late { .. } | Violation::Early { .. })
             };
-            report.violations.iter().filter(late).count() as u64
+            report.violations.iter().filter(late).map(ToString::to_string).collect()
         };
+        let known = if again { 0 } else { rules(old).len() };
         let worst = new.latest + new.earliest;
         let late = |part| quantile(&new.late, &old.late, part).unwrap_or(worst).min(worst).as_millis() as u64;
         Harm {
@@ -131,7 +129,7 @@ impl Seen {
             gaps: self.gaps - before.gaps,
             held: self.held - before.held,
             reconnects: (self.publications - before.publications) as u64,
-            violations: rules(new).saturating_sub(if again { 0 } else { rules(old) }),
+            violations: rules(new).split_off(known),
         }
     }
 }

@@ -42,7 +42,7 @@ pub fn numbers() -> Vec<Attack> {
         let text = Bytes::from(text);
         Attack::new(name, move |target| {
             let text = text.clone();
-            async move { fetched(target, move |_| text.clone().into_response()).await }
+            fetched(target, move |_| text.clone().into_response())
         })
     };
     all.push(playlist("a million segments", segments("#EXTINF:2\n@\n", 930_000)).alone());
@@ -83,7 +83,6 @@ pub fn numbers() -> Vec<Attack> {
 async fn fetched(target: Target, answer: impl Fn(&str) -> Response + Send + Sync + 'static) {
     let source = serve(&target, answer).await + "/live.m3u8";
     target.start_stream(json!({ "sourceUrl": source })).await;
-    std::future::pending().await
 }
 
 /// Each place of a playlist that holds a text.
@@ -96,7 +95,6 @@ pub fn names() -> Vec<Attack> {
             async move {
                 let source = Live { header, ..clip_live() }.serve(&target).await;
                 target.start_stream(json!({ "sourceUrl": source })).await;
-                std::future::pending().await
             }
         })
     };
@@ -118,19 +116,15 @@ pub fn names() -> Vec<Attack> {
         Attack::new("huge names in a master playlist", |target| async move {
             let source = huge_names(&target).await;
             target.start_stream(json!({ "sourceUrl": source })).await;
-            std::future::pending().await
         })
         .alone(),
         Attack::new("a huge redirect", move |target| {
             let to = format!("http://127.0.0.1:9/{}", "r".repeat(60_000));
-            async move {
-                fetched(target, move |_| (StatusCode::FOUND, [("location", to.clone())]).into_response())
-                    .await
-            }
+            fetched(target, move |_| (StatusCode::FOUND, [("location", to.clone())]).into_response())
         }),
         Attack::new("a page of text in place of a playlist", |target| {
             let page = name(HUGE) + "\r\n";
-            async move { fetched(target, move |_| page.clone().into_response()).await }
+            fetched(target, move |_| page.clone().into_response())
         }),
     ]
 }

@@ -27,11 +27,11 @@ pub fn attacks() -> Vec<Attack> {
     let told = status("x".to_owned(), "\n\u{1b}[2J".to_owned());
     let huge = status(evil(20_000), evil(40_000));
     vec![
-        floods("RTMP: ping requests, unread", Message::PingRequest(7)).alone(),
-        floods("RTMP: windows of a byte, unread", Message::WindowAckSize(1)),
-        floods("RTMP: bandwidths, unread", Message::SetPeerBandwidth(1)),
-        floods("RTMP: statuses, unread", told),
-        floods("RTMP: answers to nothing, unread", Message::Command(Command::new("_result", 1e9, []))),
+        floods("RTMP: ping requests, unread", &Message::PingRequest(7)).alone(),
+        floods("RTMP: windows of a byte, unread", &Message::WindowAckSize(1)),
+        floods("RTMP: bandwidths, unread", &Message::SetPeerBandwidth(1)),
+        floods("RTMP: statuses, unread", &told),
+        floods("RTMP: answers to nothing, unread", &Message::Command(Command::new("_result", 1e9, []))),
         Attack::new("RTMP: huge statuses", move |target| {
             let huge = huge.clone();
             scripted(target, move |call, message| {
@@ -49,8 +49,8 @@ pub fn attacks() -> Vec<Attack> {
 }
 
 /// A server that says `message` without end once something is published, and reads no more.
-fn floods(name: &str, message: Message) -> Attack {
-    let chunk = many(&encode(&mut Encoder::default(), &message, 0));
+fn floods(name: &str, message: &Message) -> Attack {
+    let chunk = many(&encode(&mut Encoder::default(), message, 0));
     Attack::new(name, move |target| {
         let chunk = chunk.clone();
         async move {
@@ -109,5 +109,4 @@ async fn scripted(target: Target, script: impl Fn(&mut Call, &Message) + Send + 
     });
     let server = server.await;
     target.start_stream(json!({ "srsRtmpUrl": server.url() })).await;
-    std::future::pending().await
 }

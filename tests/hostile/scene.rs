@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use overdub::clock::Clock;
 use overdub::{echo, sink};
+use tokio::process::Command;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +54,7 @@ impl Scene {
                 Log::Json => "json",
             },
         );
-        let service = Service::start_guarded(&dir, TOKEN, command).await;
+        let service = guarded(&dir, command).await;
         let neighbour = Neighbour::start().await;
         let stop = CancellationToken::new();
         let attackers = attackers();
@@ -87,7 +88,7 @@ impl Scene {
     pub async fn suffer(&mut self, attacks: &[&Attack], lasting: Duration) -> Cost {
         let name = attacks.iter().map(|attack| attack.name.as_str()).collect::<Vec<_>>().join(" + ");
         let name = if attacks.len() > 3 { format!("{} attacks at once", attacks.len()) } else { name };
-        let (id, logged) = (self.service.id(), self.service.log().len());
+        let (id, logged) = (self.service.id(), self.service.process.log().len());
         forget_peak(id);
         let first = self.target.ids.load(Ordering::Relaxed);
         let (before, seen, began) = (self.taken(), self.seen().await, now());
@@ -101,10 +102,7 @@ impl Scene {
             })
             .collect();
         let begun = async {
-            while running
-                .iter()
-                .any(|(_, efforts, run)| efforts.load(Ordering::Relaxed) == 0 && !run.is_finished())
-            {
+            while running.iter().any(|(_, efforts, _)| efforts.load(Ordering::Relaxed) == 0) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -127,7 +125,7 @@ impl Scene {
         faults.extend(more);
         tokio::time::sleep(AFTER).await;
         self.service.assert_healthy().await;
-        let log = self.service.log();
+        let log = self.service.process.log();
         faults.extend(honest::log_faults(&log[logged..], began.elapsed().as_secs_f64()));
         let megabytes = |kib: u64| (kib as f64 - before.resident_kib as f64) * 1_024.0 / 1e6;
         let cpu_seconds = during.cpu_seconds - before.cpu_seconds;
@@ -180,6 +178,14 @@ impl Scene {
         service.kill().await;
         drop(dir);
     }
+}
+
+/// A service that asks for the token, which every request of this value carries.
+pub async fn guarded(dir: &Workdir, mut command: Command) -> Service {
+    command.env("OVERDUB_API_TOKEN", TOKEN);
+    let mut service = Service::start_as(dir, command).await;
+    service.headers = format!("Authorization: Bearer {TOKEN}\r\n");
+    service
 }
 
 /// Threads that yield to everything else: what attackers cost here must not delay the innocent stream.

@@ -143,7 +143,6 @@ fn three_of_adts() -> Attack {
             let source = Live::of("aac", move |_| segment.clone()).serve(&target).await;
             target.start_stream(json!({ "sourceUrl": source })).await;
         }
-        std::future::pending().await
     })
 }
 
@@ -166,7 +165,6 @@ where
 async fn plays(target: Target, live: Live) {
     let source = live.serve(&target).await;
     target.start_stream(json!({ "sourceUrl": source })).await;
-    std::future::pending().await
 }
 
 /// Segments of `size` bytes: tables for `streams`, then `more` as often as fits.
