@@ -48,6 +48,9 @@ pub fn attacks() -> Vec<Attack> {
     all.push(Attack::new("processor: answers of 60 MB", |target| {
         processor(target, |stream, _| Box::pin(answers(stream)))
     }));
+    all.push(Attack::new("processor: a head without end", |target| {
+        processor(target, |stream, _| Box::pin(never_comes_to_the_point(stream)))
+    }));
     all.push(Attack::new("processor: refuses with a huge reason", |target| {
         processor(target, |stream, _| Box::pin(refuses(stream)))
     }));
@@ -96,6 +99,12 @@ async fn answers(stream: TcpStream) {
     let mut answer = frame(From::Server, TEXT, text.as_bytes());
     answer.extend(frame(From::Server, BINARY, &vec![0; ANSWER]));
     flood(&mut stream, &answer).await;
+}
+
+/// An HTTP answer that is all head.
+async fn never_comes_to_the_point(mut stream: TcpStream) {
+    let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n").await;
+    flood(&mut stream, &many(b"x-more: and more\r\n")).await;
 }
 
 /// An HTTP answer that is no WebSocket, with a page full of escapes.

@@ -24,7 +24,7 @@ pub const TOKEN: &str = "the-token-of-the-hostile-tests";
 /// Until every attack has done something: streams have to be started first.
 const BEGUN: Duration = Duration::from_secs(20);
 /// From an attack's end until memory is looked at once more: connections end, the allocator gives back.
-const AFTER: Duration = Duration::from_secs(2);
+const AFTER: Duration = Duration::from_secs(1);
 
 /// How the service logs.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::{control, playlists, processor, rtmp, streams};
 const SHORT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(10);
 /// Attacks at once in the short form, but for those that run alone there too.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 
 /// Those that cost most run alone, the others a few at once; of lateness and times nothing is judged here, beside other
 /// tests.
