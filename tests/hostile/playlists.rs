@@ -79,8 +79,12 @@ pub fn numbers() -> Vec<Attack> {
     all
 }
 
-/// A stream whose source answers everything by `answer`.
+/// A stream whose source answers every playlist by `answer`, and has nothing else.
 async fn fetched(target: Target, answer: impl Fn(&str) -> Response + Send + Sync + 'static) {
+    let answer = move |path: &str| match path.ends_with("m3u8") {
+        true => answer(path),
+        false => StatusCode::NOT_FOUND.into_response(),
+    };
     let source = serve(&target, answer).await + "/live.m3u8";
     target.start_stream(json!({ "sourceUrl": source })).await;
 }
