@@ -7,7 +7,7 @@ TEST_THREADS ?= 8
 TEST_LIMIT ?= 30m
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: field field-long static check-deploy load load-smoke faults coverage check-monitoring ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
+.PHONY: attack field field-long static check-deploy load load-smoke faults coverage check-monitoring ui ui-check ui-test demo test test-long test-srs setup fmt-check lint purity tests e2e doc deny fuzz-smoke fuzz-crates compare
 
 UI_SOURCES := $(wildcard ui/src/* ui/src/*/* ui/public/* ui/*.json ui/*.ts) ui/index.html
 
@@ -63,6 +63,13 @@ e2e: setup
 ## The end-to-end tests in their long form: three minutes of stream each, about twenty minutes in all.
 test-long: setup
 	OVERDUB_LONG=1 timeout --kill-after=10s 60m $(CARGO) test --test e2e -- --nocapture --test-threads 2 long_
+
+## Hostile peers and sources, one after another against a release build, in a table: memory, CPU, and what a stream
+## beside each lost. Then streams, connections and kills over and over. ATTACK=text runs the attacks with that in their
+## names.
+attack: setup
+	OVERDUB_LONG=1 OVERDUB_ATTACK="$(ATTACK)" timeout --kill-after=10s 90m \
+		$(CARGO) test --release --test hostile -- --nocapture --test-threads 1 long_$(if $(ATTACK),each_attack)
 
 # Cases made from what users of other projects reported; a clone has none.
 FIELD ?= ../shared/field

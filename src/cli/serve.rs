@@ -79,6 +79,7 @@ fn resumable(journals: &Journals) -> Vec<StreamSettings> {
         };
         settings.map_err(|error| tracing::error!(stream_id = %id, error, "cannot be resumed")).ok()
     };
+    journals.discard_unfinished();
     journals.streams().into_iter().filter_map(usable).collect()
 }
 

@@ -14,6 +14,9 @@ use crate::media::StreamId;
 
 const EXTENSION: &str = "journal";
 
+/// Behind the name of a journal that is being written.
+const UNFINISHED_EXTENSION: &str = "tmp";
+
 /// What could not be read is kept under this name, for a person to look at.
 const BAD_EXTENSION: &str = "journal-unreadable";
 
@@ -136,6 +139,18 @@ impl Journals {
         }
     }
 
+    /// Removes journals that a killed process left half written. Their streams' next journals would take their place,
+    /// but a stream whose first journal was cut short has no next one. Blocks; for before the first record is kept.
+    pub fn discard_unfinished(&self) {
+        let suffix = format!(".{EXTENSION}.{UNFINISHED_EXTENSION}");
+        for entry in fs::read_dir(&self.shared.folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.ends_with(&suffix)) {
+                // Left where it is it does no harm: the next start tries again.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// The streams that have a journal, in order. Blocks.
     pub fn streams(&self) -> Vec<StreamId> {
         let Ok(entries) = fs::read_dir(&self.shared.folder) else { return Vec::new() };
@@ -187,7 +202,7 @@ impl Shared {
     fn write(&self, id: &StreamId, record: &Record) -> io::Result<()> {
         let text = encode(record)?;
         let path = self.path(id);
-        let unfinished = path.with_added_extension("tmp");
+        let unfinished = path.with_added_extension(UNFINISHED_EXTENSION);
         let written = create(&unfinished)
             // The rename must not overtake the content: after a power cut one of the two is there, whole.
             .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_data()))
@@ -319,6 +334,25 @@ mod tests {
             assert!(!file.exists() && file.with_extension(BAD_EXTENSION).exists());
             assert!(journals.load(&id("a")).unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn what_a_killed_process_left_half_written_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let journals = Journals::new(root.path());
+        journals.put(&id("a"), record(1));
+        assert!(journals.flush());
+        let state = root.path().join("state");
+        for name in ["a.journal.tmp", "b.journal.tmp", "c.numbers", "d.tmp"] {
+            fs::write(state.join(name), "half").unwrap();
+        }
+        journals.discard_unfinished();
+        let mut left: Vec<_> =
+            fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a.journal", "c.numbers", "d.tmp"]);
+        // Without a folder there is nothing to do.
+        Journals::new(&root.path().join("nowhere")).discard_unfinished();
     }
 
     #[test]

@@ -106,8 +106,10 @@ impl Echo {
 
 /// `overdub serve` on a free port.
 pub struct Service {
-    process: Running,
+    pub process: Running,
     pub port: u16,
+    /// Header lines that every request carries, each ending in CR LF.
+    pub headers: String,
 }
 
 impl Service {
@@ -121,7 +123,13 @@ impl Service {
         command.args(["serve", "--port", &port.to_string(), "--storage"]).arg(dir.join("storage"));
         let mut process = Running::start("overdub serve", &mut command, dir.join("serve.log"));
         process.listens(port).await;
-        Self { process, port }
+        Self { process, port, headers: String::new() }
+    }
+
+    /// The answer to a request, which must come.
+    pub async fn ask(&self, method: &str, path: &str, body: Option<&serde_json::Value>) -> web::Answer {
+        let answer = web::request_with(self.port, method, path, &self.headers, body).await;
+        answer.unwrap_or_else(|| panic!("{method} {path}: no answer\n{}", self.process.tail()))
     }
 
     /// Its process id.
@@ -131,16 +139,16 @@ impl Service {
 
     /// Starts a stream; `settings` is the body of POST /api/pipeline/start.
     pub async fn start_stream(&self, settings: serde_json::Value) -> web::Answer {
-        web::post(self.port, "/api/pipeline/start", settings).await
+        self.ask("POST", "/api/pipeline/start", Some(&settings)).await
     }
 
     pub async fn status(&self, stream_id: &str) -> serde_json::Value {
         let path = format!("/api/pipeline/status?streamId={stream_id}");
-        web::get(self.port, &path).await.unwrap_or_else(|| panic!("{path}: no answer")).json()
+        self.ask("GET", &path, None).await.json()
     }
 
     pub async fn metrics(&self) -> String {
-        web::get(self.port, "/metrics").await.expect("an answer").body
+        self.ask("GET", "/metrics", None).await.body
     }
 
     /// Waits until the status of a stream is as `wanted` says, and gives it.
@@ -160,18 +168,18 @@ impl Service {
     /// The service goes on: it is there and says so.
     pub async fn assert_healthy(&mut self) {
         assert!(self.process.is_running(), "the service ended\n{}", self.process.tail());
-        let health = web::get(self.port, "/api/health").await.expect("an answer");
+        let health = self.ask("GET", "/api/health", None).await;
         assert_eq!(health.status, 200, "health: {}", health.body);
     }
 
     pub async fn stop_stream(&self, stream_id: &str) -> web::Answer {
-        web::post(self.port, "/api/pipeline/stop", serde_json::json!({"streamId": stream_id})).await
+        self.ask("POST", "/api/pipeline/stop", Some(&serde_json::json!({"streamId": stream_id}))).await
     }
 
     /// The HTTP status of the stream's status.
     pub async fn status_code(&self, stream_id: &str) -> u16 {
         let path = format!("/api/pipelines/{stream_id}");
-        web::get(self.port, &path).await.unwrap_or_else(|| panic!("{path}: no answer")).status
+        self.ask("GET", &path, None).await.status
     }
 
     /// SIGTERM; its end is awaited by [`Service::ends`].

@@ -88,12 +88,23 @@ pub async fn request(
     path: &str,
     body: Option<&serde_json::Value>,
 ) -> Option<Answer> {
+    request_with(port, method, path, "", body).await
+}
+
+/// The same with more header lines, each ending in CR LF.
+pub async fn request_with(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: Option<&serde_json::Value>,
+) -> Option<Answer> {
     let ask = async {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
         let body = body.map(ToString::to_string).unwrap_or_default();
         // HTTP/1.0, so that the answer ends with the connection and is never chunked.
         let head = format!(
-            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(head.as_bytes()).await.ok()?;

@@ -1,6 +1,6 @@
 //! A server that does one odd thing, as servers in the field do, and remembers what publishers said and sent.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,6 @@ use overdub_rtmp::{Timestamp, handshake::Handshake};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::sink::anywhere;
 use crate::tools::now;
 
 /// Longest message that is taken.
@@ -142,7 +141,7 @@ impl Scripted {
         patience: Duration,
         script: impl Fn(&mut Call, &Message) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(anywhere()).await.unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let server = Self { address: listener.local_addr().unwrap(), seen: Arc::default(), patience };
         let (script, this): (Arc<Script>, _) = (Arc::new(script), server.clone());
         tokio::spawn(async move {
