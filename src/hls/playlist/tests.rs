@@ -454,7 +454,6 @@ fn text_that_is_hardly_a_playlist_is_read_in_one_walk() {
         "\n",
         "#\n",
         "{$",
-        "{$a}{$",
         "#EXT-X-KEY:METHOD=AES-128,URI=k\n",
         ",",
         "a=,",
