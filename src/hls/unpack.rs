@@ -54,9 +54,9 @@ fn members(body: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
         let more = read(&mut decoder, limit.saturating_sub(out.len()), "gzip")?;
         // Most bodies have one member.
         if out.is_empty() {
-            out = more
+            out = more;
         } else {
-            out.extend(more)
+            out.extend(more);
         }
         rest = decoder.into_inner();
         if !rest.starts_with(&[0x1f, 0x8b]) {
