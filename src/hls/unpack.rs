@@ -6,12 +6,17 @@
 use std::io::Read;
 
 use bytes::Bytes;
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::ZlibDecoder;
 
 use super::playlist::Error as PlaylistError;
 
 /// Compressed twice: by the packager, and by a cache.
 const MAX_LAYERS: usize = 2;
+
+/// Members of a gzip file: a server that packs a playlist line by line as it grows has one for each. An empty one is
+/// twenty bytes, and costs as much as the beginning of any.
+const MAX_MEMBERS: usize = 4_096;
 
 /// Why a body is no text.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,7 +32,7 @@ pub(super) fn text(body: &Bytes, limit: usize) -> Result<Bytes, Fault> {
     for _ in 0..MAX_LAYERS {
         let unpacked = match *body.as_ref() {
             // RFC 1952 2.3.1.
-            [0x1f, 0x8b, 8, ..] => read(MultiGzDecoder::new(body.as_ref()), limit, "gzip")?,
+            [0x1f, 0x8b, 8, ..] => members(&body, limit)?,
             // RFC 1950 2.2; text does not begin like this.
             [cmf @ 0x78, flags, ..] if (u16::from(cmf) << 8 | u16::from(flags)).is_multiple_of(31) => {
                 read(ZlibDecoder::new(body.as_ref()), limit, "deflate")?
@@ -39,6 +44,26 @@ pub(super) fn text(body: &Bytes, limit: usize) -> Result<Bytes, Fault> {
         body = unpacked.into();
     }
     Ok(from_utf16(&body).map_or(body, Bytes::from))
+}
+
+/// What all members of a gzip file hold (RFC 1952 2.2). Bytes behind the last member are no error: servers fill up.
+fn members(body: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
+    let (mut out, mut rest) = (Vec::new(), body);
+    for _ in 0..MAX_MEMBERS {
+        let mut decoder = GzDecoder::new(rest);
+        let more = read(&mut decoder, limit.saturating_sub(out.len()), "gzip")?;
+        // Most bodies have one member.
+        if out.is_empty() {
+            out = more;
+        } else {
+            out.extend(more);
+        }
+        rest = decoder.into_inner();
+        if !rest.starts_with(&[0x1f, 0x8b]) {
+            return Ok(out);
+        }
+    }
+    Err(compressed("gzip"))
 }
 
 /// What comes out, as far as memory goes as much as there is of it: no length is believed.
@@ -122,6 +147,18 @@ mod tests {
         let bomb = gzip(&vec![b'#'; 10 << 20]);
         assert!(bomb.len() < 20_000);
         assert_eq!(text(&bomb, 1 << 20), Err(Fault::TooLarge));
+    }
+
+    #[test]
+    fn all_members_are_read_and_only_so_many() {
+        let lines = LIST.split_inclusive('\n').map(|line| gzip(line.as_bytes()));
+        let mut body = lines.collect::<Vec<_>>().concat();
+        assert_eq!(text(&body.clone().into(), 1_000).unwrap(), LIST);
+        body.extend([0; 40]);
+        assert_eq!(text(&body.clone().into(), 1_000).unwrap(), LIST, "what fills up is no member");
+        assert_eq!(text(&body.into(), LIST.len() - 1), Err(Fault::TooLarge));
+        let many = gzip(b"").repeat(MAX_MEMBERS + 1);
+        assert_eq!(text(&many.into(), 1_000), Err(compressed("gzip")));
     }
 
     proptest! {

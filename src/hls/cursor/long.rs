@@ -131,22 +131,22 @@ fn a_delta_update_goes_on_with_a_playlist_of_which_not_all_is_kept() {
 
 #[test]
 fn what_waits_is_limited_by_its_text_and_listed_again_later() {
-    let long = "x".repeat(8_000);
+    let long = "x".repeat(4_000);
     let mut cursor = Cursor::starting(Start::Offset { seconds: 0.0, live_start_segments: 3 }, 3);
     let window = |first: u64| {
         let mut text = format!("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{first}\n");
-        for number in first..first + 2_500 {
+        for number in first..first + 5_000 {
             text += &format!("#EXTINF:2,\n{number}{long}\n");
         }
         text
     };
     cursor.handle_playlist(&read(&window(0), 0), at(100), at(100));
-    let update = cursor.handle_playlist(&read(&window(2_000), cursor.needed_from()), at(5_000), at(5_000));
-    assert!(update.listed < 2_000 && cursor.pending_text <= limits::MAX_TEXT, "{}", update.listed);
-    let taken = 2_500 + update.listed as u64;
+    let update = cursor.handle_playlist(&read(&window(4_000), cursor.needed_from()), at(5_000), at(5_000));
+    assert!(update.listed < 4_000 && cursor.pending_text <= limits::MAX_TEXT, "{}", update.listed);
+    let taken = 5_000 + update.listed as u64;
     assert_eq!(cursor.needed_from(), 0);
     while cursor.take_next().is_some() {}
-    let update = cursor.handle_playlist(&read(&window(2_000), cursor.needed_from()), at(5_002), at(5_002));
+    let update = cursor.handle_playlist(&read(&window(4_000), cursor.needed_from()), at(5_002), at(5_002));
     assert!(update.listed > 0 && update.missed.is_none());
     assert_eq!(cursor.needed_from(), taken);
 }

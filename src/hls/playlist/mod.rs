@@ -7,6 +7,8 @@ mod addresses;
 mod attributes;
 mod clean;
 mod delta;
+#[cfg(test)]
+mod limit_tests;
 pub mod limits;
 mod model;
 #[cfg(test)]

@@ -211,6 +211,8 @@ impl<F: Format> Framer<F> {
                 return;
             }
             self.synced = true;
+            // Those too that turn out to be none.
+            out.budget.unit();
             self.format.look_ahead(&self.buffer);
             let frame = self.buffer.split_to(length).freeze();
             if !self.open(&frame, false, place, out) {

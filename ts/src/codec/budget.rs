@@ -16,7 +16,7 @@ pub const FREE_SAMPLES: u64 = 4_096;
 /// ... and one more for so many bytes: frames of real streams have more, with their share of packets and headers.
 pub const BYTES_PER_SAMPLE: u64 = 128;
 
-/// NAL units of a segment: ten to each picture of a minute...
+/// NAL units and audio frames of a segment, of use or not: ten to each picture of a minute...
 const FREE_UNITS: u64 = 16_384;
 /// ... and one more for so many bytes.
 const BYTES_PER_UNIT: u64 = 64;
@@ -82,7 +82,7 @@ impl Budget {
         true
     }
 
-    /// One more NAL unit.
+    /// One more NAL unit, or audio frame.
     pub(super) fn unit(&mut self) {
         let Some(bytes) = self.bytes else { return };
         self.units += 1;

@@ -19,6 +19,8 @@ const MAX_CONFIG: u32 = 8 * 512;
 const MAX_AHEAD: usize = 64 << 10;
 /// The same in frames, so that one look at a run of tiny frames costs little: over five seconds.
 const MAX_FRAMES_AHEAD: usize = 256;
+/// One frame in so many looks ahead: those behind it have looked nearly as far with it.
+const FRAMES_PER_LOOK: usize = 32;
 
 /// The last StreamMuxConfig (1.7.3).
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ struct Mux {
 #[derive(Debug, Default)]
 pub(crate) struct Latm {
     mux: Option<Mux>,
+    /// Frames until one looks ahead again.
+    until_look: usize,
 }
 
 impl Format for Latm {
@@ -42,7 +46,7 @@ impl Format for Latm {
         match head {
             Head::Frame(_) if self.mux.is_none() && !ended && bytes.len() < MAX_AHEAD => match ahead(bytes) {
                 Ahead::NotYet => Head::More,
-                Ahead::Found(_) | Ahead::Broken => head,
+                Ahead::Found(_) | Ahead::Broken { .. } => head,
             },
             _ => head,
         }
@@ -50,11 +54,20 @@ impl Format for Latm {
 
     /// Frames before the first configuration are of the one that comes with a later frame.
     fn look_ahead(&mut self, bytes: &[u8]) {
-        if self.mux.is_none()
-            && let Ahead::Found(frame) = ahead(bytes)
-        {
-            let bits = &mut Bits::new(frame);
-            self.mux = bits.bit().and_then(|_| read_mux(bits, None));
+        if self.mux.is_some() {
+            return;
+        }
+        match self.until_look.checked_sub(1) {
+            Some(left) => self.until_look = left,
+            None => match ahead(bytes) {
+                Ahead::Found(frame) => {
+                    let bits = &mut Bits::new(frame);
+                    self.mux = bits.bit().and_then(|_| read_mux(bits, None));
+                }
+                Ahead::NotYet => self.until_look = FRAMES_PER_LOOK - 1,
+                // The frames up to there would see the same.
+                Ahead::Broken { frames } => self.until_look = frames.saturating_sub(1),
+            },
         }
     }
 
@@ -101,13 +114,15 @@ enum Ahead<'a> {
     /// In this AudioMuxElement.
     Found(&'a [u8]),
     NotYet,
-    /// Frames do not follow each other.
-    Broken,
+    /// Frames do not follow each other behind so many.
+    Broken {
+        frames: usize,
+    },
 }
 
 fn ahead(bytes: &[u8]) -> Ahead<'_> {
     let mut rest = bytes;
-    for _ in 0..MAX_FRAMES_AHEAD {
+    for frames in 0..MAX_FRAMES_AHEAD {
         match frame_at(rest) {
             Head::Frame(length) => match rest.get(HEADER) {
                 // useSameStreamMux is the first bit (1.7.3, table 1.41).
@@ -118,7 +133,7 @@ fn ahead(bytes: &[u8]) -> Ahead<'_> {
                 _ => rest = rest.get(length..).unwrap_or_default(),
             },
             Head::More => return Ahead::NotYet,
-            Head::None => return Ahead::Broken,
+            Head::None => return Ahead::Broken { frames },
         }
         if rest.is_empty() {
             break;

@@ -7,7 +7,7 @@ use super::support::{AUDIO, Mux, PMT, PPS, SPS, VIDEO, adts, annex_b, slice};
 /// One kind: its name, and what makes about so many bytes of it.
 pub(crate) type Attack = (&'static str, fn(usize) -> Bytes);
 
-pub(crate) const ATTACKS: [Attack; 23] = [
+pub(crate) const ATTACKS: [Attack; 24] = [
     ("a PAT again and again", |size| fill(size, &[], |mux, _| pat(mux, 250, 0))),
     ("PATs that differ", |size| fill(size, &[], |mux, n| pat(mux, 40, n as u16))),
     ("programs that come and go, among packets of unknown PIDs", |size| {
@@ -76,6 +76,9 @@ pub(crate) const ATTACKS: [Attack; 23] = [
     }),
     // AudioMuxElement with a StreamMuxConfig, and without.
     ("LATM elements of four bytes", |size| audio(size, 0x11, &[0x56, 0xE0, 1, 0x80])),
+    ("runs of LATM elements", |size| {
+        audio(size, 0x11, &[[0x56, 0xE0, 1, 0x80].repeat(200), vec![0]].concat())
+    }),
     ("PES packets of one byte", |size| {
         fill(size, &[(0x0F, AUDIO)], |mux, n| {
             mux.pes(AUDIO, 0xC0, Some((n as u64 * 90, n as u64 * 90)), true, &[0xFF]);
