@@ -1,8 +1,8 @@
 //! A source, a processor and an RTMP server whose every string is an attack on whoever reads the log, the status or the
 //! metrics: line ends, terminal commands, quotes, markup, other reading directions, and a hundred times too long.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Buf as _;
@@ -242,13 +242,14 @@ async fn serve(mut stream: TcpStream, asked: &AtomicUsize) -> std::io::Result<()
         stream.write_all(&answer).await?;
     }
     let words = words();
-    let info = |code: &str| {
+    let said = |level: &str, code: &str| {
         Amf::object([
-            ("level", Amf::string(&words)),
+            ("level", Amf::string(level)),
             ("code", Amf::string(code)),
             ("description", Amf::string(&words)),
         ])
     };
+    let info = |code: &str| said(&words, code);
     let (mut decoder, mut encoder) = (Decoder::new(1 << 24), Encoder::default());
     let mut number = 0;
     loop {
@@ -267,7 +268,7 @@ async fn serve(mut stream: TcpStream, asked: &AtomicUsize) -> std::io::Result<()
             }
             match (&*command.name, number) {
                 ("connect", 0) => {
-                    stream.write_all(&say("_error", command.transaction, info(&words), 0)).await?
+                    stream.write_all(&say("_error", command.transaction, info(&words), 0)).await?;
                 }
                 ("connect", _) => {
                     let info = info("NetConnection.Connect.Success");
@@ -279,7 +280,10 @@ async fn serve(mut stream: TcpStream, asked: &AtomicUsize) -> std::io::Result<()
                 ("createStream", _) => {
                     stream.write_all(&say("_result", command.transaction, Amf::Number(1.0), 0)).await?;
                 }
-                ("publish", 1) => stream.write_all(&say("onStatus", 0.0, info(&words), 1)).await?,
+                ("publish", 1) => {
+                    let refusal = said("error", "NetStream.Publish.BadName");
+                    stream.write_all(&say("onStatus", 0.0, refusal, 1)).await?;
+                }
                 ("publish", _) => {
                     stream.write_all(&say("onStatus", 0.0, info("NetStream.Publish.Start"), 1)).await?;
                     // A status for each moment of its life.
@@ -303,7 +307,7 @@ fn strings(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
         Value::String(text) => found.push((path.to_owned(), text.clone())),
         Value::Array(all) => all.iter().for_each(|one| strings(one, path, found)),
         Value::Object(all) => {
-            all.iter().for_each(|(name, one)| strings(one, &format!("{path}.{name}"), found))
+            all.iter().for_each(|(name, one)| strings(one, &format!("{path}.{name}"), found));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -381,10 +385,9 @@ async fn no_string_of_anybody_gets_through(format: Format) {
     let log = dir.join("serve.log");
     let read = || std::fs::read(&log).expect("a log");
     // The server's statuses come last of all that is waited for.
-    let all = Mutex::new(Vec::new());
+    let mut statuses = Vec::new();
     until(Duration::from_secs(90), "all of them to have said their words", async || {
-        let status = service.status("live").await;
-        all.lock().expect("no panic").push(status);
+        statuses.push(service.status("live").await);
         let log = String::from_utf8_lossy(&read()).into_owned();
         let from = |target: &str, what: &str| {
             log.lines().any(|line| line.contains(target) && line.contains(what) && line.contains(MARK))
@@ -401,10 +404,9 @@ async fn no_string_of_anybody_gets_through(format: Format) {
     })
     .await;
     for id in ["drm", "far", "broken", "live"] {
-        all.lock().expect("no panic").push(service.status(id).await);
+        statuses.push(service.status(id).await);
     }
 
-    let statuses = all.into_inner().expect("no panic");
     let mut found = Vec::new();
     statuses.iter().for_each(|status| strings(status, "", &mut found));
     for (path, text) in &found {
