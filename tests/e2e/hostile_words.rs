@@ -420,7 +420,7 @@ async fn no_string_of_anybody_gets_through(format: Format) {
     };
     shown("streamFetcher.variant", MARK);
     shown("streamFetcher.lastError", "KEYFORMAT");
-    shown("streamFetcher.lastError", "the address has 200003 bytes, more than 4096");
+    shown(".lastError", "the address has 200003 bytes, more than 4096");
     shown("audioProcessor.processorStatus", MARK);
     shown("batches.reason", MARK);
     shown("outputs.lastError", MARK);

@@ -10,6 +10,8 @@ mod delta;
 pub mod limits;
 mod model;
 #[cfg(test)]
+mod outside_tests;
+#[cfg(test)]
 mod tests;
 mod window;
 
