@@ -180,9 +180,35 @@ fn stages_do_not_import_one_another() {
 
 #[test]
 fn the_words_they_share_import_none_of_them() {
-    for shared in ["media", "clock", "net", "playout", "policy", "redact", "histogram"] {
+    for shared in ["media", "clock", "net", "playout", "policy", "redact", "outside", "logs", "histogram"] {
         let forbidden: Vec<&str> = STAGES.iter().chain(&ABOVE_THE_STAGES).copied().collect();
         assert_names_none_of(shared, &forbidden);
+    }
+}
+
+/// Where strings of others are kept to be shown, and the fields there whose strings are our own words.
+const SHOWN: [(&str, &[&str]); 8] = [
+    ("src/status.rs", &["start_time", "fallback_reasons", "state"]),
+    ("src/hls/status.rs", &[]),
+    ("src/hls/error.rs", &[]),
+    ("src/publish/status.rs", &[]),
+    ("src/publish/error.rs", &[]),
+    ("src/roundtrip/status.rs", &[]),
+    ("src/roundtrip/failure.rs", &[]),
+    ("src/srs/watch.rs", &[]),
+];
+
+#[test]
+fn strings_of_others_are_shown_by_types_that_bound_them() {
+    for (file, ours) in SHOWN {
+        let code = code_of(&root().join(file));
+        let production = code.split("#[cfg(test)]").next().unwrap_or_default();
+        for line in production.lines().map(str::trim).filter(|line| !line.starts_with("#[")) {
+            let Some((name, kind)) = line.split_once(": ") else { continue };
+            let name = name.rsplit(' ').next().unwrap_or_default();
+            let is_string = kind.contains("String") && !line.contains("fn ");
+            assert!(!is_string || ours.contains(&name), "{file}: {line}\nis for crate::outside to bound");
+        }
     }
 }
 

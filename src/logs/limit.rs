@@ -29,8 +29,9 @@ pub(super) struct Budget {
 /// `bufferDuration` makes 60 at most, and some tens at once where a source loses a window of segments.
 pub(super) const USUAL: Budget = Budget { burst: 120, every: Duration::from_millis(500) };
 
-/// Details are asked for by somebody who wants them: several for each segment and each reading of a playlist.
-pub(super) const DETAIL: Budget = Budget { burst: 1_200, every: Duration::from_millis(50) };
+/// Details: some for each reading of a playlist and each segment, of two renditions. The page's ring keeps them whether
+/// anybody asks for them or not, so that they must not push the other lines out.
+pub(super) const DETAIL: Budget = Budget { burst: 240, every: Duration::from_millis(250) };
 
 /// Budgets of kinds `K`; `W` says what was suppressed.
 #[derive(Debug)]

@@ -393,7 +393,7 @@ impl Ingest {
         match file {
             Ok(chunks) => self.writer.batch_file(number, artifact, chunks.into_iter().collect()),
             Err(error) => {
-                self.board.error(format!("batch {number}: {artifact:?} not writable: {error}").into())
+                self.board.error(format!("batch {number}: {artifact:?} not writable: {error}").into());
             }
         }
     }

@@ -364,7 +364,7 @@ impl Stream {
                 match loaded {
                     Ok(Ok(slate)) => return Filler::Slate(Box::new(slate)),
                     Ok(Err(error)) => {
-                        self.board.error(format!("{error}: the picture is held instead").into())
+                        self.board.error(format!("{error}: the picture is held instead").into());
                     }
                     Err(error) => self.board.error(format!("slate: {error}").into()),
                 }

@@ -177,7 +177,7 @@ impl Output {
         match mp4::file(batch.video.as_ref(), audio.as_ref(), origin) {
             Ok(file) => self.writer.batch_file(batch.number, Artifact::Output, file.into_iter().collect()),
             Err(error) => {
-                self.board.error(format!("batch {}: output not writable: {error}", batch.number).into())
+                self.board.error(format!("batch {}: output not writable: {error}", batch.number).into());
             }
         }
         match captured.timing {

@@ -179,7 +179,7 @@ impl Connection {
         let result = tokio::select! {
             result = published => result,
             () = clock.sleep(after) => {
-                Err(Error::PublishTimeout { host: Name::new(&host), port: *port, after })
+                Err(Error::PublishTimeout { host: Name::new(host), port: *port, after })
             }
         };
         match result {
@@ -219,7 +219,7 @@ impl Connection {
         tokio::select! {
             result = shaken => result,
             () = clock.sleep(after) => {
-                Err(Error::ConnectTimeout { host: Name::new(&host), port: *port, after })
+                Err(Error::ConnectTimeout { host: Name::new(host), port: *port, after })
             }
         }
     }

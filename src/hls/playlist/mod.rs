@@ -12,6 +12,8 @@ mod limit_tests;
 pub mod limits;
 mod model;
 #[cfg(test)]
+mod outside_tests;
+#[cfg(test)]
 mod tests;
 mod window;
 
