@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use overdub::clock::Clock;
 use overdub::config::{AccessSettings, Origins, Secret};
 use overdub::control::{Access, Level, Line, Lines, Setup, Stage, router};
 use serde_json::{Map, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use super::events::Client;
@@ -119,13 +120,13 @@ async fn floods_before_joining_end_at_once_with_or_without_a_token() {
         // Where no token is asked for, these do join.
         floods.retain(|(what, _)| !(open && ["joins", "wrong tokens"].contains(what)));
         for (what, data) in &floods {
-            let started = Instant::now();
+            let clock = Clock::start();
             let sent = flood(web_socket(address).await, data.clone()).await;
             // The sockets' buffers take some; a close frame of the server's parser may come first.
             assert!(
-                started.elapsed() < Duration::from_secs(5),
+                clock.now().since_start() < Duration::from_secs(5),
                 "{what}: {sent} bytes in {:?}",
-                started.elapsed()
+                clock.now().since_start()
             );
         }
         let counted = closed(&api, "websocket", "unadmitted_bytes").await;
@@ -166,10 +167,10 @@ async fn an_event_client_that_does_not_read_is_disconnected_and_that_is_counted(
     let mut deaf = web_socket(address).await;
     deaf.write_all(&text("40")).await.unwrap();
     let mut good = Client::join(address).await;
-    let started = Instant::now();
+    let clock = Clock::start();
     let long = "x".repeat(8_000);
     while closed(&api, "websocket", "not_reading").await == 0 {
-        assert!(started.elapsed() < 2 * PATIENCE, "it is still there");
+        assert!(clock.now().since_start() < 2 * PATIENCE, "it is still there");
         for _ in 0..20 {
             logs.push(line(&long));
         }
@@ -247,14 +248,14 @@ async fn a_thousand_connections_without_the_token_leave_those_with_it_answered()
         }
         crowd.push(stream);
         if number % 250 == 249 {
-            let started = Instant::now();
+            let clock = Clock::start();
             let answer = ask(address, "/api/pipelines", TOKEN).await;
             assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
             // Monitors have no token.
             assert!(ask(address, "/api/health", "").await.starts_with("HTTP/1.1 200"));
             let mut client = Client::open(address, "").await;
             assert!(client.connect(JOIN).await.starts_with("40"));
-            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+            assert!(clock.now().since_start() < Duration::from_secs(2), "{:?}", clock.now().since_start());
         }
     }
     let unadmitted = sample(&api, "overdub_connections{", &["false"]).await;

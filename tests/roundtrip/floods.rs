@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use overdub::clock::Clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
@@ -69,9 +70,13 @@ async fn a_processor_that_floods_is_disconnected_and_may_come_back() {
             }
             sent
         };
-        let started = Instant::now();
+        let clock = Clock::start();
         let sent = timeout(PATIENCE, flooding).await.expect("it is cut off");
-        assert!(started.elapsed() < Duration::from_secs(10), "{what}: {sent} bytes, {:?}", started.elapsed());
+        assert!(
+            clock.now().since_start() < Duration::from_secs(10),
+            "{what}: {sent} bytes, {:?}",
+            clock.now().since_start()
+        );
         let status = client.until("the end", |status| !status.connected && status.last_error.is_some()).await;
         assert_eq!(status.closed.get("flooding"), Some(&1), "{what}: {status:?}");
         let error = status.last_error.expect("an error");
