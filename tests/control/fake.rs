@@ -42,8 +42,10 @@ impl Stream for Fake {
         if self.is_finished() {
             (status.is_running, status.phase) = (false, Phase::Idle);
         }
-        let said = self.said.lock().unwrap().get(self.settings.stream_id.as_str()).cloned();
-        status.modules.audio_processor.processor_status = said;
+        // Where a text of any length fits.
+        if let Some(said) = self.said.lock().unwrap().get(self.settings.stream_id.as_str()) {
+            status.stats.fallback_reasons.insert(said.clone(), 1);
+        }
         status
     }
 
