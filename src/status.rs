@@ -259,6 +259,9 @@ pub struct Processor {
     /// Messages that broke the protocol.
     pub bad_messages: u64,
     pub reconnects: u64,
+    /// Connections that were ended from this side, by reason. For monitoring only.
+    #[serde(skip)]
+    pub closed: BTreeMap<&'static str, u64>,
     /// The largest message that the processor says it takes, in bytes.
     pub max_payload: Option<u64>,
     /// What it last said in a `fragment:status`.

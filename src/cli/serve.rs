@@ -196,7 +196,7 @@ pub(crate) async fn serve(
         control.registry.start(stream).await.with_context(|| format!("cannot start {stream_id}"))?;
     }
     let closing = CancellationToken::new();
-    let server = control::serve(listener, control::router(Arc::clone(&control)), closing.clone());
+    let server = control::serve(listener, Arc::clone(&control), closing.clone());
     let mut server = tokio::spawn(server);
     tokio::select! {
         ended = &mut server => return ended.context("the server ended"),

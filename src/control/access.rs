@@ -17,6 +17,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use url::{Host, Url};
 
 use super::Control;
+use super::connections::Connection;
 use super::error::ApiError;
 use crate::config::{AccessSettings, Origins, Secret};
 
@@ -146,11 +147,8 @@ pub(super) async fn guard(State(control): State<Arc<Control>>, request: Request,
 
 /// Around what changes or reveals something.
 pub(super) async fn authorize(State(control): State<Arc<Control>>, request: Request, next: Next) -> Response {
-    if control.setup.access.admits(bearer(request.headers())) {
-        next.run(request).await
-    } else {
-        unauthorized()
-    }
+    let given = bearer(request.headers()).map(str::to_owned);
+    if_admitted(&control, given.as_deref(), request, next).await
 }
 
 /// Around previews, which players fetch that set no headers.
@@ -160,7 +158,17 @@ pub(super) async fn authorize_player(
     next: Next,
 ) -> Response {
     let given = given_token(request.headers(), request.uri());
-    if control.setup.access.admits(given.as_deref()) { next.run(request).await } else { unauthorized() }
+    if_admitted(&control, given.as_deref(), request, next).await
+}
+
+async fn if_admitted(control: &Control, given: Option<&str>, request: Request, next: Next) -> Response {
+    if !control.setup.access.admits(given) {
+        return unauthorized();
+    }
+    if let Some(connection) = request.extensions().get::<Connection>() {
+        connection.admit();
+    }
+    next.run(request).await
 }
 
 fn unauthorized() -> Response {

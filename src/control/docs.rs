@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
@@ -14,7 +15,7 @@ const POLICY: &str =
 
 const STYLE: &str = include_str!("docs.css");
 
-pub(super) fn page(html: String) -> Response {
+pub(super) fn page(html: Bytes) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY),

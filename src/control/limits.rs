@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::connections::Connection;
 use super::error::ApiError;
 
 /// The longest that a request may take, its body included. A stop and a restart answer within 10 s.
@@ -22,6 +23,18 @@ pub(super) async fn in_time(request: Request, next: Next) -> Response {
             ApiError::new(StatusCode::REQUEST_TIMEOUT, error).into_response()
         }
     }
+}
+
+/// A connection that nobody admitted is kept for a few requests only. That is said with an answer, so that its client
+/// sends the next one over another.
+pub(super) async fn last_answer(request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Connection>().cloned();
+    let mut response = next.run(request).await;
+    let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if !switching && connection.is_some_and(|connection| connection.should_end()) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// No browser guesses what an answer might be.

@@ -42,6 +42,7 @@ pub(super) async fn metrics(State(control): State<Arc<Control>>) -> impl IntoRes
         storage_removed: removed.bytes,
         storage_stuck: stuck,
         journal: control.setup.journals.as_ref().map(Journals::stats).unwrap_or_default(),
+        connections: control.connections.numbers(),
         process: Process::snapshot(),
     };
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics::text(&service, &streams))

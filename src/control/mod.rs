@@ -7,6 +7,7 @@ mod access;
 mod admission;
 mod base_path;
 mod body;
+mod connections;
 mod docs;
 mod document;
 mod error;
@@ -26,18 +27,20 @@ mod ui;
 
 use std::sync::Arc;
 
+use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Json, Router};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use self::access::Access;
+use self::connections::Connections;
 use self::error::ApiError;
 use self::events::Events;
 pub use self::events::{Capture, Level, Line, Lines, Stage};
@@ -61,6 +64,7 @@ pub struct Control {
     clock: Clock,
     started: Moment,
     events: Events,
+    connections: Arc<Connections>,
     closing: CancellationToken,
 }
 
@@ -102,7 +106,8 @@ impl Control {
     pub fn new(launch: Box<dyn Launch>, setup: Setup, clock: Clock) -> Arc<Self> {
         let registry = Registry::new(launch, setup.limits, clock);
         let (events, closing) = (Events::default(), CancellationToken::new());
-        Arc::new(Self { registry, setup, clock, started: clock.now(), events, closing })
+        let connections = Connections::new(setup.access.is_guarded());
+        Arc::new(Self { registry, setup, clock, started: clock.now(), events, connections, closing })
     }
 
     /// Says goodbye to the clients of the event channel: the server is about to end.
@@ -148,9 +153,11 @@ pub fn router(control: Arc<Control>) -> Router {
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(events::layer(&control))
+        .layer(from_fn_with_state(state(), events::observe))
         .layer(from_fn_with_state(state(), access::guard))
         .layer(control.setup.access.cors())
         .layer(from_fn(limits::nosniff))
+        .layer(from_fn(limits::last_answer))
         .layer(CatchPanicLayer::custom(limits::panicked))
         .with_state(control);
     base_path::below(&base_path, router)
@@ -159,9 +166,12 @@ pub fn router(control: Arc<Control>) -> Router {
 /// What the API is, for programs and for people. Tells nothing of the streams, so it needs no token.
 fn description(document: &utoipa::openapi::OpenApi) -> Router<Arc<Control>> {
     let document = serde_json::to_value(document).unwrap_or_default();
-    let html = docs::html(&document);
+    // Made once: answers share it, however many wait for whoever reads slowly.
+    let html = Bytes::from(docs::html(&document));
+    let document = Bytes::from(document.to_string());
+    let json = [(header::CONTENT_TYPE, "application/json")];
     Router::new()
-        .route("/openapi.json", get(async move || Json(document)))
+        .route("/openapi.json", get(async move || (json, document)))
         .route("/docs", get(async move || docs::page(html)))
         .route("/docs/style.css", get(docs::style))
 }

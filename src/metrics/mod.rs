@@ -10,4 +10,4 @@ mod streams;
 
 pub use families::{Families, Labels};
 pub use process::Process;
-pub use streams::{Service, StreamView, text};
+pub use streams::{Connections, Service, StreamView, text};

@@ -26,7 +26,19 @@ pub struct Service {
     pub storage_removed: u64,
     pub storage_stuck: u64,
     pub journal: journal::Stats,
+    pub connections: Connections,
     pub process: Option<Process>,
+}
+
+/// The clients of the service.
+#[derive(Clone, Debug, Default)]
+pub struct Connections {
+    /// That may use the API.
+    pub admitted: usize,
+    /// That nothing admitted yet.
+    pub unadmitted: usize,
+    /// That this side closed: peer, reason, how many.
+    pub closed: Vec<(&'static str, &'static str, u64)>,
 }
 
 const PHASES: [(Phase, &str); 5] = [
@@ -88,6 +100,19 @@ fn of_the_service(to: &mut Families, service: &Service, streams: &[StreamView]) 
     );
     let writes = service.journal.written as f64;
     to.counter("overdub_journal_writes_total", "Journals written.", &[], writes);
+    of_the_connections(to, &service.connections);
+}
+
+fn of_the_connections(to: &mut Families, connections: &Connections) {
+    let help = "Open client connections, by whether they may use the API.";
+    for (admitted, count) in [("true", connections.admitted), ("false", connections.unadmitted)] {
+        to.gauge("overdub_connections", help, &[("admitted", admitted)], count as f64);
+    }
+    let help = "Client connections that the service closed, by reason.";
+    for (peer, reason, count) in &connections.closed {
+        let labels = [("peer", *peer), ("reason", *reason)];
+        to.counter("overdub_connections_closed_total", help, &labels, *count as f64);
+    }
 }
 
 fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
@@ -146,6 +171,11 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
     to.counter("overdub_processor_late_answers_total", "Answers after their deadline.", &stream, late);
     let reconnects = processor.reconnects as f64;
     to.counter("overdub_processor_reconnects_total", "Connections after the first.", &stream, reconnects);
+    for (reason, count) in &processor.closed {
+        let help = "Connections to the processor that were ended from this side, by reason.";
+        let labels = [("stream", id), ("reason", *reason)];
+        to.counter("overdub_processor_closed_total", help, &labels, *count as f64);
+    }
     let help = "From sending a fragment to its answer.";
     to.histogram("overdub_processor_latency_seconds", help, &stream, &stats.histograms.processor_latency);
     let help = "How long before its playout each batch was decided; near 0 is nearly late.";

@@ -3,10 +3,14 @@
 //!
 //! - `race`: which address is tried when. Pure.
 //! - the functions here: the shell around it.
+//! - `bucket`: how many of something there may be in which time. Pure.
+//! - `guarded`: a connection whose peer cannot make this side hold more than it should.
 //!
 //! The source's HTTP client has its own (hyper-util's): it races the two families, and divides its connect timeout
 //! between the addresses of one.
 
+mod bucket;
+pub mod guarded;
 mod race;
 
 use std::future::Future;
@@ -16,6 +20,8 @@ use std::net::SocketAddr;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
+
+pub use bucket::Bucket;
 
 use crate::clock::Clock;
 use race::Race;

@@ -64,6 +64,7 @@ pub(super) fn processor(status: &roundtrip::Status, away: Option<Text>) -> Proce
         max_payload: status.max_payload.map(|bytes| bytes as u64),
         processor_status: status.processor_status.clone(),
         reconnects: status.connections.saturating_sub(1),
+        closed: status.closed.clone(),
         breaker_open: status.breaker != roundtrip::BreakerState::Closed,
         last_latency_ms: status.latency.last.map(millis),
         avg_latency_ms: status.latency.p50.map(millis),

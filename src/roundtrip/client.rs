@@ -156,8 +156,11 @@ impl<'a> Client<'a> {
                 self.outgoing = Some(outgoing);
                 self.window.handle_connected(max_payload);
             }
-            LinkEvent::Disconnected { error, too_big, retry_at } => {
+            LinkEvent::Disconnected { error, too_big, closed, retry_at } => {
                 self.outgoing = None;
+                if let Some(reason) = closed {
+                    self.window.handle_closed(reason);
+                }
                 if too_big {
                     self.window.handle_too_big(self.clock.now(), &error);
                 }

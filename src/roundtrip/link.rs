@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, header};
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
@@ -22,10 +22,12 @@ use tracing::{debug, info, warn};
 
 use super::Settings;
 use super::backoff::Backoff;
+use super::incoming::{Broken, Incoming};
 use super::refusal::{self, Closed, LinkError, Stage};
-use super::wire::{self, Decoder, Endpoint, Event, Open, Packet, WireError};
+use super::wire::{self, Endpoint, Event, Open, Packet, WireError};
 use crate::clock::Clock;
 use crate::media::Moment;
+use crate::net::guarded::{Ended, Guarded, Peer, Rate, Terms};
 use crate::outside::{Name, ShownUrl, Text};
 use crate::{net, tls};
 
@@ -44,6 +46,27 @@ const OUTGOING: usize = 16;
 /// Packets from the reader that may wait for the writer.
 const REPLIES: usize = 16;
 
+/// tungstenite reads this much at once, and answers the pings in it before it finds that nothing can be written.
+const READ_BUFFER: usize = 8 << 10;
+
+/// Written at once; longer messages are written as they are.
+const WRITE_BUFFER: usize = 64 << 10;
+
+/// What waits to be written beside a fragment: the text before it, answers to pings.
+const WRITE_MARGIN: usize = 64 << 10;
+
+/// What is read, in bytes. A processor may be about to send its largest answer, and read nothing until it is sent, while
+/// it is being sent a fragment: that much is read without a pause, and while nothing can be written. In the long run an
+/// answer is as long as its fragment, and comes as often.
+const RATE: Rate = Rate {
+    per_second: 16 << 20,
+    burst: wire::MAX_ANSWER_BYTES as u64 + (1 << 20),
+    patience: Duration::from_secs(10),
+};
+
+/// A write that is part of a fragment has `write_timeout`, which says more; others have that and this.
+const STALL_MARGIN: Duration = Duration::from_secs(1);
+
 /// What happened on the way to the processor.
 #[derive(Debug)]
 pub(super) enum LinkEvent {
@@ -58,6 +81,8 @@ pub(super) enum LinkEvent {
         error: Text,
         /// The server said that a message was over its limit.
         too_big: bool,
+        /// Why this side ended it, for monitoring.
+        closed: Option<&'static str>,
         retry_at: Moment,
     },
     Event(Event),
@@ -77,12 +102,12 @@ pub(super) struct Outgoing {
     pub(super) attachment: Option<Bytes>,
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<MaybeTlsStream<Guarded<TcpStream>>>;
 
 /// A connection that the namespace let in.
 struct Session {
     socket: Socket,
-    decoder: Decoder,
+    incoming: Incoming,
     open: Open,
 }
 
@@ -99,7 +124,7 @@ pub(super) async fn run(
     let mut last_error = Text::default();
     while !stop.is_cancelled() {
         let started = clock.now();
-        let ended = run_once(settings, &url, &events, &stop).await;
+        let ended = run_once(settings, clock, &url, &events, &stop).await;
         if stop.is_cancelled() || events.is_closed() {
             return;
         }
@@ -107,7 +132,7 @@ pub(super) async fn run(
             Ok(()) => LinkError::Closed(Closed::default()),
             Err(error) => error,
         };
-        let too_big = error.is_too_big();
+        let (too_big, closed) = (error.is_too_big(), error.reason());
         if clock.now().saturating_since(started) >= GOOD_AFTER {
             backoff.reset();
         }
@@ -123,7 +148,7 @@ pub(super) async fn run(
         }
         let error = Text::from(format!("processor at {} {error}", url.trim_end_matches('/')));
         let retry_at = clock.now() + wait;
-        if events.send(LinkEvent::Disconnected { error, too_big, retry_at }).await.is_err() {
+        if events.send(LinkEvent::Disconnected { error, too_big, closed, retry_at }).await.is_err() {
             return;
         }
         tokio::select! {
@@ -136,6 +161,25 @@ pub(super) async fn run(
 /// One connection from its beginning to its end.
 async fn run_once(
     settings: &Settings,
+    clock: Clock,
+    url: &str,
+    events: &mpsc::Sender<LinkEvent>,
+    stop: &CancellationToken,
+) -> Result<(), LinkError> {
+    let stall = settings.write_timeout + STALL_MARGIN;
+    let terms = Terms { stall, read_while_blocked: RATE.burst, trial: None, rate: Some(RATE) };
+    let peer = Peer::new(terms);
+    let ended = converse(settings, clock, &peer, url, events, stop).await;
+    match (ended, peer.ended()) {
+        (Err(LinkError::WebSocket(_)), Some(ended)) => Err(LinkError::Ended(ended)),
+        (ended, _) => ended,
+    }
+}
+
+async fn converse(
+    settings: &Settings,
+    clock: Clock,
+    peer: &Arc<Peer>,
     url: &str,
     events: &mpsc::Sender<LinkEvent>,
     stop: &CancellationToken,
@@ -145,10 +189,10 @@ async fn run_once(
     let mut stage = Stage::Connect;
     let connected = tokio::select! {
         () = stop.cancelled() => return Ok(()),
-        connected = timeout(limit, connect(settings, &endpoint, &mut stage)) => connected,
+        connected = timeout(limit, connect(settings, clock, peer, &endpoint, &mut stage)) => connected,
     };
     let session = connected.map_err(|_| LinkError::ConnectTimeout { stage, limit })??;
-    let Session { socket, decoder, open } = session;
+    let Session { socket, incoming, open } = session;
     info!(stream = %settings.stream_id, processor = url, max_payload = open.max_payload, "connected to the processor");
     let (outgoing, to_send) = mpsc::channel(OUTGOING);
     let connected = LinkEvent::Connected { max_payload: open.max_payload, outgoing };
@@ -158,7 +202,7 @@ async fn run_once(
     let (mut sink, stream) = socket.split();
     let (replies, to_reply) = mpsc::channel(REPLIES);
     let reader =
-        Reader { stream, decoder, heartbeat: open.heartbeat, namespace: &endpoint.namespace, replies };
+        Reader { stream, incoming, heartbeat: open.heartbeat, namespace: &endpoint.namespace, replies };
     let mut reading = pin!(reader.run(events));
     tokio::select! {
         () = stop.cancelled() => {}
@@ -184,7 +228,13 @@ async fn run_once(
 }
 
 /// TCP, TLS, WebSocket, Engine.IO handshake, Socket.IO namespace.
-async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) -> Result<Session, LinkError> {
+async fn connect(
+    settings: &Settings,
+    clock: Clock,
+    peer: &Arc<Peer>,
+    endpoint: &Endpoint,
+    stage: &mut Stage,
+) -> Result<Session, LinkError> {
     let mut request = endpoint.address.as_str().into_client_request().map_err(web_socket)?;
     request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(crate::USER_AGENT));
     for (name, value) in &settings.headers {
@@ -198,6 +248,9 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
     tcp.set_nodelay(true).map_err(unreachable)?;
     // tungstenite reserves what a frame header announces once it is within these limits.
     let limits = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(settings.max_fragment_bytes.saturating_add(WRITE_BUFFER + WRITE_MARGIN))
         .max_message_size(Some(wire::MAX_ANSWER_BYTES))
         .max_frame_size(Some(wire::MAX_ANSWER_BYTES));
     let connector = if endpoint.address.scheme() == "wss" {
@@ -205,6 +258,7 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
     } else {
         Connector::Plain
     };
+    let tcp = Guarded::new(tcp, Arc::clone(peer), ());
     let upgraded = client_async_tls_with_config(request, tcp, Some(limits), Some(connector)).await;
     let (mut socket, _) = upgraded.map_err(|error| match error {
         tungstenite::Error::Http(response) => {
@@ -224,8 +278,8 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
     })?;
 
     *stage = Stage::Open;
-    let mut decoder = Decoder::new(&endpoint.namespace);
-    let open = match next_packet(&mut socket, &mut decoder).await? {
+    let mut incoming = Incoming::new(&endpoint.namespace, clock);
+    let open = match next_packet(&mut socket, &mut incoming).await? {
         Packet::Open(open) => open,
         other => return Err(LinkError::Handshake(format!("first packet is {other:?}").into())),
     };
@@ -233,12 +287,12 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
     *stage = Stage::Join;
     socket.send(Message::text(hello)).await.map_err(web_socket)?;
     loop {
-        let packet = match next_packet(&mut socket, &mut decoder).await {
+        let packet = match next_packet(&mut socket, &mut incoming).await {
             Err(LinkError::Closed(closed)) if closed.is_silent() => return Err(LinkError::ClosedAtConnect),
             packet => packet?,
         };
         match packet {
-            Packet::Connected => return Ok(Session { socket, decoder, open }),
+            Packet::Connected => return Ok(Session { socket, incoming, open }),
             Packet::ConnectedWithoutId => return Err(LinkError::OldSocketIo),
             Packet::Refused(reason) => return Err(LinkError::Forbidden(reason)),
             Packet::Close | Packet::Disconnected => return Err(LinkError::ClosedAtConnect),
@@ -249,12 +303,13 @@ async fn connect(settings: &Settings, endpoint: &Endpoint, stage: &mut Stage) ->
 }
 
 /// The next whole packet while connecting, when anything broken is a reason to give up.
-async fn next_packet(socket: &mut Socket, decoder: &mut Decoder) -> Result<Packet, LinkError> {
+async fn next_packet(socket: &mut Socket, incoming: &mut Incoming) -> Result<Packet, LinkError> {
     loop {
         let frame = socket.next().await.ok_or_else(ended)?.map_err(web_socket)?;
-        match decode(decoder, frame) {
+        match incoming.handle(frame) {
             Ok(Some(packet)) => return Ok(packet),
             Ok(None) => {}
+            Err(Broken::Flood) => return Err(LinkError::Ended(Ended::Flooding)),
             Err(Broken::Closed(closed)) => return Err(LinkError::Closed(closed)),
             Err(Broken::Wire(WireError::UnexpectedBinary)) => return Err(LinkError::OtherParser),
             Err(Broken::Wire(error)) => return Err(LinkError::Handshake(Text::of(&error))),
@@ -262,31 +317,9 @@ async fn next_packet(socket: &mut Socket, decoder: &mut Decoder) -> Result<Packe
     }
 }
 
-/// A frame that is no packet.
-enum Broken {
-    Closed(Closed),
-    Wire(WireError),
-}
-
-impl From<WireError> for Broken {
-    fn from(error: WireError) -> Self {
-        Self::Wire(error)
-    }
-}
-
-fn decode(decoder: &mut Decoder, frame: Message) -> Result<Option<Packet>, Broken> {
-    match frame {
-        Message::Text(text) => Ok(decoder.handle_text(&text)?),
-        Message::Binary(data) => Ok(decoder.handle_binary(data)?),
-        Message::Close(frame) => Err(Broken::Closed(frame.as_ref().map(closed).unwrap_or_default())),
-        // WebSocket's own pings are answered by tungstenite.
-        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
-    }
-}
-
 struct Reader<'a> {
     stream: SplitStream<Socket>,
-    decoder: Decoder,
+    incoming: Incoming,
     heartbeat: Duration,
     namespace: &'a str,
     replies: mpsc::Sender<String>,
@@ -301,7 +334,7 @@ impl Reader<'_> {
             let frame = match frame.ok_or_else(ended)? {
                 Err(tungstenite::Error::Capacity(CapacityError::MessageTooLong { size, .. })) => {
                     // Whose it is stands in the text before it.
-                    if let Some(event) = self.decoder.take_partial()
+                    if let Some(event) = self.incoming.take_partial()
                         && events.send(LinkEvent::TooLarge { event, bytes: size }).await.is_err()
                     {
                         return Ok(());
@@ -310,7 +343,7 @@ impl Reader<'_> {
                 }
                 frame => frame.map_err(web_socket)?,
             };
-            let event = match decode(&mut self.decoder, frame) {
+            let event = match self.incoming.handle(frame) {
                 Ok(Some(Packet::Event(event))) => {
                     if let Some(id) = event.ack {
                         self.reply(wire::acknowledgement(self.namespace, id));
@@ -328,6 +361,7 @@ impl Reader<'_> {
                     | None,
                 ) => continue,
                 Err(Broken::Closed(closed)) => return Err(LinkError::Closed(closed)),
+                Err(Broken::Flood) => return Err(LinkError::Ended(Ended::Flooding)),
                 Err(Broken::Wire(error)) => LinkEvent::BadMessage(error),
             };
             if events.send(event).await.is_err() {
@@ -382,10 +416,6 @@ fn unreachable(error: io::Error) -> LinkError {
 /// The connection ended without a close frame, or by a packet of its own.
 fn ended() -> LinkError {
     LinkError::Closed(Closed::default())
-}
-
-fn closed(frame: &CloseFrame) -> Closed {
-    Closed::new(frame.code.into(), &frame.reason)
 }
 
 /// tungstenite's errors without the URL, whose query may hold a token.

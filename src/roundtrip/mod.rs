@@ -9,6 +9,7 @@ pub(crate) mod answer;
 mod backoff;
 mod client;
 mod failure;
+mod incoming;
 pub(crate) mod inflight;
 mod link;
 mod message;

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::BadProcessorUrl;
 use super::wire;
+use crate::net::guarded::Ended;
 use crate::outside::{Name, ShownUrl, Text};
 use crate::tls;
 
@@ -57,6 +58,8 @@ pub(super) enum LinkError {
     HeartbeatTimeout(Duration),
     #[error("did not take {bytes} bytes within {} s", .timeout.as_secs_f64())]
     WriteTimeout { bytes: usize, timeout: Duration },
+    #[error("was disconnected: {0}")]
+    Ended(Ended),
     #[error("sent a message of {0} bytes, more than {max} are not read", max = wire::MAX_ANSWER_BYTES)]
     TooLarge(usize),
     #[error("cannot be trusted: {0}")]
@@ -94,6 +97,17 @@ impl Stage {
 }
 
 impl LinkError {
+    /// Why this side ended a connection, as metrics call it; none where it did not.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::WriteTimeout { .. } => Some(Ended::NotReading.reason()),
+            Self::Ended(ended) => Some(ended.reason()),
+            Self::HeartbeatTimeout(_) => Some("no_heartbeat"),
+            Self::TooLarge(_) => Some("too_large"),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_too_big(&self) -> bool {
         matches!(self, Self::Closed(closed) if closed.is_too_big())
     }

@@ -89,6 +89,7 @@ impl Processor {
                 .send(LinkEvent::Disconnected {
                     error: "told to".into(),
                     too_big: false,
+                    closed: None,
                     retry_at: self.clock.now() + AWAY,
                 })
                 .await

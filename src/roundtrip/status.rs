@@ -20,6 +20,9 @@ pub struct Status {
     pub max_payload: Option<usize>,
     /// Connections made so far.
     pub connections: u64,
+    /// Connections that were ended from this side, by reason.
+    #[serde(skip)]
+    pub closed: BTreeMap<&'static str, u64>,
     /// Fragments that the processor holds.
     pub in_flight: usize,
     /// Fragments that wait for room in the window or for a connection.

@@ -1,5 +1,6 @@
 //! The API around streams that do nothing.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -25,7 +26,11 @@ pub(crate) struct Fake {
     settings: StreamSettings,
     ended: CancellationToken,
     may_end: Option<Arc<Notify>>,
+    pub(crate) said: Said,
 }
+
+/// What the status of each stream says, by its id.
+pub(crate) type Said = Arc<Mutex<BTreeMap<String, String>>>;
 
 impl Stream for Fake {
     fn settings(&self) -> &StreamSettings {
@@ -36,6 +41,10 @@ impl Stream for Fake {
         let mut status = StreamStatus::starting(&self.settings);
         if self.is_finished() {
             (status.is_running, status.phase) = (false, Phase::Idle);
+        }
+        // Where a text of any length fits.
+        if let Some(said) = self.said.lock().unwrap().get(self.settings.stream_id.as_str()) {
+            status.stats.fallback_reasons.insert(said.clone(), 1);
         }
         status
     }
@@ -74,12 +83,21 @@ impl Life for Fake {
 pub(crate) struct Launched {
     pub(crate) settings: Arc<Mutex<Vec<StreamSettings>>>,
     pub(crate) may_end: Option<Arc<Notify>>,
+    pub(crate) said: Said,
+}
+
+impl Launched {
+    /// From now on the status of stream `id` says `text`.
+    pub(crate) fn say(&self, id: &str, text: &str) {
+        self.said.lock().unwrap().insert(id.to_owned(), text.to_owned());
+    }
 }
 
 impl Launch for Launched {
     fn launch(&self, settings: StreamSettings) -> Arc<dyn Life> {
         self.settings.lock().unwrap().push(settings.clone());
-        Arc::new(Fake { settings, ended: CancellationToken::new(), may_end: self.may_end.clone() })
+        let (ended, may_end, said) = (CancellationToken::new(), self.may_end.clone(), Arc::clone(&self.said));
+        Arc::new(Fake { settings, ended, may_end, said })
     }
 }
 
@@ -106,8 +124,7 @@ impl Api {
     pub(crate) async fn listen(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router(Arc::clone(&self.control));
-        tokio::spawn(control::serve(listener, router, CancellationToken::new()));
+        tokio::spawn(control::serve(listener, Arc::clone(&self.control), CancellationToken::new()));
         address
     }
 

@@ -8,5 +8,6 @@ mod guide;
 #[path = "../support/install.rs"]
 mod install;
 mod openapi;
+mod peers;
 mod service;
 mod storage;

@@ -190,6 +190,7 @@ async fn a_server_that_stops_reading_is_given_up_and_the_fragment_goes_over_the_
     let status = client.until("the loss", |status| !status.connected && status.connections == 1).await;
     let error = status.last_error.expect("an error");
     assert!(error.contains(" did not take 15") && error.ends_with("within 0.5 s"), "{error}");
+    assert_eq!(status.closed.get("not_reading"), Some(&1));
     let (mut socket, ..) = accept(&listener).await;
     say(&mut socket, open).await;
     hear(&mut socket).await;

@@ -8,6 +8,7 @@ mod install;
 mod processors;
 
 mod echo;
+mod floods;
 mod guide;
 mod harness;
 mod hostile;

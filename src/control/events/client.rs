@@ -12,8 +12,11 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::lines::{Filter, Line, REPLAY};
-use super::statuses::{News, PERIOD, Told};
+use super::sessions::{LONGEST_EVENT, Session};
+use super::statuses::{News, PERIOD, Told, length};
+use crate::clock::Clock;
 use crate::control::Control;
+use crate::media::Moment;
 
 /// Lines that a client is given in one go: a quarter of its queue. A heartbeat that finds the queue full ends the
 /// connection (engineioxide), so that the queue of a client that reads must not fill up.
@@ -21,10 +24,16 @@ const AT_ONCE: usize = 16;
 /// Pause after which a client is given more: time for its connection to take what it has. 640 lines a second.
 const AGAIN: Duration = Duration::from_millis(25);
 
+/// A client that changes its filter more often is given them once in this time.
+const REPLAY_PERIOD: Duration = Duration::from_millis(250);
+/// What an event is longer by than its name and its data, at least: `42["",]`. Counted too long, events would seem to
+/// wait that were written.
+const EVENT_FRAME: u64 = 7;
+
 /// Why the client gets nothing now.
 #[derive(Debug)]
 enum Blocked {
-    /// Its queue is full: later.
+    /// It has not taken what it was given: later.
     Full,
     /// It is gone.
     Gone,
@@ -35,10 +44,11 @@ enum Blocked {
 pub(super) async fn run(
     socket: SocketRef,
     control: Arc<Control>,
+    session: Arc<Session>,
     mut filter: watch::Receiver<Filter>,
     gone: CancellationToken,
 ) {
-    let mut client = Client { socket, told: Told::default(), next: 0, replay: true, missed: 0 };
+    let mut client = Client::new(socket, session);
     let mut written = control.setup.logs.changes();
     let mut second = tokio::time::interval(PERIOD);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,10 +62,7 @@ pub(super) async fn run(
                 let _ = client.socket.disconnect();
                 break;
             }
-            _ = second.tick() => match client.statuses(&control) {
-                Ok(()) | Err(Blocked::Full) => {}
-                Err(Blocked::Gone) => break,
-            },
+            _ = second.tick() => client.look = true,
             changed = filter.changed() => {
                 if changed.is_err() {
                     break;
@@ -67,8 +74,13 @@ pub(super) async fn run(
                 break;
             },
         }
+        if !client.session.has_room() {
+            // It takes nothing, or little: nothing is made that it could not be given.
+            waiting = true;
+            continue;
+        }
         let wanted = filter.borrow_and_update().clone();
-        waiting = match client.lines(&control, &wanted) {
+        waiting = match client.statuses(&control).and_then(|()| client.lines(&control, &wanted)) {
             Ok(more) => more,
             Err(Blocked::Full) => true,
             Err(Blocked::Gone) => break,
@@ -78,23 +90,39 @@ pub(super) async fn run(
 
 struct Client {
     socket: SocketRef,
+    session: Arc<Session>,
+    clock: Clock,
     told: Told,
+    /// It is to be told of the statuses that have changed.
+    look: bool,
     /// The number of the line that it gets next.
     next: u64,
     /// It is to be given the newest lines again, all at once.
     replay: bool,
+    /// Not before this.
+    replay_at: Moment,
     /// Lines that it was not told of yet, which it has missed.
     missed: u64,
 }
 
 impl Client {
+    fn new(socket: SocketRef, session: Arc<Session>) -> Self {
+        let clock = Clock::start();
+        let (told, replay_at) = (Told::default(), clock.now());
+        Self { socket, session, clock, told, look: false, next: 0, replay: true, replay_at, missed: 0 }
+    }
+
+    /// What has changed, until all of it is told: meanwhile it changes again, and only the latest is told.
     fn statuses(&mut self, control: &Control) -> Result<(), Blocked> {
+        if !self.look {
+            return Ok(());
+        }
         let look = control.events.statuses.at(control.clock.now(), &control.registry);
         let mut result = Ok(());
         for news in self.told.news(&look) {
             if result.is_ok() {
                 result = match &news {
-                    News::Changed(status) => self.emit("status", &**status),
+                    News::Changed(seen) => self.emit_long("status", &*seen.status, seen.bytes),
                     News::Removed(id) => self.emit("removed", &json!({ "streamId": id })),
                 };
             }
@@ -102,6 +130,7 @@ impl Client {
                 self.told.forget(&news);
             }
         }
+        self.look = result.is_err();
         result
     }
 
@@ -109,10 +138,15 @@ impl Client {
     fn lines(&mut self, control: &Control, filter: &Filter) -> Result<bool, Blocked> {
         let logs = &control.setup.logs;
         if self.replay {
+            let now = self.clock.now();
+            if now < self.replay_at {
+                return Ok(true);
+            }
             let newest = logs.newest(filter, REPLAY);
             let lines: Vec<&Line> = newest.lines.iter().map(|(_, line)| &**line).collect();
-            self.emit("logs", &lines)?;
+            self.emit("logs", newest_within(&lines, LONGEST_EVENT))?;
             (self.next, self.missed, self.replay) = (newest.next, 0, false);
+            self.replay_at = now + REPLAY_PERIOD;
         }
         let mut given = 0;
         while given < AT_ONCE {
@@ -129,7 +163,12 @@ impl Client {
                 return Ok(false);
             }
             for (number, line) in &read.lines {
-                self.emit("log", &**line)?;
+                let bytes = length(&**line);
+                if bytes > LONGEST_EVENT {
+                    self.missed += 1;
+                } else {
+                    self.emit_long("log", &**line, bytes)?;
+                }
                 self.next = number + 1;
             }
             given += read.lines.len();
@@ -139,10 +178,65 @@ impl Client {
     }
 
     fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), Blocked> {
+        self.emit_long(event, data, length(data))
+    }
+
+    /// Of `data` that is `bytes` long as JSON.
+    fn emit_long<T: Serialize + ?Sized>(&self, event: &str, data: &T, bytes: u64) -> Result<(), Blocked> {
+        let bytes = bytes + event.len() as u64 + EVENT_FRAME;
+        if !self.session.takes(bytes) {
+            return Err(Blocked::Full);
+        }
         match self.socket.emit(event, data) {
             Ok(()) => Ok(()),
-            Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(Blocked::Full),
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                self.session.gives_back(bytes);
+                Err(Blocked::Full)
+            }
             Err(_) => Err(Blocked::Gone),
         }
+    }
+}
+
+/// The last of `lines` that are no longer than `limit` together, as JSON.
+fn newest_within<'a, 'b>(lines: &'a [&'b Line], limit: u64) -> &'a [&'b Line] {
+    let mut bytes = 0;
+    let fits = |line: &&&Line| {
+        bytes += length(**line) + 1;
+        bytes <= limit
+    };
+    let count = lines.iter().rev().take_while(fits).count();
+    &lines[lines.len() - count..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{Level, Stage};
+
+    fn line(message: String) -> Line {
+        let (timestamp, fields) = (String::new(), serde_json::Map::new());
+        Line { timestamp, level: Level::Info, module: Stage::Control, stream_id: None, message, fields }
+    }
+
+    /// The WebSocket counts what it writes: more than this, by its own headers, or waiting would never end.
+    #[test]
+    fn an_event_is_counted_as_the_packet_that_it_becomes() {
+        let data = json!({"text": "\"quoted\" \u{1f600}", "numbers": [1, 2.5, null]});
+        for event in ["status", "log", "missed"] {
+            let packet = format!("42{}", json!([event, data]));
+            assert_eq!(length(&data) + event.len() as u64 + EVENT_FRAME, packet.len() as u64);
+        }
+    }
+
+    #[test]
+    fn the_newest_lines_are_as_many_as_are_short_enough_together() {
+        let lines: Vec<Line> = (0..10).map(|n| line("x".repeat(1_000 * n))).collect();
+        let lines: Vec<&Line> = lines.iter().collect();
+        let of = |limit| newest_within(&lines, limit);
+        assert_eq!(of(u64::MAX), lines);
+        assert_eq!(of(20_000), &lines[8..]);
+        assert!(length(of(20_000)) <= 20_000);
+        assert!(of(100).is_empty());
     }
 }

@@ -4,11 +4,17 @@
 //! (a line), `missed` (how many lines it was too slow for), `status` (a stream's status, each second in which it
 //! changed), `removed` (a stream that is forgotten). From the client: `filter`, acknowledged with `{success}`.
 //!
-//! Pure parts: `lines` (the ring and its filters), `statuses`. Shells: `capture` (from `tracing`), `client`.
+//! A client that reads slowly is sent fewer of them, each as it is then: [`sessions::CLIENT_BYTES`] wait for it at most.
+//!
+//! Pure parts: `lines` (the ring and its filters), `statuses`, `sessions` (what waits for whom), `opens`. Shells: `capture` (from
+//! `tracing`), `client`, `requests`.
 
 mod capture;
 mod client;
 mod lines;
+mod opens;
+mod requests;
+mod sessions;
 mod statuses;
 
 use std::sync::Arc;
@@ -20,6 +26,7 @@ use serde_json::{Value, json};
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 use socketioxide::layer::SocketIoLayer;
+use socketioxide::socket::DisconnectReason;
 use socketioxide::{ParserConfig, SocketIo};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,16 +34,19 @@ use tokio_util::sync::CancellationToken;
 pub use self::capture::Capture;
 use self::lines::Filter;
 pub use self::lines::{Level, Line, Lines, Stage};
+pub(super) use self::requests::observe;
+use self::sessions::Session;
 use super::Control;
 use super::access::given_token;
+use super::connections::Connection;
 use crate::outside::Text;
 
 /// Clients at once; each is a task and a queue.
-const MAX_CLIENTS: usize = 256;
+pub(super) const MAX_CLIENTS: usize = 256;
 /// Messages that wait for one client at most. What is more waits in the log's ring, for all clients once.
 const CLIENT_QUEUE: usize = 64;
 /// Largest message from a client, in bytes: a filter, many times over.
-const MAX_MESSAGE: usize = 16 << 10;
+pub(super) const MAX_MESSAGE: usize = 16 << 10;
 /// How long a connection may be open without joining.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -44,6 +54,7 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct Events {
     statuses: statuses::Statuses,
+    sessions: sessions::Sessions,
     clients: AtomicUsize,
 }
 
@@ -90,6 +101,32 @@ impl Drop for Place {
     }
 }
 
+/// A session that has joined, until this is dropped.
+struct Joined {
+    control: Arc<Control>,
+    id: String,
+    session: Arc<Session>,
+}
+
+impl Joined {
+    fn new(socket: &SocketRef, control: &Arc<Control>) -> Self {
+        let connection = socket.req_parts().extensions.get::<Connection>();
+        let web_socket = connection.filter(|connection| connection.is_web_socket()).cloned();
+        if let Some(connection) = &web_socket {
+            connection.joined();
+        }
+        let id = socket.id.to_string();
+        let session = control.events.sessions.joined(id.clone(), web_socket);
+        Self { control: Arc::clone(control), id, session }
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.control.events.sessions.left(&self.id);
+    }
+}
+
 /// The channel as a layer around the API.
 pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
     // Nobody has a reason to send binaries.
@@ -115,7 +152,13 @@ pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
         let (filters, filter) = watch::channel(Filter::default());
         let gone = CancellationToken::new();
         let left = gone.clone();
-        socket.on_disconnect(async move || left.cancel());
+        let connections = Arc::clone(&joining.connections);
+        socket.on_disconnect(async move |reason: DisconnectReason| {
+            if reason == DisconnectReason::HeartbeatTimeout {
+                connections.missed_heartbeat();
+            }
+            left.cancel();
+        });
         socket.on("filter", async move |TryData(given): TryData<Filter>, ack: AckSender| {
             // A client that does not take the answer is not waited for.
             let _ = ack.send(&set_filter(&filters, given));
@@ -131,7 +174,8 @@ pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
             let _ = socket.disconnect();
             return;
         };
-        client::run(socket, control, filter, gone).await;
+        let joined = Joined::new(&socket, &control);
+        client::run(socket, Arc::clone(&control), Arc::clone(&joined.session), filter, gone).await;
     };
     io.ns("/", joined.with(admit));
     layer

@@ -145,6 +145,11 @@ impl Window {
         self.drop_what_breaker_stops(now);
     }
 
+    /// A connection was ended from this side.
+    pub(crate) fn handle_closed(&mut self, reason: &'static str) {
+        *self.counts.closed.entry(reason).or_default() += 1;
+    }
+
     /// An answer to fragment `number`. It is decoded only where it is of use.
     pub(crate) fn handle_answer(
         &mut self,

@@ -1,0 +1,232 @@
+//! Whose connections there are, how many, and what they may do before and after they were admitted.
+//!
+//! With a token, a connection is admitted when a request on it carried the token, or when it joined the event channel.
+//! Those that are not have a share of their own, little time and few bytes, so that they shut nobody out. Without a
+//! token all are admitted as they arrive. An event client has terms of its own in either case.
+//!
+//! - `places`: who gives way. Pure.
+//! - `ends`: how connections ended that this side ended.
+//! - the types here: the shell around them.
+
+mod ends;
+mod places;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::ends::{Ends, Kind};
+use self::places::Places;
+use super::events::{MAX_CLIENTS, MAX_MESSAGE};
+use crate::metrics::Connections as Numbers;
+use crate::net::guarded::{Ended, Peer, Rate, Terms, Trial};
+
+/// A browser opens six, a player one or two.
+const MAX_HTTP: usize = 512;
+/// Connections at once. Beyond it connections wait to be accepted: each takes an open file, and streams need those.
+pub(super) const MAX_CONNECTIONS: usize = MAX_HTTP + MAX_CLIENTS;
+/// Connections that nothing admitted yet, beside those: monitors, pages before they are given the token, and whoever
+/// only knocks. A client is among them for the time of one packet.
+pub(super) const MAX_UNADMITTED: usize = 128;
+
+/// A peer that takes nothing for so long does not read: a sleeping computer, or a client that only sends. Networks
+/// that come back do so within seconds, and clients come back by themselves.
+const STALL: Duration = Duration::from_secs(10);
+
+/// Of a connection that was admitted.
+const ADMITTED: Terms = Terms { stall: STALL, read_while_blocked: 0, trial: None, rate: None };
+/// Of one that was not: some requests with a browser's cookies, or one with a whole body and the wrong token; and the
+/// files of the page over a slow line.
+const UNADMITTED: Terms =
+    Terms { trial: Some(Trial { bytes: 256 << 10, time: Duration::from_secs(30) }), ..ADMITTED };
+/// From then on answers to a connection that was not admitted end it (`connection: close`): its time ends between two
+/// requests then, not in the middle of one.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+/// Of a WebSocket that has not joined the event channel: twice the longest packet, and twice the time for it.
+const JOINING: Terms =
+    Terms { trial: Some(Trial { bytes: 2 * MAX_MESSAGE as u64, time: Duration::from_secs(10) }), ..ADMITTED };
+/// Of an event client. It sends a filter now and then, of a hundred bytes, and a byte for each heartbeat; each packet may
+/// be answered by one.
+const EVENT_CLIENT: Terms = Terms {
+    rate: Some(Rate { per_second: 16 << 10, burst: 64 << 10, patience: Duration::from_secs(10) }),
+    ..ADMITTED
+};
+
+/// All connections of the server.
+#[derive(Debug)]
+pub(super) struct Connections {
+    /// A token is asked for.
+    guarded: bool,
+    admitted: Arc<Semaphore>,
+    newcomers: Mutex<Newcomers>,
+    ends: Ends,
+}
+
+#[derive(Debug)]
+struct Newcomers {
+    places: Places,
+    peers: HashMap<u64, Arc<Peer>>,
+}
+
+/// One connection, as a request on it finds it in its extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    peer: Arc<Peer>,
+    connections: Arc<Connections>,
+    standing: Arc<Mutex<Standing>>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    address: IpAddr,
+    /// Its number among the newcomers.
+    number: u64,
+    /// Its place among the admitted.
+    place: Option<OwnedSemaphorePermit>,
+    kind: Kind,
+    gone: bool,
+}
+
+/// What a connection occupies; dropped with its stream.
+pub(super) struct Place(Connection);
+
+impl Connections {
+    pub(super) fn new(guarded: bool) -> Arc<Self> {
+        let newcomers = Newcomers { places: Places::new(MAX_UNADMITTED), peers: HashMap::new() };
+        let admitted = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        Arc::new(Self { guarded, admitted, newcomers: Mutex::new(newcomers), ends: Ends::default() })
+    }
+
+    /// Waits until there is a place for the next connection where all are admitted as they arrive.
+    pub(super) async fn room(&self) {
+        if !self.guarded {
+            // Given back at once: only those that arrive take places then, one after the other. Never closed.
+            let _ = self.admitted.acquire().await;
+        }
+    }
+
+    /// A connection from `address`.
+    pub(super) fn arrive(self: &Arc<Self>, address: IpAddr) -> Connection {
+        let place = if self.guarded { None } else { self.place() };
+        let peer = Peer::new(if place.is_some() { ADMITTED } else { UNADMITTED });
+        let mut number = 0;
+        if place.is_none() {
+            let mut newcomers = self.newcomers();
+            let (arrived, displaced) = newcomers.places.arrive(address);
+            number = arrived;
+            newcomers.peers.insert(number, Arc::clone(&peer));
+            if let Some(displaced) = displaced.and_then(|number| newcomers.peers.remove(&number)) {
+                displaced.end(Ended::Displaced);
+            }
+        }
+        let standing = Standing { address, number, place, kind: Kind::Http, gone: false };
+        Connection { peer, connections: Arc::clone(self), standing: Arc::new(Mutex::new(standing)) }
+    }
+
+    /// An event client was lost because it answered no heartbeat.
+    pub(super) fn missed_heartbeat(&self) {
+        self.ends.count_heartbeat();
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            admitted: MAX_CONNECTIONS - self.admitted.available_permits(),
+            unadmitted: self.newcomers().places.len(),
+            closed: self.ends.all(),
+        }
+    }
+
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.admitted).try_acquire_owned().ok()
+    }
+
+    fn newcomers(&self) -> MutexGuard<'_, Newcomers> {
+        // Nothing panics while it holds the lock.
+        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Newcomers {
+    fn leave(&mut self, number: u64) {
+        self.places.leave(number);
+        self.peers.remove(&number);
+    }
+}
+
+impl Connection {
+    /// Something on it carried the token. Where all places are taken it keeps its terms, and is answered all the same.
+    pub(super) fn admit(&self) {
+        let mut standing = self.standing();
+        if standing.gone || standing.place.is_some() {
+            return;
+        }
+        let Some(place) = self.connections.place() else { return };
+        standing.place = Some(place);
+        self.connections.newcomers().leave(standing.number);
+        if standing.kind == Kind::Http {
+            self.peer.set_terms(ADMITTED);
+        }
+    }
+
+    /// It has become a WebSocket.
+    pub(super) fn upgraded(&self) {
+        self.standing().kind = Kind::WebSocket;
+        self.peer.set_terms(JOINING);
+    }
+
+    /// Its WebSocket has joined the event channel.
+    pub(super) fn joined(&self) {
+        self.admit();
+        self.peer.set_terms(EVENT_CLIENT);
+    }
+
+    pub(super) fn is_web_socket(&self) -> bool {
+        self.standing().kind == Kind::WebSocket
+    }
+
+    /// Whose it is, as far as its address tells.
+    pub(super) fn customer(&self) -> IpAddr {
+        places::customer(self.standing().address)
+    }
+
+    /// The answer that is given now should be its last.
+    pub(super) fn should_end(&self) -> bool {
+        self.standing().place.is_none() && self.peer.age() >= LAST_ANSWER
+    }
+
+    /// Bytes that it took.
+    pub(super) fn written(&self) -> u64 {
+        self.peer.written()
+    }
+
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// What its stream has to hold.
+    pub(super) fn place(&self) -> Place {
+        Place(self.clone())
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        // Nothing panics while it holds the lock.
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Connection { peer, connections, .. } = &self.0;
+        let mut standing = self.0.standing();
+        standing.gone = true;
+        if standing.place.take().is_none() {
+            connections.newcomers().leave(standing.number);
+        }
+        if let Some(why) = peer.ended() {
+            connections.ends.count(standing.kind, standing.address, why);
+        }
+    }
+}
