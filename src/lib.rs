@@ -26,6 +26,8 @@
 //! - [`histogram`]: durations counted in buckets. Pure.
 //! - [`metrics`]: snapshots as Prometheus text. Pure but for the process's own numbers.
 //! - [`outside`]: strings that others wrote, as they may be shown. Pure.
+//! - [`heavy`]: work whose length the input decides, where it delays nobody else.
+//! - [`memory`]: what each stream holds, measured.
 //! - [`redact`]: URLs as they may appear in logs.
 //! - [`logs`]: log lines: one event, one line, whatever is in it.
 //! - [`net`]: connections to hosts by name, whichever of their addresses answers.
@@ -40,11 +42,13 @@ pub mod control;
 pub mod demo;
 pub mod demux;
 pub mod echo;
+pub mod heavy;
 pub mod histogram;
 pub mod hls;
 pub mod journal;
 pub mod logs;
 pub mod media;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod outside;

@@ -13,7 +13,7 @@ use crate::histogram::Histogram;
 use crate::media::StreamId;
 use crate::outside::{Name, ShownUrl, Text};
 use crate::remux::HoldStatus;
-use crate::{srs, storage};
+use crate::{memory, srs, storage};
 
 /// One stream at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -30,8 +30,12 @@ pub struct StreamStatus {
     pub uptime: f64,
     /// How the stream went on after its process was gone; none when it began with this one.
     pub resumed: Option<Resumed>,
-    /// How often the stream died and was started again.
+    /// How often the stream died and was started again, and how often of these because it held more than its share.
     pub restarts: u64,
+    pub memory_restarts: u64,
+    /// Why it was last started again.
+    pub restart_reason: Option<String>,
+    pub memory: memory::Usage,
     /// What is wrong now, with what is done about it; otherwise the last thing that went wrong, kept after it is
     /// over.
     pub last_error: Option<Text>,
@@ -54,6 +58,9 @@ impl StreamStatus {
             uptime: 0.0,
             resumed: None,
             restarts: 0,
+            memory_restarts: 0,
+            restart_reason: None,
+            memory: memory::Usage::default(),
             last_error: None,
             stats: Stats::default(),
             modules: Modules::default(),

@@ -16,7 +16,7 @@ use crate::media::{
 use crate::playout::{ANSWER_MARGIN, Playout};
 
 /// When a batch closes (DESIGN section 3).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
     /// A batch lasts at least this long...
     pub buffer_duration: Duration,
@@ -146,6 +146,11 @@ impl Batcher {
     pub fn longest_batch(&self) -> Duration {
         let held = self.borders.held().map_or(Duration::ZERO, |held| held.track.duration().to_duration());
         self.settings.buffer_duration + self.target_duration + held
+    }
+
+    /// Pictures and audio frames that wait for their batch to close.
+    pub fn gathered(&self) -> usize {
+        self.open.as_ref().map_or(0, Open::samples)
     }
 
     /// How often the audio grid stepped, over all periods.

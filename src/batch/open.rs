@@ -87,6 +87,12 @@ impl Open {
         }
     }
 
+    /// Pictures and audio frames in it.
+    pub(super) fn samples(&self) -> usize {
+        let video = self.video.as_ref().map_or(0, |(_, samples)| samples.len());
+        video + self.audio.as_ref().map_or(0, |track| track.frames.len())
+    }
+
     pub(super) fn video_span(&self) -> Option<Span> {
         let (_, samples) = self.video.as_ref()?;
         Some(Span { start: samples.first()?.dts, end: samples_end(samples)? })

@@ -13,6 +13,7 @@ use crate::config::{
 };
 use crate::control::{Launcher, Lines, Page};
 use crate::demo::Surroundings;
+use crate::heavy::Shares;
 use crate::pipeline;
 use crate::sink::Report;
 use crate::storage::Disk;
@@ -70,8 +71,9 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
         surroundings.rtmp_url(STREAM),
     ));
     let disk = Disk::new(&settings.storage_path, settings.storage_limits);
-    let shared = pipeline::Shared { clock, disk, journals: None, persistent: true };
-    let streams = Launcher::new(shared).into();
+    let shared =
+        pipeline::Shared { clock, disk, journals: None, persistent: true, shares: Shares::default() };
+    let streams = Launcher::new(shared, settings.limits).into();
     let served = tokio::select! {
         served = serve::serve(listener, settings, streams, logs, clock, stop) => served,
         () = tell(clock, &surroundings) => Ok(()),

@@ -10,6 +10,7 @@ use crate::config::{
     Artifacts, ConfigurationChange, Fallback, KickGhost, OnGap, OneOrMany, ProcessorAuth, Secret,
     ServiceOptions, ServiceSettings, Span, StreamOptions, StreamSettings, from_environment,
 };
+use crate::heavy::Shares;
 use crate::media::OutputAudio;
 use crate::pipeline::{self, End};
 use crate::status::{Phase, StreamStatus};
@@ -191,8 +192,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     disk.keep_house();
     let clock = Clock::start();
     let stop = signals::stop_on_signal()?;
-    let shared = Arc::new(pipeline::Shared { clock, disk, journals: None, persistent: false });
-    let stream = pipeline::spawn(settings, &shared);
+    let shared = Arc::new(pipeline::Shared {
+        clock,
+        disk,
+        journals: None,
+        persistent: false,
+        shares: Shares::default(),
+    });
+    let stream = pipeline::spawn(settings, None, &shared);
     let mut progress = Progress::new(args.json);
     let end = loop {
         tokio::select! {
@@ -208,6 +215,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     match end {
         End::Finished => Ok(()),
         End::Failed(error) | End::Died(error) => Err(anyhow::anyhow!(error)),
+        End::Exceeded(excess) => Err(excess.into()),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::config::{
     StreamSettings, from_environment,
 };
 use crate::control::{self, Access, Control, Launch, Launcher, Lines, Page, Setup};
+use crate::heavy::Shares;
 use crate::journal::Journals;
 use crate::pipeline;
 use crate::storage::Disk;
@@ -56,8 +57,14 @@ pub(super) async fn run(args: Args, logs: Lines) -> anyhow::Result<()> {
     let clock = Clock::start();
     let disk = Disk::new(&settings.storage_path, settings.storage_limits);
     let journals = Journals::new(disk.root());
-    let shared = pipeline::Shared { clock, disk, journals: Some(journals.clone()), persistent: true };
-    let launch = Launcher::new(shared);
+    let shared = pipeline::Shared {
+        clock,
+        disk,
+        journals: Some(journals.clone()),
+        persistent: true,
+        shares: Shares::default(),
+    };
+    let launch = Launcher::new(shared, settings.limits);
     let stop = signals::stop_on_signal()?;
     let listener = listen(&settings).await?;
     print::line(&format!("overdub on http://{}", listener.local_addr()?));
@@ -222,6 +229,7 @@ mod tests {
     use super::*;
     use crate::config::{Secret, StorageLimits, StreamOptions};
     use crate::control::{Life, Stream};
+    use crate::pipeline::Death;
     use crate::preview::Preview;
     use crate::status::StreamStatus;
 
@@ -251,8 +259,8 @@ mod tests {
     }
 
     impl Life for Stubborn {
-        fn has_died(&self) -> bool {
-            false
+        fn death(&self) -> Option<Death> {
+            None
         }
 
         fn ended(&self) -> BoxFuture<'static, ()> {

@@ -9,6 +9,9 @@ pub struct ServiceLimits {
     pub max_memory: Option<u64>,
     /// The same for one stream.
     pub max_stream_memory: Option<u64>,
+    /// Bytes that a stream may hold as measured while it runs, where this was set. Otherwise its share follows from what
+    /// it is expected to hold.
+    pub stream_share: Option<u64>,
     /// Files and sockets that the process may have open.
     pub open_files: Option<u64>,
 }
@@ -26,6 +29,7 @@ impl Default for ServiceLimits {
             max_streams: Self::DEFAULT_STREAMS,
             max_memory: None,
             max_stream_memory: Some(Self::DEFAULT_STREAM_MEMORY),
+            stream_share: None,
             open_files: None,
         }
     }

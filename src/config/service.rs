@@ -38,7 +38,8 @@ pub struct ServiceOptions {
     pub storage_min_free: Option<Size>,
     /// Streams that run at once at most.
     pub max_streams: Option<usize>,
-    /// What all streams, and one, may hold in memory, by their bitrates.
+    /// What all streams, and one, may hold in memory, by their bitrates; one that is measured to hold more than
+    /// `max_stream_memory` is started again.
     pub max_memory: Option<Size>,
     pub max_stream_memory: Option<Size>,
     /// Who may use the service.
@@ -170,6 +171,7 @@ impl ServiceOptions {
                 max_stream_memory: Some(
                     self.max_stream_memory.map_or(ServiceLimits::DEFAULT_STREAM_MEMORY, |size| size.0),
                 ),
+                stream_share: self.max_stream_memory.map(|size| size.0),
                 open_files: None,
             },
             stream_defaults,

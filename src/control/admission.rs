@@ -22,6 +22,13 @@ const ASSUMED_RATE: f64 = 8e6;
 /// Before this a stream's own rate says little.
 const MEASURED_AFTER: f64 = 60.0;
 
+/// A stream may hold this many times what it is expected to: a source of 32 Mbit/s that said nothing of
+/// its bitrate, or a usual one that is caught up with.
+const SHARE_OF_EXPECTED: u64 = 4;
+
+/// Whatever its settings are: segments of a playlist may have 64 MB, and two may be there at once.
+const LEAST_SHARE: u64 = 256 << 20;
+
 /// Files and sockets of a stream beside one for each output: segments and playlists on their way, the processor,
 /// what is being written, the name server.
 const FILES: u64 = 16;
@@ -35,6 +42,12 @@ pub(super) fn memory(settings: &StreamSettings, bits_per_second: Option<f64>) ->
     let rate = bits_per_second.or(limit).unwrap_or(ASSUMED_RATE);
     let held = settings.buffer_duration + settings.processing_budget + TARGET_DURATION + preview::HELD;
     BASE_BYTES.saturating_add((rate / 8.0 * held.as_secs_f64()) as u64)
+}
+
+/// Bytes that a stream may hold as measured; one that holds more is started again.
+pub(super) fn share(limits: &ServiceLimits, settings: &StreamSettings) -> u64 {
+    let expected = memory(settings, None).saturating_mul(SHARE_OF_EXPECTED);
+    limits.stream_share.unwrap_or(expected.max(LEAST_SHARE))
 }
 
 /// What a running stream is counted as: by what its source was measured to be.
@@ -100,8 +113,13 @@ mod tests {
         options.resolve().unwrap()
     }
 
-    const NONE: ServiceLimits =
-        ServiceLimits { max_streams: 100, max_memory: None, max_stream_memory: None, open_files: None };
+    const NONE: ServiceLimits = ServiceLimits {
+        max_streams: 100,
+        max_memory: None,
+        max_stream_memory: None,
+        stream_share: None,
+        open_files: None,
+    };
 
     fn admit_beside(limits: ServiceLimits, running: usize, new: &StreamSettings) -> Result<(), StartError> {
         let old = settings(|_| {});
@@ -123,6 +141,19 @@ mod tests {
         assert_eq!(memory_of(&plain, &status), memory(&plain, None));
         (status.uptime, status.stats.bytes_captured) = (600.0, 375_000 * 600);
         assert_eq!(memory_of(&plain, &status), memory(&plain, Some(3e6)));
+    }
+
+    #[test]
+    fn a_share_is_what_was_set_or_a_multiple_of_what_is_expected() {
+        let plain = settings(|_| {});
+        assert_eq!(share(&NONE, &plain), 4 * memory(&plain, None));
+        let set = ServiceLimits { stream_share: Some(1_000), ..NONE };
+        assert_eq!(share(&set, &plain), 1_000);
+        let thin = settings(|options| options.source_max_bandwidth = Some(64_000));
+        assert_eq!(share(&NONE, &thin), LEAST_SHARE);
+        // 20 Mbit/s that nobody announced.
+        assert!(2 * memory(&plain, Some(20e6)) > share(&NONE, &plain));
+        assert!(memory(&plain, Some(20e6)) * 3 / 2 < share(&NONE, &plain));
     }
 
     #[test]

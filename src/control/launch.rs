@@ -5,30 +5,34 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Launch, Life, Stream};
-use crate::config::StreamSettings;
-use crate::pipeline::{self, Handle};
+use super::{Launch, Life, Stream, admission};
+use crate::config::{ServiceLimits, StreamSettings};
+use crate::pipeline::{self, Death, Handle};
 use crate::preview::Preview;
 use crate::status::StreamStatus;
 
 /// Starts real streams.
 #[derive(Debug)]
-pub struct Launcher(Arc<pipeline::Shared>);
+pub struct Launcher {
+    shared: Arc<pipeline::Shared>,
+    limits: ServiceLimits,
+}
 
 impl Launcher {
-    pub fn new(shared: pipeline::Shared) -> Self {
-        Self(Arc::new(shared))
+    pub fn new(shared: pipeline::Shared, limits: ServiceLimits) -> Self {
+        Self { shared: Arc::new(shared), limits }
     }
 
     /// What its streams share.
     pub fn shared(&self) -> &pipeline::Shared {
-        &self.0
+        &self.shared
     }
 }
 
 impl Launch for Launcher {
     fn launch(&self, settings: StreamSettings) -> Arc<dyn Life> {
-        Arc::new(pipeline::spawn(settings, &self.0))
+        let memory = admission::share(&self.limits, &settings);
+        Arc::new(pipeline::spawn(settings, Some(memory), &self.shared))
     }
 }
 
@@ -63,8 +67,8 @@ impl Stream for Handle {
 }
 
 impl Life for Handle {
-    fn has_died(&self) -> bool {
-        Self::has_died(self)
+    fn death(&self) -> Option<Death> {
+        Self::death(self)
     }
 
     fn ended(&self) -> BoxFuture<'static, ()> {

@@ -10,6 +10,7 @@ use super::supervise::Supervised;
 use crate::clock::Clock;
 use crate::config::{ServiceLimits, StreamSettings};
 use crate::media::StreamId;
+use crate::pipeline::Death;
 use crate::preview::Preview;
 use crate::status::StreamStatus;
 
@@ -33,8 +34,8 @@ pub trait Stream: Send + Sync {
 
 /// One life of a stream, as whoever starts it again sees it.
 pub trait Life: Stream {
-    /// It ended by a fault of its own, and may be started again.
-    fn has_died(&self) -> bool;
+    /// Why it died, where it did: it ended by a fault of its own, and may be started again.
+    fn death(&self) -> Option<Death>;
     /// Ready when nothing of it runs any more.
     fn ended(&self) -> BoxFuture<'static, ()>;
 }

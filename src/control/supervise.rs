@@ -29,6 +29,10 @@ pub(super) struct Supervised {
 struct Current {
     stream: Arc<dyn Life>,
     restarts: u64,
+    /// Of these, because it held too much.
+    memory_restarts: u64,
+    /// Why it was last started again.
+    reason: Option<String>,
 }
 
 impl Supervised {
@@ -37,7 +41,12 @@ impl Supervised {
         let stream = launch.launch(settings.clone());
         let this = Arc::new(Self {
             settings,
-            current: Mutex::new(Current { stream: Arc::clone(&stream), restarts: 0 }),
+            current: Mutex::new(Current {
+                stream: Arc::clone(&stream),
+                restarts: 0,
+                memory_restarts: 0,
+                reason: None,
+            }),
             stop: CancellationToken::new(),
         });
         tokio::spawn(Arc::clone(&this).watch(launch, stream, clock));
@@ -49,13 +58,11 @@ impl Supervised {
         loop {
             let began = clock.now();
             stream.ended().await;
-            if !stream.has_died() {
-                return;
-            }
+            let Some(death) = stream.death() else { return };
             if clock.now().saturating_since(began) >= RECOVERED {
                 pause = FIRST_PAUSE;
             }
-            tracing::error!(stream_id = %self.settings.stream_id, restart_in = ?pause, "the stream died");
+            tracing::error!(stream_id = %self.settings.stream_id, restart_in = ?pause, reason = death.reason, "the stream died");
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = clock.sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
@@ -68,6 +75,8 @@ impl Supervised {
             stream = launch.launch(self.settings.clone());
             current.stream = Arc::clone(&stream);
             current.restarts += 1;
+            current.memory_restarts += u64::from(death.exceeded);
+            current.reason = Some(death.reason);
         }
     }
 
@@ -87,11 +96,12 @@ impl Stream for Supervised {
     }
 
     fn status(&self) -> StreamStatus {
-        let (stream, restarts) = {
-            let current = self.current();
-            (Arc::clone(&current.stream), current.restarts)
-        };
-        let mut status = StreamStatus { restarts, ..stream.status() };
+        let current = self.current();
+        let stream = Arc::clone(&current.stream);
+        let (restarts, memory_restarts) = (current.restarts, current.memory_restarts);
+        let restart_reason = current.reason.clone();
+        drop(current);
+        let mut status = StreamStatus { restarts, memory_restarts, restart_reason, ..stream.status() };
         if !self.is_finished() && stream.is_finished() {
             // It died and is about to come back.
             (status.is_running, status.phase) = (true, Phase::Error);
@@ -109,7 +119,7 @@ impl Stream for Supervised {
 
     fn is_finished(&self) -> bool {
         let stream = self.stream();
-        stream.is_finished() && (!stream.has_died() || self.stop.is_cancelled())
+        stream.is_finished() && (stream.death().is_none() || self.stop.is_cancelled())
     }
 
     fn stop(&self) -> BoxFuture<'static, ()> {
@@ -129,11 +139,14 @@ mod tests {
     use super::super::Registry;
     use super::*;
     use crate::config::{ServiceLimits, StreamOptions};
+    use crate::pipeline::Death;
 
     /// Dies after its life, or lives until it is stopped.
     struct Mortal {
         settings: StreamSettings,
         life: Option<Duration>,
+        /// It dies of holding too much.
+        exceeds: bool,
         died: watch::Sender<bool>,
         stopped: CancellationToken,
         discarded: Arc<AtomicUsize>,
@@ -154,7 +167,7 @@ mod tests {
             self.discarded.fetch_add(1, Ordering::SeqCst);
         }
         fn is_finished(&self) -> bool {
-            self.has_died() || self.stopped.is_cancelled()
+            self.death().is_some() || self.stopped.is_cancelled()
         }
         fn stop(&self) -> BoxFuture<'static, ()> {
             self.stopped.cancel();
@@ -163,8 +176,8 @@ mod tests {
     }
 
     impl Life for Mortal {
-        fn has_died(&self) -> bool {
-            *self.died.borrow()
+        fn death(&self) -> Option<Death> {
+            self.died.borrow().then(|| Death { reason: "a fault".to_owned(), exceeded: self.exceeds })
         }
         fn ended(&self) -> BoxFuture<'static, ()> {
             let (life, died, stopped) = (self.life, self.died.clone(), self.stopped.clone());
@@ -186,9 +199,10 @@ mod tests {
 
     impl Launch for Lives {
         fn launch(&self, settings: StreamSettings) -> Arc<dyn Life> {
-            let life = self.0[self.1.fetch_add(1, Ordering::SeqCst)];
+            let place = self.1.fetch_add(1, Ordering::SeqCst);
+            let (life, exceeds) = (self.0[place], place % 2 == 1);
             let (died, stopped) = (watch::channel(false).0, CancellationToken::new());
-            Arc::new(Mortal { settings, life, died, stopped, discarded: Arc::clone(&self.2) })
+            Arc::new(Mortal { settings, life, exceeds, died, stopped, discarded: Arc::clone(&self.2) })
         }
     }
 
@@ -234,7 +248,9 @@ mod tests {
         seconds(702).await;
         assert_eq!(launched(), 5);
         seconds(10).await;
-        assert_eq!((launched(), stream.status().restarts), (6, 5));
+        let status = stream.status();
+        assert_eq!((launched(), status.restarts, status.memory_restarts), (6, 5, 2));
+        assert_eq!(status.restart_reason.as_deref(), Some("a fault"));
         stream.stop().await;
         assert!(stream.is_finished());
     }

@@ -11,8 +11,9 @@ use url::Url;
 
 use super::Error;
 use super::crypt::samples::Protection;
-use super::crypt::{CryptError, Key, Plan};
+use super::crypt::{Key, Plan};
 use super::fetch::Http;
+use crate::heavy::{Share, Work};
 use crate::outside::ShownUrl;
 use crate::policy::Reach;
 
@@ -30,14 +31,11 @@ const MAX_KEY_BODY: usize = 64 << 10;
 /// A key is a few bytes: who needs longer than this is asked again.
 const MAX_KEY_TIME: Duration = Duration::from_secs(8);
 
-/// A larger body is decrypted on a thread of its own: at about 1 GB/s this is the millisecond that a task may
-/// hold up the others.
-const INLINE_BYTES: usize = 1 << 20;
-
 /// The keys of one source. Rotation needs no clock: a new key has a new address as a rule, and pushes out the
 /// one that was used longest ago; a key that was changed under its address is noticed by what it decrypts.
 pub(super) struct Keys {
     http: Arc<Http>,
+    share: Share,
     held: Mutex<VecDeque<Held>>,
     /// With their addresses, the last one first.
     former: Mutex<VecDeque<(String, Key)>>,
@@ -59,8 +57,8 @@ pub(super) struct Found {
 }
 
 impl Keys {
-    pub(super) fn new(http: Arc<Http>) -> Self {
-        Self { http, held: Mutex::default(), former: Mutex::default() }
+    pub(super) fn new(http: Arc<Http>, share: Share) -> Self {
+        Self { http, share, held: Mutex::default(), former: Mutex::default() }
     }
 
     /// The key that `plan` names, from memory or from its address; the playlist that names it is `from` away.
@@ -100,7 +98,7 @@ impl Keys {
             }
         }
         let iv = plan.iv;
-        let plain = off_the_task(body, move |body| key.decrypt(&iv, body)).await;
+        let plain = self.share.run(Work::Bytes(body.len()), move || key.decrypt(&iv, body)).await;
         plain.map_err(|source| Error::Crypt { url: shown.to_owned(), source })
     }
 
@@ -114,8 +112,8 @@ impl Keys {
         shown: &ShownUrl,
     ) -> Result<Bytes, Error> {
         let (key, iv) = (found.key, plan.iv);
-        let plain =
-            off_the_task(body, move |body| key.decrypt_samples(&iv, protection.as_deref(), body)).await;
+        let decrypt = move |body| key.decrypt_samples(&iv, protection.as_deref(), body);
+        let plain = self.share.run(Work::Bytes(body.len()), move || decrypt(body)).await;
         plain.map_err(|source| Error::Crypt { url: shown.to_owned(), source })
     }
 
@@ -157,16 +155,4 @@ impl Keys {
         let body = self.http.get(&url, from, None, MAX_KEY_BODY, total.min(MAX_KEY_TIME)).await?;
         Key::new(plan.method, &body.bytes).map_err(|source| Error::Crypt { url: shown, source })
     }
-}
-
-/// Decrypts a body; a large one on a thread of its own.
-async fn off_the_task(
-    body: Bytes,
-    decrypt: impl FnOnce(Bytes) -> Result<Bytes, CryptError> + Send + 'static,
-) -> Result<Bytes, CryptError> {
-    if body.len() <= INLINE_BYTES {
-        return decrypt(body);
-    }
-    // It does not panic, and it is cancelled only when the runtime ends.
-    tokio::task::spawn_blocking(move || decrypt(body)).await.unwrap_or(Err(CryptError::Padding))
 }

@@ -5,11 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use url::Url;
 
 use super::fetch::{Answer, Body, Http, Request, Validators};
-use super::playlist::{Definitions, Key, Map, Master, Media, Playlist, Start, limits, parse_from};
+use super::playlist::{
+    Definitions, Key, Map, Master, Media, Playlist, SegmentRef, Start, limits, parse_from,
+};
 use super::{Error, Settings, unpack};
+use crate::heavy::Work;
+use crate::memory::Held;
 use crate::outside::ShownUrl;
 use crate::policy::Reach;
 
@@ -49,7 +54,7 @@ pub(super) async fn open(http: Arc<Http>, settings: Arc<Settings>) -> Result<Ope
     let source = Address { url: settings.url.clone(), reach: http.source_reach() };
     let mut loader = Loader::new(http, settings, source, Inherited::default());
     let (body, playlist) = match loader.read(None, true).await? {
-        Reading::Changed(body, playlist) => (body, playlist),
+        Reading::Changed(changed) => *changed,
         Reading::Film(first) => {
             let reach = loader.http.note_source(first);
             return Ok(Opened::Film(Address { url: loader.listed, reach }));
@@ -60,7 +65,6 @@ pub(super) async fn open(http: Arc<Http>, settings: Arc<Settings>) -> Result<Ope
     (loader.named_by, loader.led_by) = (named_by, named_by);
     match playlist {
         Playlist::Media(media) => {
-            let media = absolute(media, &body.url)?;
             loader.follow(&body);
             Ok(Opened::Media(Box::new(loader), media))
         }
@@ -107,7 +111,8 @@ pub(super) enum Loaded {
 /// What one request for a playlist brought.
 enum Reading {
     Unchanged,
-    Changed(Box<Body>, Playlist),
+    /// Its addresses absolute.
+    Changed(Box<(Body, Playlist)>),
     Film(Reach),
 }
 
@@ -167,16 +172,15 @@ impl Loader {
     async fn load_once(&mut self) -> Result<Loaded, Error> {
         let known = self.known.take().filter(|known| known.unchanged < UNCHANGED_BELIEVED);
         match (self.read(known.as_ref().map(|known| &known.validators), false).await?, known) {
-            (Reading::Changed(body, Playlist::Media(media)), _) => {
-                let mut media = absolute(media, &body.url)?;
-                // Where both say it, the master's is the one that holds (RFC 8216 4.3.5).
-                media.start = self.inherited.start.or(media.start);
-                self.follow(&body);
-                Ok(Loaded::Changed(media))
-            }
-            (Reading::Changed(body, Playlist::Master(_)), _) => {
-                Err(Error::NestedMaster { url: ShownUrl::url(body.url.as_str()) })
-            }
+            (Reading::Changed(changed), _) => match *changed {
+                (body, Playlist::Media(media)) => {
+                    self.follow(&body);
+                    Ok(Loaded::Changed(media))
+                }
+                (body, Playlist::Master(_)) => {
+                    Err(Error::NestedMaster { url: ShownUrl::url(body.url.as_str()) })
+                }
+            },
             (Reading::Unchanged, Some(known)) => {
                 self.known = Some(Known { unchanged: known.unchanged.saturating_add(1), ..known });
                 Ok(Loaded::Unchanged)
@@ -196,14 +200,18 @@ impl Loader {
         };
         let imported = self.inherited.variables.clone();
         let definitions = Definitions { imported, query: body.url.query_pairs().into_owned().collect() };
-        let shown = || ShownUrl::url(body.url.as_str());
-        let text = unpack::text(&body.bytes, limit).map_err(|fault| match fault {
-            unpack::Fault::TooLarge => Error::TooLarge { url: shown(), limit },
-            unpack::Fault::Playlist(source) => Error::Playlist { url: shown(), source },
-        })?;
-        let playlist = parse_from(&text, &definitions, self.needed_from)
-            .map_err(|source| Error::Playlist { url: shown(), source })?;
-        Ok(Reading::Changed(body, playlist))
+        let (packed, length) = (unpack::is_packed(&body.bytes), body.bytes.len());
+        let work = if packed { Work::Unknown } else { Work::Bytes(length) };
+        let (bytes, base, start) = (body.bytes.clone(), body.url.clone(), self.inherited.start);
+        let needed_from = self.needed_from;
+        let understand = move || understand(&bytes, limit, &definitions, &base, start, needed_from);
+        let playlist = self.settings.share.run(work, understand).await?;
+        Ok(Reading::Changed(Box::new((*body, playlist))))
+    }
+
+    /// A part of what the stream holds.
+    pub(super) fn part(&self) -> Held {
+        self.settings.meter.part()
     }
 
     /// Keeps to where `body` came from, and what it said.
@@ -222,6 +230,40 @@ impl Loader {
     fn not_asked_for(&self) -> Error {
         Error::Status { url: ShownUrl::url(self.current.as_str()), status: 304 }
     }
+}
+
+/// The playlist in `body`, which came from `base`. `start` is what its master says of where to begin.
+fn understand(
+    body: &Bytes,
+    limit: usize,
+    definitions: &Definitions,
+    base: &Url,
+    start: Option<Start>,
+    needed_from: u64,
+) -> Result<Playlist, Error> {
+    let shown = || ShownUrl::url(base.as_str());
+    let text = unpack::text(body, limit).map_err(|fault| match fault {
+        unpack::Fault::TooLarge => Error::TooLarge { url: shown(), limit },
+        unpack::Fault::Playlist(source) => Error::Playlist { url: shown(), source },
+    })?;
+    let playlist = parse_from(&text, definitions, needed_from)
+        .map_err(|source| Error::Playlist { url: shown(), source })?;
+    Ok(match playlist {
+        Playlist::Media(media) => {
+            let mut media = absolute(media, base)?;
+            // Where both say it, the master's is the one that holds (RFC 8216 4.3.5).
+            media.start = start.or(media.start);
+            Playlist::Media(media)
+        }
+        master @ Playlist::Master(_) => master,
+    })
+}
+
+/// What a playlist takes that was read: it is kept once by who reads it, and once for a server that says that it
+/// still holds.
+pub(super) fn size(media: &Media) -> u64 {
+    let each = |segment: &SegmentRef| 2 * (size_of::<SegmentRef>() + segment.uri.len()) as u64;
+    media.segments.iter().map(each).sum()
 }
 
 /// Resolves every address against the playlist's (RFC 8216 4.1), and refuses what is not a stream. An address

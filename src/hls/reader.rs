@@ -11,13 +11,14 @@ use url::Url;
 use super::attempt::{Attempts, Limits, Verdict, holds_up};
 use super::cursor::{Counters, Cursor, Listed, Missed, Next, Place};
 use super::join::Side;
-use super::load::{Loaded, Loader};
+use super::load::{self, Loaded, Loader};
 use super::marks::Marks;
 use super::playlist::{LeftOut, Media, Numbering, SegmentRef, merge};
 use super::slot::{Slot, State};
 use super::work::{Client, Done, Fetched, Work};
 use super::{Error, Event, Segment};
 use crate::media::{Moment, Rendition};
+use crate::memory::Held;
 use crate::outside::{ShownUrl, Text};
 use crate::policy::Reach;
 
@@ -48,6 +49,8 @@ pub(super) struct Reader {
     last: Option<Media>,
     /// What was said already of what the playlist lists beyond the limits.
     left_out: LeftOut,
+    /// What the playlist takes.
+    held: Held,
     /// For a playlist that does not number its segments.
     numbering: Numbering,
     slots: VecDeque<Slot>,
@@ -75,6 +78,7 @@ impl Reader {
             rendition,
             listed: loader.listed().clone(),
             reach: loader.reach(),
+            held: loader.part(),
             cursor,
             loader: Some(loader),
             abandoned: None,
@@ -289,6 +293,7 @@ impl Reader {
             self.left_out = media.left_out;
         }
         media.forget_before(self.needed_from());
+        self.held.set(load::size(&media));
         self.last = Some(media);
     }
 

@@ -50,7 +50,7 @@ struct Resource<'a> {
 
 impl Segments {
     pub(super) fn new(http: Arc<Http>, settings: &Settings) -> Self {
-        let keys = Keys::new(http.clone());
+        let keys = Keys::new(http.clone(), settings.share.clone());
         Self { http, keys, max_bytes: settings.max_segment_bytes, cuts: Mutex::default() }
     }
 
@@ -126,8 +126,8 @@ impl Segments {
             let span = range.map_or(Span::All, Span::Exactly);
             let request =
                 Request { span, limit, total, known, fresh: known.is_some(), ..Request::new(&url, from) };
-            let (body, validators) = match self.http.fetch(request).await? {
-                Answer::Body(body) => (body.bytes, body.validators),
+            let (body, held, validators) = match self.http.fetch(request).await? {
+                Answer::Body(body) => (body.bytes, body.held, body.validators),
                 Answer::Unchanged | Answer::Film { .. } => return Ok(Section::Unchanged),
             };
             let plain = match found {
@@ -138,7 +138,8 @@ impl Segments {
                 None => body,
             };
             self.check(&plain, resource, &shown)?;
-            Ok(Section::Changed { body: plain, validators })
+            // From here on it counts until nobody holds a slice of it.
+            Ok(Section::Changed { body: held.wrap(plain), validators })
         };
         let late = |_| Error::Timeout { url: shown.clone(), what: "complete segment", after: total };
         tokio::time::timeout(total, work).await.map_err(late)?

@@ -9,6 +9,8 @@ use url::Url;
 use super::cursor::Place;
 use super::fetch::{Resolver, SystemResolver};
 use super::variant;
+use crate::heavy::Share;
+use crate::memory::Meter;
 use crate::policy::Policy;
 
 /// A larger playlist is refused: a day of 2 s segments, each with its date and a signed address of 500 characters, has
@@ -47,6 +49,9 @@ pub struct Settings {
     /// How long a segment of a live source is tried before it counts as lost: what comes later than the
     /// default processing budget could not be played any more.
     pub segment_life: Duration,
+    /// Where what takes long is done, and counted what is held.
+    pub share: Share,
+    pub meter: Meter,
 }
 
 /// Where an earlier process had come to.
@@ -109,6 +114,8 @@ impl Settings {
             resolver: Arc::new(SystemResolver),
             startup_budget: Duration::from_secs(20),
             segment_life: Duration::from_secs(12),
+            share: Share::default(),
+            meter: Meter::default(),
         }
     }
 }

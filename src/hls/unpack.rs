@@ -26,6 +26,11 @@ pub(super) enum Fault {
     Playlist(PlaylistError),
 }
 
+/// Whether more may come out of `body` than is in it.
+pub(super) fn is_packed(body: &[u8]) -> bool {
+    matches!(body, [0x1f, 0x8b, ..] | [0x78, ..])
+}
+
 /// The text in `body`, at most `limit` bytes of it.
 pub(super) fn text(body: &Bytes, limit: usize) -> Result<Bytes, Fault> {
     let mut body = body.clone();

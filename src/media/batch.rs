@@ -33,3 +33,11 @@ pub struct Batch {
     /// No random-access picture came in time: the batch begins in mid-GOP.
     pub mid_gop: bool,
 }
+
+impl Batch {
+    /// Pictures and audio frames in it.
+    pub fn samples(&self) -> usize {
+        let video = self.video.as_ref().map_or(0, |track| track.samples.len());
+        video + self.audio.as_ref().map_or(0, |track| track.frames.len())
+    }
+}

@@ -51,6 +51,12 @@ impl Piece {
         })
     }
 
+    /// Pictures and audio frames in it.
+    pub fn samples(&self) -> usize {
+        let video = self.video.as_ref().map_or(0, |(_, samples)| samples.len());
+        video + self.audio.as_ref().map_or(0, |(_, frames)| frames.len())
+    }
+
     /// How long it plays; zero without a sample.
     pub fn duration(&self) -> Flicks {
         self.span().map(|(start, end)| end - start).unwrap_or_default()

@@ -134,8 +134,17 @@ fn of_a_stream(to: &mut Families, StreamView { status, memory }: &StreamView) {
         &stream,
         restarts,
     );
+    let exceeded = status.memory_restarts as f64;
+    let help = "Of these, because it held more memory than its share.";
+    to.counter("overdub_stream_memory_restarts_total", help, &stream, exceeded);
     let memory = *memory as f64;
     to.gauge("overdub_stream_memory_bytes", "Media held, by bitrate and latency.", &stream, memory);
+    let held = status.memory.bytes as f64;
+    to.gauge("overdub_stream_memory_held_bytes", "Media and queues held, as measured.", &stream, held);
+    if let Some(limit) = status.memory.limit {
+        let help = "What the stream may hold: beyond it it is started again.";
+        to.gauge("overdub_stream_memory_limit_bytes", help, &stream, limit as f64);
+    }
     if let Some(lag) = stats.lag_seconds {
         to.gauge("overdub_lag_seconds", "How far the output is behind the source.", &stream, lag);
     }

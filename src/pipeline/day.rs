@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use overdub_fmp4::{Chunks, Edit, Fragment, TrackConfig, init_segment};
 
-use super::output::to_fit;
+use super::desk::to_fit;
 use crate::config::{ConfigurationChange, Fallback};
 use crate::media::{AudioContext, AudioParams, AudioTrack, Flicks, OutputAudio, mp4};
 use crate::remux::{Fitter, Sound, Used};

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::board::Board;
 use super::keeper::Keeper;
 use crate::config::StreamSettings;
+use crate::memory::Excess;
 use crate::preview::Preview;
 use crate::status::StreamStatus;
 
@@ -31,6 +32,16 @@ pub enum End {
     Failed(String),
     /// A stage panicked: a fault of ours. The stream may be started again.
     Died(String),
+    /// It held more memory than its share. The same.
+    Exceeded(Excess),
+}
+
+/// Why a stream died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    pub reason: String,
+    /// It held more memory than its share.
+    pub exceeded: bool,
 }
 
 impl Handle {
@@ -62,9 +73,13 @@ impl Handle {
         self.end.borrow().is_some()
     }
 
-    /// It ended by a fault of ours.
-    pub fn has_died(&self) -> bool {
-        matches!(*self.end.borrow(), Some(End::Died(_)))
+    /// Why it died, and may be started again: by a fault of ours, or because it held too much.
+    pub fn death(&self) -> Option<Death> {
+        match &*self.end.borrow() {
+            Some(End::Died(reason)) => Some(Death { reason: reason.clone(), exceeded: false }),
+            Some(End::Exceeded(excess)) => Some(Death { reason: excess.to_string(), exceeded: true }),
+            _ => None,
+        }
     }
 
     /// Waits for the end.

@@ -4,18 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use overdub_fmp4::WriteError;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
+use super::count;
+use super::files::{Files, Sent};
 use super::keeper::Keeper;
 use super::replay;
 use super::resume::{Plan, Rejoin};
-use crate::batch::Batcher;
+use crate::batch::{self, Batcher};
 use crate::clock::Clock;
 use crate::config::SourceChoice;
 use crate::demux::{AudioChoice, Demuxer, Input};
+use crate::heavy::{Share, Work};
 use crate::hls;
-use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition, mp4};
+use crate::media::{Batch, Flicks, Moment, Origin, Piece, Rendition};
+use crate::memory::{Held, Meter};
 use crate::outside::Text;
 use crate::playout::{Follower, Playout};
 use crate::roundtrip;
@@ -33,6 +39,9 @@ pub(super) struct Captured {
     /// Its audio was sent off: an outcome with its number will come.
     pub requested: bool,
     pub timing: Timing,
+    /// What its samples take while it waits.
+    #[expect(dead_code, reason = "it is given back when the batch is dropped")]
+    pub held: Held,
 }
 
 /// A captured batch against the playout clock.
@@ -78,15 +87,28 @@ pub(super) struct Ingest {
     pub playout: watch::Sender<Option<Playout>>,
     pub requests: mpsc::Sender<roundtrip::Request>,
     pub captured: mpsc::Sender<Captured>,
+    pub share: Share,
+    pub meter: Meter,
+    /// What has been gathered for the next batch takes.
+    pub gathered: Held,
 }
 
 impl Ingest {
-    /// Runs until `events` is closed or says that the source has ended; what is open is closed then.
+    /// Runs until `events` is closed or says that the source has ended; what is open is closed then. At `halt` it ends
+    /// whatever it does: a segment that takes seconds holds up no stop.
     ///
     /// # Errors
     ///
     /// The source has ended, and none of its segments could be read: why.
-    pub(super) async fn run(mut self, mut events: mpsc::Receiver<hls::Event>) -> Result<(), String> {
+    pub(super) async fn run(
+        self,
+        events: mpsc::Receiver<hls::Event>,
+        halt: CancellationToken,
+    ) -> Result<(), String> {
+        halt.run_until_cancelled(self.drive(events)).await.unwrap_or(Ok(()))
+    }
+
+    async fn drive(mut self, mut events: mpsc::Receiver<hls::Event>) -> Result<(), String> {
         let mut passed = None;
         let mut ended = false;
         self.choose_audio();
@@ -108,14 +130,12 @@ impl Ingest {
                 event = events.recv() => event,
                 () = self.clock.sleep_until(quiet), if self.demuxer.is_waiting() => {
                     tracing::warn!("one rendition of the source is quiet: the other goes on without it");
-                    let pieces = self.demuxer.release();
+                    let pieces = self.demux(Work::Unknown, Demuxer::release).await;
                     self.pieces(pieces).await;
                     continue;
                 }
                 () = self.clock.sleep_until(timeout.unwrap_or_default()), if timeout.is_some() => {
-                    if let Some(batch) = self.batcher.poll_close(self.clock.now(), playout) {
-                        self.send(batch).await;
-                    }
+                    self.close_if_near(playout).await;
                     continue;
                 }
             };
@@ -139,13 +159,14 @@ impl Ingest {
                     self.segment(segment).await;
                 }
                 Some(hls::Event::Renditions { separate_audio }) => {
-                    let pieces = self.demuxer.set_separate_audio(separate_audio);
+                    let set = move |demuxer: &mut Demuxer| demuxer.set_separate_audio(separate_audio);
+                    let pieces = self.demux(Work::Unknown, set).await;
                     self.pieces(pieces).await;
                 }
                 Some(hls::Event::Lost { rendition, media_sequence, duration, reason }) => {
                     tracing::warn!(?rendition, media_sequence, ?duration, %reason, "segment lost");
                     self.keeper.lost(rendition, media_sequence, duration);
-                    self.demuxer.handle_lost(rendition);
+                    self.demux(Work::Unknown, move |demuxer| demuxer.handle_lost(rendition)).await;
                     if rendition == Rendition::Main {
                         self.batcher.handle_lost(duration);
                     }
@@ -157,9 +178,9 @@ impl Ingest {
                 None => break,
             }
         }
-        let pieces = self.demuxer.flush();
+        let pieces = self.demux(Work::Unknown, Demuxer::flush).await;
         self.pieces(pieces).await;
-        if let Some(batch) = self.batcher.flush() {
+        if let Some(batch) = self.batch(0, Batcher::flush).await {
             self.send(batch).await;
         }
         match &self.demuxer.damage().last_refusal {
@@ -184,17 +205,56 @@ impl Ingest {
         self.batcher.set_target_duration(plan.target_duration);
         let apart = plan.replay.iter().any(|mark| mark.rendition == Rendition::Audio);
         self.demuxer.set_separate_audio(apart);
-        let mut reader = replay::Reader::new(self.writer.layout().clone());
+        let mut reader = replay::Reader::new(self.writer.layout().clone(), self.meter.clone());
         for mark in &plan.replay {
             match reader.read(mark, self.clock.now()).await {
                 Some(segment) => self.segment(segment).await,
                 None => self.demuxer.handle_lost(mark.rendition),
             }
             let playout = *self.playout.borrow();
-            if let Some(batch) = self.batcher.poll_close(self.clock.now(), playout) {
-                self.send(batch).await;
-            }
+            self.close_if_near(playout).await;
         }
+    }
+
+    /// Closes the open batch where its playout is near.
+    async fn close_if_near(&mut self, playout: Option<Playout>) {
+        let now = self.clock.now();
+        if let Some(batch) = self.batch(0, move |batcher| batcher.poll_close(now, playout)).await {
+            self.send(batch).await;
+        }
+    }
+
+    /// One step of the demuxer.
+    async fn demux<T: Send + 'static>(
+        &mut self,
+        work: Work,
+        step: impl FnOnce(&mut Demuxer) -> T + Send + 'static,
+    ) -> T {
+        let mut demuxer = std::mem::take(&mut self.demuxer);
+        let job = move || {
+            let done = step(&mut demuxer);
+            (demuxer, done)
+        };
+        let (demuxer, done) = self.share.run(work, job).await;
+        self.demuxer = demuxer;
+        done
+    }
+
+    /// One step of the batcher, with so many `samples` beside those that it has.
+    async fn batch<T: Send + 'static>(
+        &mut self,
+        samples: usize,
+        step: impl FnOnce(&mut Batcher) -> T + Send + 'static,
+    ) -> T {
+        let work = Work::Samples(self.batcher.gathered().saturating_add(samples));
+        let mut batcher = std::mem::replace(&mut self.batcher, Batcher::new(batch::Settings::default(), 0));
+        let job = move || {
+            let done = step(&mut batcher);
+            (batcher, done)
+        };
+        let (batcher, done) = self.share.run(work, job).await;
+        self.batcher = batcher;
+        done
     }
 
     async fn segment(&mut self, segment: hls::Segment) {
@@ -214,7 +274,14 @@ impl Ingest {
         };
         self.choose_audio();
         let refused = self.demuxer.damage().refused;
-        let pieces = self.demuxer.handle_segment(&input, &origin);
+        let (number, url, meter) = (origin.segment, segment.url, self.meter.clone());
+        let work = Work::Bytes(input.data.len());
+        let handle = move |demuxer: &mut Demuxer| {
+            let mut pieces = demuxer.handle_segment(&input, &origin);
+            pieces.iter_mut().for_each(|piece| count::samples(piece, &input.data, &meter));
+            pieces
+        };
+        let pieces = self.demux(work, handle).await;
         for cue in self.demuxer.take_cues() {
             tracing::info!(segment = cue.segment, time = ?cue.time, kind = %cue.kind, "cue");
             self.board.cue(&cue);
@@ -222,13 +289,13 @@ impl Ingest {
         if self.demuxer.damage().refused > refused {
             let reason =
                 self.demuxer.damage().last_refusal.as_ref().map(|refusal| Text::of(refusal).to_string());
-            tracing::warn!(segment = segment.number, url = &*segment.url, reason, "segment not readable");
-            self.board.refused(segment.number, reason.as_deref().unwrap_or_default());
+            tracing::warn!(segment = number, url = &*url, reason, "segment not readable");
+            self.board.refused(number, reason.as_deref().unwrap_or_default());
         }
         self.pieces(pieces).await;
         self.board.audio_streams(self.demuxer.audio_streams());
         self.board.random_access(self.demuxer.random_access());
-        self.board.demuxed(segment.number, self.demuxer.damage(), self.batcher.grid_stats());
+        self.board.demuxed(number, self.demuxer.damage(), self.batcher.grid_stats());
     }
 
     /// Hands the segment to the writer as it came. Renditions share one sequence of numbers.
@@ -255,7 +322,8 @@ impl Ingest {
             self.board.piece(&piece);
             let arrived = piece.origin.captured_at;
             self.batcher.set_complete(self.source.borrow().kind == Some(hls::SourceKind::Vod));
-            let closed = self.batcher.handle_piece(piece);
+            self.gathered.add(count::piece(&piece));
+            let closed = self.batch(piece.samples(), |batcher| batcher.handle_piece(piece)).await;
             if let Some(by) = self.batcher.take_move() {
                 self.stayed_late(by);
             }
@@ -263,6 +331,9 @@ impl Ingest {
                 self.send(batch).await;
             }
             self.follow(arrived);
+        }
+        if self.batcher.gathered() == 0 {
+            self.gathered.set(0);
         }
     }
 
@@ -310,6 +381,7 @@ impl Ingest {
     #[tracing::instrument(name = "batch", skip_all, fields(number = batch.number))]
     async fn send(&mut self, batch: Batch) {
         let now = self.clock.now();
+        let work = Work::Samples(batch.samples());
         let playout = self.playout_for(&batch, now);
         self.board.captured(&batch, &playout);
         self.keeper.batch(&batch);
@@ -321,10 +393,6 @@ impl Ingest {
             "batch captured"
         );
         self.writer.keep(Numbers { segment: self.next_segment, batch: batch.number + 1 });
-        let origin = batch.start - batch.shift;
-        if let Some(video) = &batch.video {
-            self.store(batch.number, Artifact::Video, mp4::file(Some(video), None, origin));
-        }
         let timing = if playout.due(batch.start + batch.duration) <= now {
             Timing::Past
         } else if playout.deadline(batch.start) <= now {
@@ -336,9 +404,23 @@ impl Ingest {
             tracing::warn!(batch = batch.number, ?timing, "captured too late to be processed");
             self.board.late(batch.number, timing);
         }
-        let requested = timing == Timing::InTime && self.request(&batch, &playout).await;
+        let mut held = self.meter.part();
+        let job = move || {
+            let files = Files::of(&batch, timing == Timing::InTime);
+            held.set(count::batch(&batch));
+            (batch, held, files)
+        };
+        let (batch, held, files) = self.share.run(work, job).await;
+        self.gathered.give_back(held.bytes());
+        if let Some(video) = files.video {
+            self.store(batch.number, Artifact::Video, video);
+        }
+        let requested = match files.audio {
+            Some(audio) => self.request(&batch, audio, &playout).await,
+            None => false,
+        };
         // The receiver is gone only when the stream is being torn down.
-        let _ = self.captured.send(Captured { batch, requested, timing }).await;
+        let _ = self.captured.send(Captured { batch, requested, timing, held }).await;
     }
 
     /// The clock that `batch` plays by: fixed at the first batch.
@@ -354,28 +436,25 @@ impl Ingest {
         })
     }
 
-    /// Sends the batch's audio to the processor; false where it has none.
-    async fn request(&mut self, batch: &Batch, playout: &Playout) -> bool {
-        let Some(audio) = batch.audio.as_ref().filter(|audio| !audio.frames.is_empty()) else { return false };
-        let sent = batch.context.around(audio);
-        let file = match mp4::file(None, Some(&sent), sent.start) {
-            Ok(file) => file,
+    /// Sends the batch's audio to the processor; false where it could not be written.
+    async fn request(&mut self, batch: &Batch, audio: Result<Sent, WriteError>, playout: &Playout) -> bool {
+        let Sent { data, duration, pts, params } = match audio {
+            Ok(sent) => sent,
             Err(error) => {
                 self.board.error(format!("batch {}: audio not writable: {error}", batch.number).into());
                 return false;
             }
         };
-        // The one copy beside the gathering: a Socket.IO attachment is one piece.
-        let data: Bytes = file.to_bytes();
+        let data = self.meter.wrap(data);
         self.writer.batch_file(batch.number, Artifact::Audio, vec![data.clone()]);
         self.board.batch(batch.number, |entry| entry.state = BatchState::Processing);
         let request = roundtrip::Request {
             number: batch.number,
             audio: data,
-            duration: sent.duration(),
-            pts: sent.start,
+            duration,
+            pts,
             context: (batch.context.before.len(), batch.context.after.len()),
-            params: Arc::clone(&audio.params),
+            params,
             program_date_time: batch.program_date_time.clone(),
             file_name: format!("batch-{}/{}", batch.number, Artifact::Audio.file_name()),
             deadline: playout.deadline(batch.start),
@@ -384,14 +463,9 @@ impl Ingest {
         self.requests.send(request).await.is_ok()
     }
 
-    fn store(
-        &self,
-        number: u64,
-        artifact: Artifact,
-        file: Result<overdub_fmp4::Chunks, overdub_fmp4::WriteError>,
-    ) {
+    fn store(&self, number: u64, artifact: Artifact, file: Result<Vec<Bytes>, WriteError>) {
         match file {
-            Ok(chunks) => self.writer.batch_file(number, artifact, chunks.into_iter().collect()),
+            Ok(chunks) => self.writer.batch_file(number, artifact, chunks),
             Err(error) => {
                 self.board.error(format!("batch {number}: {artifact:?} not writable: {error}").into());
             }

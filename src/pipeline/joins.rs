@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::output::to_fit;
+use super::desk::to_fit;
 use crate::batch::{self, Batcher};
 use crate::media::{
     AudioParams, AudioTrack, Batch, Flicks, Moment, Origin, OutputAudio, Piece, StampedFrame, mp4,

@@ -11,11 +11,16 @@
 #[cfg(test)]
 mod adversity;
 mod board;
+mod count;
 #[cfg(test)]
 mod day;
+mod desk;
+mod files;
 #[cfg(test)]
 mod gaps;
 mod handle;
+#[cfg(test)]
+mod holding;
 mod ingest;
 #[cfg(test)]
 mod joins;
@@ -36,6 +41,7 @@ mod resume;
 mod rig;
 mod slate;
 mod source;
+mod targets;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -55,23 +61,26 @@ use crate::batch::{self, Batcher, Holes};
 use crate::clock::{Clock, wall_clock};
 use crate::config::{OnGap, RtmpUrl, StreamSettings};
 use crate::demux::Demuxer;
+use crate::heavy::{Share, Shares};
 use crate::journal::Journals;
+use crate::memory::Meter;
 use crate::outside::Text;
 use crate::playout::{Follower, Playout};
 use crate::preview::{self, Preview};
-use crate::remux::{Filler, Fitter, Hold, Release, Sound};
+use crate::remux::{Hold, Release, Sound};
 use crate::storage::{Disk, Numbers, Writer};
 use crate::{hls, publish, roundtrip, srs};
 
-pub use handle::{End, Handle};
+pub use handle::{Death, End, Handle};
 
 use board::{Board, Reports};
+use desk::Desk;
 use ingest::{Captured, Ingest, Inits};
 use keeper::{Keeper, wall_millis};
-use offset::Offset;
 use output::{Output, Port};
 use resume::{Plan, Rejoin};
-use tasks::{Ends, Task, all, note, stopping, task};
+use targets::{publish_settings, roundtrip_settings};
+use tasks::{Ends, Task, all, bounded, note, stopping, task};
 
 /// Segments between the fetcher and the demuxer: one in work, one at hand.
 const SEGMENTS: usize = 1;
@@ -99,16 +108,19 @@ pub struct Shared {
     pub journals: Option<Journals>,
     /// A source that fails is tried again for ever (a service), or ends the stream (a command).
     pub persistent: bool,
+    /// Each stream's part of the threads for heavy work.
+    pub shares: Shares,
 }
 
-/// Starts a stream, or lets it go on where a journal of the same settings says that it was.
-pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
+/// Starts a stream, or lets it go on where a journal of the same settings says that it was. One that holds more than
+/// `memory` bytes is ended as if it had failed by itself.
+pub fn spawn(settings: StreamSettings, memory: Option<u64>, shared: &Arc<Shared>) -> Handle {
     let settings = Arc::new(settings);
     let stop = CancellationToken::new();
     let (ended, end) = watch::channel(None);
     let span = tracing::error_span!("stream", id = %settings.stream_id);
     let _guard = span.enter();
-    let stream = Stream::new(&settings, shared);
+    let stream = Stream::new(&settings, Meter::new(memory), shared);
     let (board, preview, keeper) =
         (Arc::clone(&stream.board), Arc::clone(&stream.preview), Arc::clone(&stream.keeper));
     let handle = Handle { settings, board: Arc::clone(&board), preview, keeper, stop: stop.clone(), end };
@@ -120,6 +132,7 @@ pub fn spawn(settings: StreamSettings, shared: &Arc<Shared>) -> Handle {
             board.ended(match &end {
                 End::Finished => None,
                 End::Failed(error) | End::Died(error) => Some(Text::new(error)),
+                End::Exceeded(excess) => Some(Text::of(excess)),
             });
             tracing::info!(?end, "stream ended");
             ended.send_replace(Some(end));
@@ -142,17 +155,19 @@ struct Stream {
     roundtrip_status: watch::Sender<roundtrip::Status>,
     output_status: Vec<watch::Sender<publish::Status>>,
     srs_status: Vec<watch::Sender<Option<srs::Status>>>,
+    share: Share,
+    meter: Meter,
 }
 
 impl Stream {
-    fn new(settings: &Arc<StreamSettings>, shared: &Arc<Shared>) -> Self {
+    fn new(settings: &Arc<StreamSettings>, meter: Meter, shared: &Arc<Shared>) -> Self {
         let writer = Writer::spawn(&shared.disk, &settings.stream_id, settings.artifacts, settings.retention);
         let (hls_status, hls) = watch::channel(hls::Status::default());
         let (roundtrip_status, roundtrip) = watch::channel(roundtrip::Status::default());
         let (output_status, outputs) =
             settings.srs_rtmp_urls.iter().map(|_| watch::channel(publish::Status::default())).unzip();
         let (srs_status, srs) = settings.srs.iter().map(|_| watch::channel(None)).unzip();
-        let reports = Reports { hls, roundtrip, outputs, srs };
+        let reports = Reports { hls, roundtrip, outputs, srs, meter: meter.clone() };
         let board = Arc::new(Board::new(settings, shared.clock, writer.clone(), reports));
         Self {
             settings: Arc::clone(settings),
@@ -166,6 +181,8 @@ impl Stream {
             roundtrip_status,
             output_status,
             srs_status,
+            share: shared.shares.of(&settings.stream_id),
+            meter,
         }
     }
 
@@ -174,7 +191,7 @@ impl Stream {
     async fn run(mut self, stop: CancellationToken) -> End {
         let clock = self.shared.clock;
         let plan = self.open().await;
-        let filler = self.filler().await;
+        let filler = slate::filler(&self.settings, &self.board).await;
         let (halt, close) = (CancellationToken::new(), CancellationToken::new());
         let died = CancellationToken::new();
         let (playout, playout_seen) = watch::channel(plan.as_ref().and_then(|plan| plan.playout));
@@ -190,18 +207,27 @@ impl Stream {
         let publishers = task(&died, all(publishers, stop.clone(), halt.clone()));
         let preview = task(
             &died,
-            preview::run(clock, playout_seen.clone(), preview, Arc::clone(&self.preview), close.clone()),
+            preview::run(
+                preview::Settings { clock, share: self.share.clone(), meter: self.meter.clone() },
+                playout_seen.clone(),
+                preview,
+                Arc::clone(&self.preview),
+                close.clone(),
+            ),
         );
         let output = Output {
             clock,
-            fitter: Fitter::default(),
-            sound: Sound::new(
-                self.settings.fallback,
-                self.settings.configuration_change,
-                self.settings.output_audio,
-            ),
-            release: Release::new(Hold::new(filler)),
-            offset: Offset::default(),
+            desk: Desk {
+                sound: Sound::new(
+                    self.settings.fallback,
+                    self.settings.configuration_change,
+                    self.settings.output_audio,
+                ),
+                release: Release::new(Hold::new(filler)),
+                ..Desk::default()
+            },
+            share: self.share.clone(),
+            queued: self.meter.part(),
             ports,
             writer: self.writer.clone(),
             board: Arc::clone(&self.board),
@@ -211,7 +237,11 @@ impl Stream {
         let roundtrip = task(
             &died,
             roundtrip::run(
-                roundtrip_settings(&self.settings),
+                roundtrip::Settings {
+                    share: self.share.clone(),
+                    meter: self.meter.clone(),
+                    ..roundtrip_settings(&self.settings)
+                },
                 clock,
                 requested,
                 outcomes,
@@ -221,11 +251,12 @@ impl Stream {
             ),
         );
         let resume = plan.as_ref().map(|plan| plan.source.clone());
-        let ingest = task(&died, self.ingest(plan, playout, requests, captured).run(segments));
+        let ingest = task(&died, self.ingest(plan, playout, requests, captured).run(segments, halt.clone()));
         let capture = task(&died, self.capture(resume, events, stop.clone()));
         let (keeper, writer) = (Arc::clone(&self.keeper), self.writer.clone());
         let (source, played) = (self.hls_status.subscribe(), playout_seen.clone());
         let keeping = task(&died, async move { keeper.run(&writer, played, source).await });
+        let _memory = task(&died, bounded(self.meter.clone(), died.clone()));
         let _stopping =
             task(&died, stopping(clock, Ends { stop: stop.clone(), died: died.clone(), halt, close }));
 
@@ -237,6 +268,9 @@ impl Stream {
         note(&mut failure, "publish", publishers.await);
         note(&mut failure, "preview", preview.await.map(Ok));
         drop(keeping);
+        if let Some(excess) = self.meter.excess() {
+            failure = Some(excess.to_string());
+        }
         // What ended by itself is over; what was stopped may go on in another process, unless it was discarded.
         if failure.is_none() && !stop.is_cancelled() {
             self.keeper.discard();
@@ -248,6 +282,11 @@ impl Stream {
         // What may be resumed is not removed; what is over may be.
         if self.keeper.is_discarded() {
             self.writer.protect(None);
+        }
+        if let Some(excess) = self.meter.excess() {
+            // It is this that the stream was ended for: nothing of it stays.
+            self.preview.clear();
+            return End::Exceeded(excess);
         }
         match failure {
             None => End::Finished,
@@ -351,26 +390,9 @@ impl Stream {
             playout,
             requests,
             captured,
-        }
-    }
-
-    /// What plays in holes. A clip that cannot be read is no reason not to play the stream.
-    async fn filler(&self) -> Filler {
-        match (self.settings.on_gap, &self.settings.slate) {
-            (OnGap::Skip, _) => Filler::Nothing,
-            (OnGap::Slate, Some(path)) => {
-                let path = path.clone();
-                let loaded = tokio::task::spawn_blocking(move || slate::load(&path)).await;
-                match loaded {
-                    Ok(Ok(slate)) => return Filler::Slate(Box::new(slate)),
-                    Ok(Err(error)) => {
-                        self.board.error(format!("{error}: the picture is held instead").into());
-                    }
-                    Err(error) => self.board.error(format!("slate: {error}").into()),
-                }
-                Filler::Still
-            }
-            (OnGap::Hold | OnGap::Slate, _) => Filler::Still,
+            share: self.share.clone(),
+            meter: self.meter.clone(),
+            gathered: self.meter.part(),
         }
     }
 
@@ -429,7 +451,12 @@ impl Stream {
         events: mpsc::Sender<hls::Event>,
         stop: CancellationToken,
     ) -> impl Future<Output = Result<(), String>> + use<> {
-        let settings = hls::Settings { resume, ..source::settings(&self.settings) };
+        let settings = hls::Settings {
+            resume,
+            share: self.share.clone(),
+            meter: self.meter.clone(),
+            ..source::settings(&self.settings)
+        };
         let (clock, persistent) = (self.shared.clock, self.shared.persistent);
         let (board, status, first) = (Arc::clone(&self.board), self.hls_status.clone(), self.first.segment);
         async move {
@@ -452,34 +479,5 @@ impl Stream {
                 }
             }
         }
-    }
-}
-
-fn publish_settings(settings: &StreamSettings, url: &RtmpUrl) -> publish::Settings {
-    publish::Settings {
-        publish_timeout: settings.publish_timeout,
-        opening: publish::Opening::WithMedia,
-        ca_file: settings.ca_file.clone(),
-        ..publish::Settings::new(url.as_str())
-    }
-}
-
-fn roundtrip_settings(settings: &StreamSettings) -> roundtrip::Settings {
-    roundtrip::Settings {
-        max_concurrent: settings.max_concurrent_batches,
-        max_fragment_bytes: settings.processor_max_message,
-        processor_priming: settings.processor_priming,
-        output_audio: settings.output_audio,
-        processing_budget: settings.processing_budget,
-        engine_path: settings.processor.path.clone(),
-        auth: settings.processor.auth.as_ref().map(|auth| auth.reveal().clone()),
-        headers: settings
-            .processor
-            .headers
-            .iter()
-            .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
-            .collect(),
-        ca_file: settings.ca_file.clone(),
-        ..roundtrip::Settings::new(settings.audio_processor_url.as_url().clone(), settings.stream_id.clone())
     }
 }

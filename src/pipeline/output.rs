@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::board::Board;
-use super::ingest::{Captured, Timing};
-use super::offset::Offset;
+use super::desk::{Decided, Desk};
+use super::ingest::Captured;
 use crate::clock::Clock;
-use crate::media::{AudioContext, AudioParams, AudioTrack, Batch, Flicks, Moment, Packet, mp4};
+use crate::heavy::{Share, Work};
+use crate::media::{Flicks, Moment, Packet};
+use crate::memory::Held;
 use crate::playout::Playout;
-use crate::remux::{Fitter, Processed, Release, Sound, Used};
-use crate::roundtrip::{self, Outcome};
+use crate::roundtrip::Outcome;
 use crate::status::BatchState;
 use crate::storage::{Artifact, Writer};
 
@@ -28,6 +28,8 @@ const TAKE_UP: Flicks = Flicks::from_millis(15_000);
 pub(super) struct Port {
     packets: mpsc::Sender<Packet>,
     broken: bool,
+    /// Audio alone can be gone on with anywhere.
+    has_video: bool,
     dropped: u64,
 }
 
@@ -37,11 +39,17 @@ impl Port {
     pub(super) const CAPACITY: usize = 2_048;
 
     pub(super) fn new(packets: mpsc::Sender<Packet>) -> Self {
-        Self { packets, broken: false, dropped: 0 }
+        Self { packets, broken: false, has_video: false, dropped: 0 }
     }
 
-    fn send(&mut self, packet: &Packet) {
-        if self.broken && !packet.is_random_access() {
+    #[cfg(test)]
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) fn send(&mut self, packet: &Packet) {
+        self.has_video |= packet.is_video();
+        if self.broken && self.has_video && !packet.is_random_access() {
             self.dropped += 1;
             return;
         }
@@ -53,10 +61,10 @@ impl Port {
 /// The task of a stream that puts answers into their slots and releases packets by the playout clock.
 pub(super) struct Output {
     pub clock: Clock,
-    pub fitter: Fitter,
-    pub sound: Sound,
-    pub release: Release,
-    pub offset: Offset,
+    pub desk: Desk,
+    pub share: Share,
+    /// What the packets of decided batches take.
+    pub queued: Held,
     pub ports: Vec<Port>,
     pub writer: Writer,
     pub board: Arc<Board>,
@@ -77,24 +85,40 @@ impl Output {
         loop {
             let now = self.clock.now();
             let ended = !open && waiting.is_empty();
-            last_released = self.release(now, ended).unwrap_or(last_released);
-            if ended && self.release.is_empty() {
+            let (last, whole) = self.release(now, ended);
+            last_released = last.unwrap_or(last_released);
+            self.queued.set(self.desk.release.queued());
+            if ended && self.desk.release.is_empty() {
                 break;
+            }
+            if !whole {
+                tokio::task::yield_now().await;
+                if stop.is_cancelled() {
+                    break;
+                }
+                continue;
             }
             // What needs no answer is decided at once.
             if waiting.front().is_some_and(|next| !next.requested)
                 && let Some(next) = waiting.pop_front()
             {
-                self.decide(&next, None);
+                if stop.run_until_cancelled(self.decide(next, None)).await.is_none() {
+                    break;
+                }
                 continue;
             }
             let timer = self.next_release(ended);
             let hungry = waiting.is_empty() && self.is_hungry(now);
+            let mut decided = None;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 outcome = outcomes.recv(), if !waiting.is_empty() => match outcome {
-                    Some(outcome) => self.outcome(&mut waiting, &outcome),
+                    // Outcomes come in the order of the batches; one for a batch that is not waiting has no place.
+                    Some(outcome) => {
+                        let next = waiting.pop_front_if(|next| next.batch.number == outcome.number);
+                        decided = next.map(|next| (next, outcome));
+                    }
                     // The round trip is gone: everything gets the fallback.
                     None => waiting.iter_mut().for_each(|next| next.requested = false),
                 },
@@ -106,32 +130,40 @@ impl Output {
                 // A clock that moved changes every timer; one whose owner has ended moves no more.
                 changed = self.playout.changed(), if moves => moves = changed.is_ok(),
             }
+            if let Some((next, outcome)) = decided
+                && stop.run_until_cancelled(self.decide(next, Some(outcome))).await.is_none()
+            {
+                break;
+            }
         }
         let dropped: u64 = self.ports.iter().map(|port| port.dropped).sum();
         tracing::debug!(?last_released, dropped, "nothing more to hand out");
+        let left = self.desk.release.len() + waiting.iter().map(|next| next.batch.samples()).sum::<usize>();
+        self.share.discard(Work::Samples(left), (self.desk, self.queued, waiting));
     }
 
     fn is_hungry(&self, now: Moment) -> bool {
         let Some(playout) = *self.playout.borrow() else { return true };
-        self.release.end().is_none_or(|end| end < playout.position(now) + TAKE_UP)
+        self.desk.release.end().is_none_or(|end| end < playout.position(now) + TAKE_UP)
     }
 
     fn next_release(&self, ended: bool) -> Option<Moment> {
         let playout = (*self.playout.borrow())?;
-        let hunger = self.release.end().map(|end| playout.due(end - TAKE_UP));
+        let hunger = self.desk.release.end().map(|end| playout.due(end - TAKE_UP));
         let now = self.clock.now();
-        let next = self.release.poll_timeout(&playout, ended);
+        let next = self.desk.release.poll_timeout(&playout, ended);
         [next, hunger.filter(|hunger| *hunger > now)].into_iter().flatten().min()
     }
 
-    /// Hands out what is near its time; returns the DTS of the last packet.
-    fn release(&mut self, now: Moment, ended: bool) -> Option<Flicks> {
-        let playout = (*self.playout.borrow())?;
-        self.release.advance(now, &playout, ended);
+    /// Hands out what is near its time; returns the DTS of the last packet, and whether that was all.
+    fn release(&mut self, now: Moment, ended: bool) -> (Option<Flicks>, bool) {
+        let Some(playout) = *self.playout.borrow() else { return (None, true) };
+        let Desk { release, offset, .. } = &mut self.desk;
+        let whole = release.advance(now, &playout, ended);
         let mut last = None;
-        while let Some(packet) = self.release.poll() {
+        while let Some(packet) = release.poll() {
             last = Some(packet.dts);
-            if let Some(millis) = self.offset.handle(&packet) {
+            if let Some(millis) = offset.handle(&packet) {
                 self.board.av_offset(millis);
             }
             for port in &mut self.ports {
@@ -139,78 +171,45 @@ impl Output {
             }
         }
         let position = playout.position(now);
-        self.board.released(position, self.release.played(position));
-        self.board.held(self.release.status(position));
-        last
-    }
-
-    fn outcome(&mut self, waiting: &mut VecDeque<Captured>, outcome: &Outcome) {
-        // Outcomes come in the order of the batches; one for a batch that is not waiting has no place.
-        if waiting.front().is_some_and(|next| next.batch.number == outcome.number)
-            && let Some(next) = waiting.pop_front()
-        {
-            self.decide(&next, Some(outcome));
-        }
+        self.board.released(position, release.played(position));
+        self.board.held(release.status(position));
+        (last, whole)
     }
 
     #[tracing::instrument(name = "batch", skip_all, fields(number = captured.batch.number))]
-    fn decide(&mut self, captured: &Captured, outcome: Option<&Outcome>) {
-        let batch = &captured.batch;
-        let answer = match outcome {
-            Some(Outcome { result: Ok(processed), .. }) => Some(processed),
-            _ => None,
+    async fn decide(&mut self, captured: Captured, outcome: Option<Outcome>) {
+        let work = Work::Samples(captured.batch.samples());
+        let mut desk = std::mem::take(&mut self.desk);
+        let job = move || {
+            let decided = desk.decide(&captured, outcome);
+            // Freed here: there may be very many.
+            drop(captured);
+            (desk, decided)
         };
-        let audio = match (&batch.audio, answer) {
-            (Some(original), Some(answer)) => Some(self.fit(batch, original, answer)),
-            (Some(original), None) => {
-                let (track, used) = self.sound.fallback(&mut self.fitter, original);
-                self.board.sounds(batch.number, used, None);
-                track
-            }
-            (None, _) => None,
-        };
+        let (desk, decided) = self.share.run(work, job).await;
+        self.desk = desk;
+        self.tell(decided);
+    }
+
+    fn tell(&self, decided: Decided) {
+        let number = decided.number;
+        if let Some(answer) = decided.answer {
+            self.writer.batch_file(number, Artifact::ProcessedAudio, vec![answer]);
+        }
+        if let Some((used, report)) = decided.sounds {
+            self.board.sounds(number, used, report);
+        }
         if let Some(playout) = *self.playout.borrow() {
-            self.board.spare(playout.due(batch.start).saturating_since(self.clock.now()));
+            self.board.spare(playout.due(decided.start).saturating_since(self.clock.now()));
         }
-        self.board.decided(batch.number, outcome, self.sound.configuration_changes());
-        let origin = batch.start - batch.shift;
-        match mp4::file(batch.video.as_ref(), audio.as_ref(), origin) {
-            Ok(file) => self.writer.batch_file(batch.number, Artifact::Output, file.into_iter().collect()),
-            Err(error) => {
-                self.board.error(format!("batch {}: output not writable: {error}", batch.number).into());
-            }
+        let changes = self.desk.sound.configuration_changes();
+        self.board.decided(number, decided.outcome.as_ref(), changes);
+        match decided.file {
+            Ok(file) => self.writer.batch_file(number, Artifact::Output, file),
+            Err(error) => self.board.error(format!("batch {number}: output not writable: {error}").into()),
         }
-        match captured.timing {
-            Timing::Past => return,
-            // Of which the beginning may not be published.
-            Timing::Late => {}
-            Timing::InTime => self.offset.expect(batch),
+        if decided.is_published {
+            self.board.batch(number, |entry| entry.state = BatchState::Ready);
         }
-        self.release.handle_batch(batch, audio.as_ref());
-        self.board.batch(batch.number, |entry| entry.state = BatchState::Ready);
-    }
-
-    fn fit(&mut self, batch: &Batch, original: &AudioTrack, answer: &roundtrip::Processed) -> AudioTrack {
-        self.writer.batch_file(batch.number, Artifact::ProcessedAudio, vec![answer.raw.clone()]);
-        let answer = to_fit(answer, &batch.context, &original.params);
-        let (track, report) = self.sound.processed(&mut self.fitter, original, answer);
-        self.board.sounds(batch.number, Used::Processed, Some(report));
-        track
-    }
-}
-
-/// An answer as its slot takes it; `context` was sent with the slot's sound, in the configuration `sent`.
-pub(super) fn to_fit<'a>(
-    answer: &'a roundtrip::Processed,
-    context: &AudioContext,
-    sent: &AudioParams,
-) -> Processed<'a> {
-    let length = |frames: &[Bytes]| Flicks::new(sent.frame_duration().get() * frames.len() as i64);
-    Processed {
-        params: &answer.params,
-        frames: &answer.frames,
-        priming: answer.priming,
-        trailing: answer.trailing,
-        context: (length(&context.before), length(&context.after)),
     }
 }

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes};
 use overdub_rtmp::chunk::Output;
 use overdub_rtmp::{Client, ClientState, Server, ServerEvent, ServerState, Target, Timestamp};
 
-use super::output::to_fit;
+use super::desk::to_fit;
 use crate::batch::{self, Batcher};
 use crate::config::{ConfigurationChange, Fallback};
 use crate::demo::clip;

@@ -24,8 +24,10 @@ use crate::clock::Clock;
 use crate::config::{Artifacts, SourceChoice};
 use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
+use crate::heavy::Share;
 use crate::hls;
 use crate::media::{AudioTrack, Batch, Flicks, Moment, Origin, VideoTrack, mp4};
+use crate::memory::Meter;
 use crate::playout::Follower;
 
 const SEGMENTS: u64 = 6;
@@ -168,8 +170,11 @@ async fn sound_apart_in_fragments_and_pictures_encrypted_become_the_batches_of_t
         playout: watch::channel(None).0,
         requests,
         captured,
+        share: Share::default(),
+        meter: Meter::default(),
+        gathered: Meter::default().part(),
     };
-    let (source, ingested) = tokio::join!(source, ingest.run(events));
+    let (source, ingested) = tokio::join!(source, ingest.run(events, CancellationToken::new()));
     source.unwrap();
     ingested.unwrap();
     let mut got = Vec::new();

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use crate::hls;
 use crate::journal::SegmentMark;
 use crate::media::Moment;
+use crate::memory::Meter;
 use crate::outside::ShownUrl;
 use crate::storage::Layout;
 
@@ -18,12 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Reads the segments of one stream.
 pub(super) struct Reader {
     layout: Layout,
+    meter: Meter,
     init: Option<(u64, Bytes)>,
 }
 
 impl Reader {
-    pub(super) fn new(layout: Layout) -> Self {
-        Self { layout, init: None }
+    pub(super) fn new(layout: Layout, meter: Meter) -> Self {
+        Self { layout, meter, init: None }
     }
 
     /// The segment as it was captured, arriving at `now`; `None` where it cannot be read, which is said.
@@ -33,6 +35,7 @@ impl Reader {
             tracing::warn!(segment = mark.number, "the segment on the disk is not the one that was captured");
             return None;
         }
+        let data = self.meter.wrap(data);
         let init = match mark.init {
             Some(number) => Some(self.init(number).await?),
             None => None,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::desk::Desk;
 use super::output::{Output, Port};
 use super::{Shared, Stream};
 use crate::clock::Clock;
@@ -15,7 +16,9 @@ use crate::config::{Artifacts, StorageLimits, StreamOptions};
 use crate::demo::clip;
 use crate::hls;
 use crate::media::{Moment, Packet, Rendition};
+use crate::memory::Meter;
 use crate::outside::ShownUrl;
+use crate::preview;
 use crate::remux::{Hold, Release};
 use crate::roundtrip::simulated::{self, Script};
 use crate::roundtrip::{self, Failure, Outcome};
@@ -58,6 +61,20 @@ pub(super) async fn run(
     script: Script,
     source: impl IntoIterator<Item = (Moment, hls::Segment), IntoIter: Send> + Send + 'static,
 ) -> Run {
+    let mut packets = Vec::new();
+    let take = |packet, handed_out, due| packets.push((packet, handed_out, due));
+    let run = play(options, script, source, Meter::default(), take).await;
+    Run { packets, ..run }
+}
+
+/// The same with a preview beside it, each packet given to `take`, and what is held counted by `meter`.
+pub(super) async fn play(
+    options: StreamOptions,
+    script: Script,
+    source: impl IntoIterator<Item = (Moment, hls::Segment), IntoIter: Send> + Send + 'static,
+    meter: Meter,
+    mut take: impl FnMut(Packet, Moment, Moment),
+) -> Run {
     let clock = Clock::start();
     let folder = tempfile::tempdir().unwrap();
     let options = StreamOptions {
@@ -68,7 +85,9 @@ pub(super) async fn run(
     };
     let settings = Arc::new(options.resolve().unwrap());
     let disk = Disk::new(folder.path(), StorageLimits::default());
-    let stream = Stream::new(&settings, &Arc::new(Shared { clock, disk, journals: None, persistent: false }));
+    let shared =
+        Shared { clock, disk, journals: None, persistent: false, shares: crate::heavy::Shares::default() };
+    let stream = Stream::new(&settings, meter.clone(), &Arc::new(shared));
 
     let (playout, playout_seen) = watch::channel(None);
     let (events, segments) = mpsc::channel(1);
@@ -77,23 +96,39 @@ pub(super) async fn run(
     let (outcomes, noted) = mpsc::channel(super::UNDECIDED);
     let (captured, undecided) = mpsc::channel(stream.undecided_batches());
     let (packets, mut released) = mpsc::channel(Port::CAPACITY);
+    let desk = Desk {
+        release: Release::new(Hold::new(super::slate::filler(&stream.settings, &stream.board).await)),
+        ..Desk::default()
+    };
+    let (shown, preview) = mpsc::channel(Port::CAPACITY);
+    let watching = preview::Settings { clock, share: stream.share.clone(), meter: meter.clone() };
+    let never = CancellationToken::new();
+    tokio::spawn(preview::run(watching, playout_seen.clone(), preview, Arc::default(), never));
     let output = Output {
-        release: Release::new(Hold::new(stream.filler().await)),
-        ports: vec![Port::new(packets)],
+        desk,
+        share: stream.share.clone(),
+        queued: meter.part(),
+        ports: vec![Port::new(packets), Port::new(shown)],
         board: Arc::clone(&stream.board),
         writer: stream.writer.clone(),
         ..super::tests::output(clock, folder.path(), playout_seen.clone())
     };
     let (shown, roundtrip) = watch::channel(roundtrip::Status::default());
-    let settings = super::roundtrip_settings(&stream.settings);
+    let settings = roundtrip::Settings {
+        share: stream.share.clone(),
+        meter: meter.clone(),
+        ..super::roundtrip_settings(&stream.settings)
+    };
     tokio::spawn(simulated::run(settings, clock, (requested, ended), shown, playout_seen.clone(), script));
-    tokio::spawn(stream.ingest(None, playout, requests, captured).run(segments));
+    tokio::spawn(stream.ingest(None, playout, requests, captured).run(segments, CancellationToken::new()));
     tokio::spawn(output.run(undecided, noted, CancellationToken::new()));
+    let counted = meter.clone();
     tokio::spawn(async move {
         events.send(hls::Event::TargetDuration(clip::SEGMENT_DURATION)).await.unwrap();
         for (at, segment) in source {
             clock.sleep_until(at).await;
-            let segment = hls::Segment { captured_at: clock.now(), ..segment };
+            let data = counted.wrap(segment.data);
+            let segment = hls::Segment { captured_at: clock.now(), data, ..segment };
             events.send(hls::Event::Segment(segment)).await.unwrap();
         }
     });
@@ -106,12 +141,11 @@ pub(super) async fn run(
         }
         all
     });
-    let mut packets = Vec::new();
     while let Some(packet) = released.recv().await {
         let due = playout_seen.borrow().expect("fixed by now").due(packet.dts);
-        packets.push((packet, clock.now(), due));
+        take(packet, clock.now(), due);
     }
     let roundtrip = roundtrip.borrow().clone();
     let outcomes = note.await.unwrap();
-    Run { packets, outcomes, status: stream.board.snapshot(), roundtrip }
+    Run { packets: Vec::new(), outcomes, status: stream.board.snapshot(), roundtrip }
 }

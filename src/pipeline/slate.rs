@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::board::Board;
 use crate::batch::{self, Batcher};
+use crate::config::{OnGap, StreamSettings};
 use crate::demux::{Demuxer, Input};
 use crate::media::{Moment, Origin};
-use crate::remux::{Slate, SlateError};
+use crate::remux::{Filler, Slate, SlateError};
 
 /// A minute at 8 Mbit/s. The clip stays in memory as long as its stream runs.
 const MAX_BYTES: u64 = 64 << 20;
@@ -25,6 +27,24 @@ pub(super) enum Error {
     NoMedia(String),
     #[error("the slate {0}")]
     Slate(#[from] SlateError),
+}
+
+/// What plays in holes. A clip that cannot be read is no reason not to play the stream.
+pub(super) async fn filler(settings: &StreamSettings, board: &Board) -> Filler {
+    match (settings.on_gap, &settings.slate) {
+        (OnGap::Skip, _) => Filler::Nothing,
+        (OnGap::Slate, Some(path)) => {
+            let path = path.clone();
+            let loaded = tokio::task::spawn_blocking(move || load(&path)).await;
+            match loaded {
+                Ok(Ok(slate)) => return Filler::Slate(Box::new(slate)),
+                Ok(Err(error)) => board.error(format!("{error}: the picture is held instead").into()),
+                Err(error) => board.error(format!("slate: {error}").into()),
+            }
+            Filler::Still
+        }
+        (OnGap::Hold | OnGap::Slate, _) => Filler::Still,
+    }
 }
 
 /// Reads the clip at `path`: an MP4 file or a transport stream. Blocks on the disk.

@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::clock::Clock;
+use crate::memory::Meter;
 use crate::publish;
 
 /// After a stop, what was captured goes on for this long before the outputs are ended: the answer to the
@@ -68,6 +69,13 @@ pub(super) async fn stopping(clock: Clock, ends: Ends) {
     ends.halt.cancel();
     clock.sleep(GOODBYE).await;
     ends.close.cancel();
+}
+
+/// Ends a stream that holds more than its share as one that has died: it is started again without what it held.
+pub(super) async fn bounded(meter: Meter, died: CancellationToken) {
+    let excess = meter.exceeded().await;
+    tracing::error!(bytes = excess.bytes, limit = excess.limit, "{excess}");
+    died.cancel();
 }
 
 /// Spawns a stage; `died` hears of its panic.

@@ -7,9 +7,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::board::{Board, Reports};
+use super::desk::Desk;
 use super::ingest::{Captured, Timing};
 use super::keeper::Keeper;
-use super::offset::Offset;
 use super::output::{Output, Port};
 use crate::batch::{self, Batcher};
 use crate::clock::Clock;
@@ -18,9 +18,11 @@ use crate::config::{
 };
 use crate::demo::clip;
 use crate::demux::{Demuxer, Input};
+use crate::heavy::Share;
 use crate::media::{Batch, Flicks, Moment, Origin, OutputAudio, Packet};
+use crate::memory::Meter;
 use crate::playout::Playout;
-use crate::remux::{Filler, Fitter, Hold, Release, Sound};
+use crate::remux::{Filler, Hold, Interleaver, Release, Sound};
 use crate::storage::{Disk, Writer};
 use crate::{hls, publish, roundtrip};
 
@@ -61,6 +63,7 @@ pub(super) fn board(clock: Clock, folder: &std::path::Path, artifacts: Artifacts
         roundtrip: watch::channel(roundtrip::Status::default()).1,
         outputs: vec![watch::channel(publish::Status::default()).1],
         srs: vec![watch::channel(None).1],
+        meter: Meter::default(),
     };
     (Arc::new(Board::new(&settings, clock, writer.clone(), reports)), writer)
 }
@@ -73,10 +76,13 @@ pub(super) fn output(
     let (board, writer) = board(clock, folder, Artifacts::None);
     Output {
         clock,
-        fitter: Fitter::default(),
-        sound: Sound::new(Fallback::Original, ConfigurationChange::Allow, OutputAudio::Basic),
-        release: Release::new(Hold::new(Filler::Still)),
-        offset: Offset::default(),
+        desk: Desk {
+            sound: Sound::new(Fallback::Original, ConfigurationChange::Allow, OutputAudio::Basic),
+            release: Release::new(Hold::new(Filler::Still)),
+            ..Desk::default()
+        },
+        share: Share::default(),
+        queued: Meter::default().part(),
         ports: Vec::new(),
         board,
         writer,
@@ -96,7 +102,9 @@ async fn a_source_that_has_ended_is_played_to_its_end_without_spinning() {
     let mut output = output(clock, folder.path(), playout_seen);
     output.ports.push(Port::new(packets));
 
-    captured.send(Captured { batch: batch(), requested: false, timing: Timing::InTime }).await.unwrap();
+    let held = Meter::default().part();
+    let waiting = Captured { batch: batch(), requested: false, timing: Timing::InTime, held };
+    captured.send(waiting).await.unwrap();
     // As when capture and round trip are over.
     drop((playout, captured, outcomes));
     let run = tokio::spawn(output.run(undecided, decided, CancellationToken::new()));
@@ -119,4 +127,30 @@ async fn a_stage_that_panics_is_heard_of_and_one_that_ends_or_is_aborted_is_not(
     assert!(!died.is_cancelled());
     super::task(&died, async { panic!("as a test") }).await.unwrap_err();
     assert!(died.is_cancelled());
+}
+
+#[tokio::test]
+async fn a_port_that_was_full_goes_on_with_a_random_access_picture_or_with_any_frame_of_audio_alone() {
+    let batch = batch();
+    let packets = |with_video: bool| {
+        let mut interleaver = Interleaver::default();
+        let video = batch.video.clone().filter(|_| with_video);
+        interleaver.handle_batch(&Batch { video, ..batch.clone() }, batch.audio.as_ref());
+        std::iter::from_fn(move || interleaver.poll_now())
+    };
+    for with_video in [true, false] {
+        let (queue, mut taken) = mpsc::channel(4);
+        let mut port = Port::new(queue);
+        let mut all = packets(with_video);
+        all.by_ref().take(8).for_each(|packet| port.send(&packet));
+        while taken.try_recv().is_ok() {}
+        for packet in all {
+            port.send(&packet);
+            if let Ok(first) = taken.try_recv() {
+                assert_eq!(first.is_random_access(), with_video);
+                break;
+            }
+        }
+        assert!(!port.is_broken(), "with video: {with_video}");
+    }
 }

@@ -21,7 +21,9 @@ use self::segmenter::Segmenter;
 pub(crate) use self::window::HELD;
 use self::window::{Run, Window};
 use crate::clock::{self, Clock};
+use crate::heavy::{Share, Work};
 use crate::media::Packet;
+use crate::memory::Meter;
 use crate::playout::Playout;
 
 /// How long the segments of an ended stream stay: players finish what they have begun, and a stopped stream
@@ -57,20 +59,34 @@ impl Preview {
         self.window().file(name)
     }
 
+    /// Forgets all segments.
+    pub fn clear(&self) {
+        self.window().clear();
+    }
+
     fn window(&self) -> MutexGuard<'_, Window> {
         // Nothing panics while it holds the lock.
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// What the preview of a stream shares with the rest of it.
+#[derive(Clone)]
+pub struct Settings {
+    pub clock: Clock,
+    pub share: Share,
+    pub meter: Meter,
+}
+
 /// Fills `preview` until the packets end and the last of them is due, or until `stop`.
 pub async fn run(
-    clock: Clock,
+    settings: Settings,
     mut playout: watch::Receiver<Option<Playout>>,
     mut packets: mpsc::Receiver<Packet>,
     preview: Arc<Preview>,
     stop: CancellationToken,
 ) {
+    let Settings { clock, share, meter } = settings;
     let run = Run::begin(rand::random(), clock::wall_clock());
     preview.window().begin(run);
     let (mut segmenter, mut muxer) = (Segmenter::default(), Muxer::new(run.first));
@@ -106,8 +122,16 @@ pub async fn run(
                     }
                 }
                 while let Some(cut) = segmenter.poll() {
-                    match muxer.mux(&cut) {
-                        Ok(segment) => preview.window().push(segment),
+                    let work = Work::Samples(cut.video.len() + cut.audio.len());
+                    let mut lent = std::mem::take(&mut muxer);
+                    let job = move || {
+                        let made = lent.mux(&cut);
+                        (lent, made)
+                    };
+                    let made;
+                    (muxer, made) = share.run(work, job).await;
+                    match made {
+                        Ok(segment) => preview.window().push(segment, meter.part()),
                         Err(error) => tracing::warn!(%error, "a segment is missing in the preview"),
                     }
                 }

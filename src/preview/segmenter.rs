@@ -13,6 +13,9 @@ const AUDIO_ONLY: Flicks = Flicks::from_millis(4_000);
 /// A cut is decided when this much behind it is known: where the sound's configuration changes with a batch,
 /// it does so near the batch's first picture and not at it, by the interleaving of the source.
 const LOOKAHEAD: Flicks = Flicks::from_millis(1_000);
+/// Samples of a segment: [`LONGEST`] and [`LOOKAHEAD`] of 120 pictures and 375 audio frames a second. What a hostile source
+/// has on top is left out: each new sample is compared with those that wait.
+const MOST_SAMPLES: usize = 4_096;
 /// Output time without any sample for this long is a hole, and the next segment a new beginning.
 const HOLE: Flicks = Flicks::from_millis(1_000);
 
@@ -87,7 +90,9 @@ impl Segmenter {
         self.start.get_or_insert(packet.dts);
         self.newest = self.newest.max(packet.dts);
         self.end = self.end.max(packet.dts + packet.duration);
-        if packet.is_video() { self.video.push(packet) } else { self.audio.push(packet) }
+        if self.video.len() + self.audio.len() < MOST_SAMPLES {
+            if packet.is_video() { self.video.push(packet) } else { self.audio.push(packet) }
+        }
     }
 
     /// Goes on behind the hole once nothing before it is left.

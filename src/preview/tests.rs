@@ -8,6 +8,7 @@ use super::segment::{Muxer, Segment};
 use super::segmenter::{Cut, Segmenter};
 use super::window::{Run, Window};
 use crate::media::{AudioParams, Flicks, Moment, Packet, PacketKind, VideoCodec, VideoParams};
+use crate::memory::Meter;
 use crate::playout::Playout;
 
 fn ms(millis: i64) -> Flicks {
@@ -180,7 +181,7 @@ fn at(seconds: f64) -> Moment {
 fn a_segment_is_listed_when_its_last_sample_is_due() {
     let mut window = Window::default();
     for segment in segments(both(0, 6_000, 25)) {
-        window.push(segment);
+        window.push(segment, Meter::default().part());
     }
     let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     window.release(playout(), at(12.0), wall);
@@ -217,7 +218,7 @@ fn a_segment_is_listed_when_its_last_sample_is_due() {
 fn the_window_moves_and_what_left_it_stays_a_while() {
     let mut window = Window::default();
     for segment in segments(both(0, 100_000, 25)) {
-        window.push(segment);
+        window.push(segment, Meter::default().part());
     }
     for second in 10..=60 {
         window.release(playout(), at(f64::from(second) + 0.1), SystemTime::UNIX_EPOCH);
@@ -242,7 +243,7 @@ fn a_change_of_parameters_is_a_discontinuity_with_a_map_of_its_own() {
     packets.extend(pictures(&video_params(other.leak()), 4_000, 60_000, 25));
     let mut window = Window::default();
     for segment in segments(packets) {
-        window.push(segment);
+        window.push(segment, Meter::default().part());
     }
     window.release(playout(), at(18.0), SystemTime::UNIX_EPOCH);
     let playlist = text(&window, "index.m3u8");
@@ -282,7 +283,7 @@ fn memory_is_bounded_even_when_nothing_is_ever_due() {
         let mut segment = segments(both(0, 1_000, 25)).remove(0);
         segment.number = number;
         segment.size = 10 << 20;
-        window.push(segment);
+        window.push(segment, Meter::default().part());
     }
     window.release(playout(), at(1_000.0), SystemTime::UNIX_EPOCH);
     assert!(window.file("segment-00000000-0.m4s").is_none());
@@ -299,7 +300,7 @@ fn no_run_uses_a_name_of_another_and_numbers_grow_from_one_to_the_next() {
         let (mut window, mut muxer) = (Window::default(), Muxer::new(run.first));
         window.begin(run);
         for cut in cuts(both(0, 60_000, 25)) {
-            window.push(muxer.mux(&cut).unwrap());
+            window.push(muxer.mux(&cut).unwrap(), Meter::default().part());
         }
         window.release(playout(), at(100.0), wall);
         let playlist = text(&window, "index.m3u8");
@@ -313,4 +314,22 @@ fn no_run_uses_a_name_of_another_and_numbers_grow_from_one_to_the_next() {
             assert!(names.insert(name.to_owned()), "{name} twice");
         }
     }
+}
+
+#[test]
+fn a_segment_of_very_many_samples_leaves_some_out_and_what_follows_is_whole() {
+    let params = audio_params(48_000);
+    let mut flood = frames(&params, 0, 60);
+    flood.extend((0..50_000).map(|_| flood[0].clone()).collect::<Vec<_>>());
+    flood.sort_by_key(|packet| packet.dts);
+    let mut segmenter = Segmenter::default();
+    let mut cut = Vec::new();
+    for packet in flood.into_iter().chain(frames(&params, 60, 20_000)) {
+        segmenter.push(packet);
+        cut.extend(std::iter::from_fn(|| segmenter.poll()));
+    }
+    let counts: Vec<usize> = cut.iter().map(|cut| cut.audio.len()).collect();
+    assert!(counts.len() >= 3 && counts[0] <= 4_096, "{counts:?}");
+    // The second one begins with what came while the first was full.
+    assert!(counts[2..].iter().all(|count| (187..=189).contains(count)), "{counts:?}");
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -12,6 +13,7 @@ use super::File;
 use super::segment::{Init, Segment};
 use super::segmenter::LONGEST;
 use crate::media::{Flicks, Moment};
+use crate::memory::{Held, queued};
 use crate::playout::Playout;
 
 /// RFC 8216 4.3.3.1: no segment, rounded, is longer; 6.2.1: it never changes, so it is the longest there
@@ -76,6 +78,8 @@ pub(super) struct Window {
 #[derive(Debug)]
 struct Entry {
     segment: Segment,
+    /// What it takes beside the media in it.
+    _held: Held,
     /// When its first sample was played, on the calendar.
     date: Option<OffsetDateTime>,
     dropped_at: Moment,
@@ -87,9 +91,11 @@ impl Window {
         *self = Self { run, ..Self::default() };
     }
 
-    pub(super) fn push(&mut self, segment: Segment) {
+    pub(super) fn push(&mut self, segment: Segment, mut held: Held) {
         self.bytes += segment.size;
-        self.segments.push_back(Entry { segment, date: None, dropped_at: Moment::ZERO });
+        let header = segment.chunks.first().map_or(0, Bytes::len) as u64;
+        held.set(header + segment.chunks.iter().map(|chunk| queued(chunk.len())).sum::<u64>());
+        self.segments.push_back(Entry { segment, _held: held, date: None, dropped_at: Moment::ZERO });
         while self.bytes > MAX_BYTES && self.segments.len() > 1 {
             if self.dropped == 0 {
                 self.unlist(Moment::ZERO);

@@ -19,7 +19,7 @@ pub enum Used {
 }
 
 /// Chooses the sound of a batch and remembers the configurations that play.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sound {
     fallback: Fallback,
     change: ConfigurationChange,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::media::{AudioTrack, Batch, Flicks, Packet, PacketKind};
+use crate::memory;
 
 /// Merges the tracks of consecutive batches by DTS. The tail of the longer track of a batch waits for the
 /// next batch, because its other track has samples that belong before it.
@@ -13,6 +14,8 @@ pub struct Interleaver {
     audio: VecDeque<Packet>,
     has_video: bool,
     has_audio: bool,
+    /// What the queues take.
+    bytes: u64,
 }
 
 impl Interleaver {
@@ -20,6 +23,9 @@ impl Interleaver {
     pub fn handle_batch(&mut self, batch: &Batch, audio: Option<&AudioTrack>) {
         self.has_video = batch.video.is_some();
         self.has_audio = audio.is_some();
+        let pictures = batch.video.iter().flat_map(|track| &track.samples).map(|sample| &sample.data);
+        let frames = audio.iter().flat_map(|track| &track.frames);
+        self.bytes += pictures.chain(frames).map(|data| memory::queued(data.len())).sum::<u64>();
         if let Some(track) = &batch.video {
             self.video.extend(track.samples.iter().map(|sample| Packet {
                 kind: PacketKind::Video {
@@ -47,6 +53,11 @@ impl Interleaver {
                 }
             }));
         }
+    }
+
+    /// What waits takes, beside what is counted with its bytes.
+    pub fn queued(&self) -> u64 {
+        self.bytes
     }
 
     /// The DTS of the packet that comes next, with or without waiting.
@@ -79,11 +90,22 @@ impl Interleaver {
 
     /// The next packet without waiting for the next batch: its time has come, or the stream has ended.
     pub fn poll_now(&mut self) -> Option<Packet> {
-        match (self.video.front(), self.audio.front()) {
+        let packet = match (self.video.front(), self.audio.front()) {
             (Some(video), Some(audio)) if audio.dts < video.dts => self.audio.pop_front(),
             (Some(_), _) => self.video.pop_front(),
             (None, _) => self.audio.pop_front(),
-        }
+        }?;
+        self.bytes -= memory::queued(packet.data.len());
+        Some(packet)
+    }
+
+    /// Packets that wait.
+    pub fn len(&self) -> usize {
+        self.video.len() + self.audio.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -141,11 +163,12 @@ mod tests {
         for batch in [&first, &second] {
             interleaver.handle_batch(batch, batch.audio.as_ref());
             order.extend(std::iter::from_fn(|| interleaver.poll()));
+            assert_eq!(interleaver.queued(), interleaver.len() as u64 * memory::queued(0));
         }
         assert!(order.windows(2).all(|pair| pair[0].dts <= pair[1].dts));
         order.extend(std::iter::from_fn(|| interleaver.poll_now()));
         assert_eq!(order.len(), 50 + 70 + 50 + 100);
-        assert_eq!(interleaver.next_dts(), None);
+        assert_eq!((interleaver.next_dts(), interleaver.queued()), (None, 0));
     }
 
     #[test]

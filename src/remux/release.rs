@@ -18,6 +18,10 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// [`PATIENCE`], so that nothing that waits is overtaken, and earlier than an output sends it.
 const FILL_LEAD: Duration = Duration::from_millis(200);
 
+/// Packets that one call of [`Release::advance`] yields at most: what is due within [`LEAD`] of a real stream, ten times.
+/// A stream of which all is due at once is handed out in turns.
+const BURST: usize = 2_048;
+
 /// Call [`Release::handle_batch`] for what is decided and [`Release::advance`] when time has passed, and take what
 /// [`Release::poll`] has; [`Release::poll_timeout`] says when the next is due.
 #[derive(Debug, Default)]
@@ -42,6 +46,16 @@ impl Release {
         self.interleaver.handle_batch(batch, audio);
     }
 
+    /// What waits takes, beside what is counted with its bytes.
+    pub fn queued(&self) -> u64 {
+        self.interleaver.queued()
+    }
+
+    /// Packets that wait.
+    pub fn len(&self) -> usize {
+        self.interleaver.len()
+    }
+
     /// Where what waits ends, by its first track; `None` when nothing does.
     pub fn end(&self) -> Option<Flicks> {
         self.interleaver.end()
@@ -53,8 +67,9 @@ impl Release {
     }
 
     /// Makes [`Release::poll`] yield what is near its time. With `ended` no batch will come, so that nothing waits
-    /// for one, and nothing is missing behind the last.
-    pub fn advance(&mut self, now: Moment, playout: &Playout, ended: bool) {
+    /// for one, and nothing is missing behind the last. False: there is more, for which others are to have a turn first.
+    pub fn advance(&mut self, now: Moment, playout: &Playout, ended: bool) -> bool {
+        let mut turns = BURST;
         while let Some(dts) = self.interleaver.next_dts() {
             let due = playout.due(dts);
             let packet = if due <= now + PATIENCE || ended && due <= now + LEAD {
@@ -66,10 +81,15 @@ impl Release {
             };
             let Some(packet) = packet else { break };
             self.hold.handle_packet(packet);
+            turns -= 1;
+            if turns == 0 {
+                return false;
+            }
         }
         if self.fills(ended) {
             self.hold.fill(playout.position(now + FILL_LEAD));
         }
+        true
     }
 
     /// The next packet for the outputs, in DTS order.

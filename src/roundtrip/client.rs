@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +17,7 @@ use super::message::{self, FromProcessor};
 use super::wire::Event;
 use super::{AnswerError, Endpoint, MAX_ANSWER_BYTES, Outcome, Request, Settings, Status, answer};
 use crate::clock::{Clock, wall_clock};
+use crate::heavy::Work;
 use crate::outside::{ShownUrl, Text};
 use crate::playout::Playout;
 
@@ -74,6 +77,8 @@ struct Client<'a> {
     window: Window,
     /// Into the present connection.
     outgoing: Option<mpsc::Sender<Outgoing>>,
+    /// The answer that is being taken apart.
+    reading: Option<BoxFuture<'static, Read>>,
     status: watch::Sender<Status>,
 }
 
@@ -89,7 +94,16 @@ impl<'a> Client<'a> {
             .map(|endpoint| endpoint.namespace)
             .unwrap_or_default();
         let url = ShownUrl::url(settings.url.as_str());
-        Self { settings, clock, namespace, url, window: Window::new(config), outgoing: None, status }
+        Self {
+            settings,
+            clock,
+            namespace,
+            url,
+            window: Window::new(config),
+            outgoing: None,
+            reading: None,
+            status,
+        }
     }
 
     async fn serve(
@@ -125,9 +139,12 @@ impl<'a> Client<'a> {
                     Some(request) => self.handle_request(request),
                     None => more = false,
                 },
-                Some(event) = link_events.recv() => self.handle_link_event(event),
+                read = read(&mut self.reading) => self.handle_read(read),
+                // One answer at a time: the next one waits at the link.
+                Some(event) = link_events.recv(), if self.reading.is_none() => self.handle_link_event(event),
             }
         }
+        self.reading = None;
         // What was asked for before the stop gets its outcome too.
         requests.close();
         while let Ok(request) = requests.try_recv() {
@@ -178,13 +195,8 @@ impl<'a> Client<'a> {
         match message::read(event) {
             Ok(FromProcessor::Processed { id, data, metadata }) => {
                 debug!(%stream, id = &*id, bytes = data.as_ref().map_or(0, Bytes::len), "answer");
-                let (undeclared_priming, outputs) =
-                    (self.settings.processor_priming, self.settings.output_audio);
                 let number = message::batch_number(stream, &id);
-                self.window.handle_answer(now, number, metadata, |request| {
-                    let (duration, sent) = (request.duration, request.audio.len());
-                    answer::read(&data?, &answer::Terms { duration, sent, undeclared_priming, outputs })
-                });
+                self.handle_answer(number, data, metadata);
             }
             Ok(FromProcessor::Error { id, error }) => {
                 warn!(%stream, id = &*id, %error, "fragment failed");
@@ -195,6 +207,39 @@ impl<'a> Client<'a> {
             Ok(FromProcessor::Other(name)) => debug!(%stream, name = &*name, "event without meaning here"),
             Err(error) => self.window.handle_bad_message(Text::of(&error)),
         }
+    }
+
+    /// Takes an answer apart, where somebody waits for it. Deadlines are kept meanwhile.
+    fn handle_answer(
+        &mut self,
+        number: Option<u64>,
+        data: Result<Bytes, AnswerError>,
+        metadata: Option<Value>,
+    ) {
+        let now = self.clock.now();
+        let awaited = number.and_then(|number| self.window.awaited(number));
+        let (Some(request), Ok(data)) = (awaited, &data) else {
+            // Nobody waits, or there is nothing to take apart.
+            let error = data.err().unwrap_or(AnswerError::NoData);
+            return self.window.handle_answer(now, number, metadata, |_| Err(error));
+        };
+        let terms = answer::Terms {
+            duration: request.duration,
+            sent: request.audio.len(),
+            undeclared_priming: self.settings.processor_priming,
+            outputs: self.settings.output_audio,
+        };
+        let (share, data) = (self.settings.share.clone(), self.settings.meter.wrap(data.clone()));
+        self.reading = Some(Box::pin(async move {
+            let result = share.run(Work::Bytes(data.len()), move || answer::read(&data, &terms)).await;
+            Read { number, metadata, result }
+        }));
+    }
+
+    fn handle_read(&mut self, read: Read) {
+        self.reading = None;
+        let Read { number, metadata, result } = read;
+        self.window.handle_answer(self.clock.now(), number, metadata, |_| result);
     }
 
     /// The same for an answer whose data was not read.
@@ -258,6 +303,21 @@ impl<'a> Client<'a> {
             *shown = status;
             changed
         });
+    }
+}
+
+/// What came of taking an answer apart.
+struct Read {
+    number: Option<u64>,
+    metadata: Option<Value>,
+    result: Result<super::Processed, AnswerError>,
+}
+
+/// Waits for the answer that is being taken apart, if there is one.
+async fn read(reading: &mut Option<BoxFuture<'static, Read>>) -> Read {
+    match reading {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -33,7 +33,9 @@ pub use failure::{Failure, ProcessorError, SizeLimit};
 pub use status::{Away, BreakerState, FragmentTimes, Status};
 pub use wire::{BadProcessorUrl, Endpoint, MAX_ANSWER_BYTES};
 
+use crate::heavy::Share;
 use crate::media::{AudioParams, Flicks, Moment, OutputAudio, StreamId};
+use crate::memory::Meter;
 use crate::redact;
 
 /// How a stream talks to its processor.
@@ -64,6 +66,9 @@ pub struct Settings {
     pub output_audio: OutputAudio,
     /// The stream's `processingBudget`; the status says which one would have been enough.
     pub processing_budget: Duration,
+    /// Where what takes long is done, and counted what is held.
+    pub share: Share,
+    pub meter: Meter,
 }
 
 impl Settings {
@@ -83,6 +88,8 @@ impl Settings {
             processor_priming: 0,
             output_audio: OutputAudio::default(),
             processing_budget: Duration::from_secs(12),
+            share: Share::default(),
+            meter: Meter::default(),
         }
     }
 }
@@ -105,7 +112,7 @@ impl fmt::Debug for Settings {
             .field("processor_priming", &self.processor_priming)
             .field("output_audio", &self.output_audio)
             .field("processing_budget", &self.processing_budget)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

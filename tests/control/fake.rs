@@ -12,6 +12,7 @@ use overdub::clock::Clock;
 use overdub::config::{StorageLimits, StreamSettings};
 use overdub::control::{self, Control, Launch, Life, Setup, Stream, router};
 use overdub::media::StreamId;
+use overdub::pipeline::Death;
 use overdub::preview::Preview;
 use overdub::status::{Phase, StreamStatus};
 use overdub::storage::Disk;
@@ -70,8 +71,8 @@ impl Stream for Fake {
 }
 
 impl Life for Fake {
-    fn has_died(&self) -> bool {
-        false
+    fn death(&self) -> Option<Death> {
+        None
     }
 
     fn ended(&self) -> BoxFuture<'static, ()> {

@@ -7,6 +7,7 @@ mod fake;
 mod guide;
 #[path = "../support/install.rs"]
 mod install;
+mod memory;
 mod openapi;
 mod peers;
 mod service;

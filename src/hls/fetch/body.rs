@@ -10,6 +10,7 @@ use super::super::playlist::ByteRange;
 use super::super::{Error, Timeouts};
 use super::root_cause;
 use crate::clock::Clock;
+use crate::memory::Held;
 use crate::outside::ShownUrl;
 
 /// At most this much is allocated on the word of a Content-Length; the rest grows with what arrives.
@@ -29,6 +30,8 @@ pub(super) struct Reading<'a> {
     limit: usize,
     idle: Duration,
     bytes: BytesMut,
+    /// What `bytes` take.
+    held: Held,
     pace: Pace,
 }
 
@@ -38,9 +41,10 @@ impl<'a> Reading<'a> {
         shown: &'a ShownUrl,
         limit: usize,
         timeouts: &Timeouts,
+        held: Held,
     ) -> Self {
         let (idle, bytes, pace) = (timeouts.idle, BytesMut::new(), Pace::new(timeouts.idle));
-        Self { response, shown, limit, idle, bytes, pace }
+        Self { response, shown, limit, idle, bytes, held, pace }
     }
 
     /// What it begins with, whatever its size is: eight bytes or more, or all of it.
@@ -49,16 +53,20 @@ impl<'a> Reading<'a> {
         Ok(&self.bytes)
     }
 
-    /// All of it.
-    pub(super) async fn rest(mut self) -> Result<Bytes, Error> {
+    /// All of it, and what it takes.
+    pub(super) async fn rest(mut self) -> Result<(Bytes, Held), Error> {
         // What is left of it.
         let announced = self.response.content_length().unwrap_or(0);
         if announced > self.limit as u64 {
             return Err(self.too_large());
         }
         self.bytes.reserve(usize::try_from(announced.min(MAX_RESERVED_BYTES)).unwrap_or(0));
-        while self.more().await? {}
-        Ok(self.bytes.freeze())
+        while self.more().await? {
+            // What arrives faster than it is taken, or was compressed to a thousandth, is always there: others have
+            // their turn in between.
+            tokio::task::consume_budget().await;
+        }
+        Ok((self.bytes.freeze(), self.held))
     }
 
     /// False at the end.
@@ -71,6 +79,7 @@ impl<'a> Reading<'a> {
             }
             Ok(Some(chunk)) => {
                 self.bytes.extend_from_slice(&chunk);
+                self.held.set(self.bytes.len() as u64);
                 if !self.pace.keeps(self.bytes.len()) {
                     let (url, received) = (shown.to_owned(), self.bytes.len());
                     return Err(Error::Slow { url, received, window: idle });
@@ -116,12 +125,13 @@ impl Pace {
     }
 }
 
-/// The part of a whole body that `range` names, from a server that ignores ranges.
+/// The part of a whole body that `range` names, from a server that ignores ranges. A copy: a slice would keep all of
+/// the body in memory for as long as the part is.
 pub(super) fn cut(bytes: &Bytes, range: ByteRange, shown: &ShownUrl) -> Result<Bytes, Error> {
     let bounds = usize::try_from(range.offset).ok().zip(usize::try_from(range.length).ok());
     let part = bounds.and_then(|(offset, length)| {
         let end = offset.checked_add(length).filter(|end| *end <= bytes.len())?;
-        Some(bytes.slice(offset..end))
+        Some(Bytes::copy_from_slice(&bytes[offset..end]))
     });
     part.ok_or_else(|| truncated(bytes, shown, "the byte range lies outside of the body"))
 }

@@ -21,6 +21,7 @@ pub use resolve::{Answer as ResolverAnswer, Resolved, Resolver, System as System
 
 use super::playlist::ByteRange;
 use super::{Error, Proxy, Settings, Timeouts, boxes};
+use crate::memory::{Held, Meter};
 use crate::outside::{self, ShownUrl, Text};
 use crate::policy::{Policy, Reach};
 use cookies::Cookies;
@@ -55,6 +56,7 @@ pub(super) struct Http {
     cookies: Cookies,
     /// How far away the source's own host has been: it may not come nearer while we run (rebinding).
     source_reach: AtomicU8,
+    meter: Meter,
 }
 
 /// What is asked for.
@@ -117,6 +119,8 @@ pub(super) struct Body {
     /// Where it came from in the end, after redirects: relative addresses resolve against it.
     pub(super) url: Url,
     pub(super) bytes: Bytes,
+    /// What `bytes` take while they are here.
+    pub(super) held: Held,
     /// How far away the host asked first is.
     pub(super) first: Reach,
     /// How far away what the body names may be at least: its farthest host, and who named it.
@@ -208,6 +212,7 @@ impl Http {
             secrets,
             cookies: Cookies::default(),
             source_reach: AtomicU8::new(0),
+            meter: settings.meter.clone(),
         })
     }
 
@@ -255,7 +260,7 @@ impl Http {
     async fn fetch_untimed(&self, request: &Request<'_>) -> Result<Answer, Error> {
         // Only what a playlist lists; a redirect to such an address is refused with the other schemes.
         if request.url.scheme() == "data" {
-            return written_out(request);
+            return written_out(request, self.meter.part());
         }
         let mut url = request.url.clone();
         let (mut reach, mut first) = (request.from, None);
@@ -280,11 +285,12 @@ impl Http {
             if !status.is_success() && !behind_the_end {
                 return Err(Error::Status { url: shown, status: status.as_u16() });
             }
-            let mut reading = body::Reading::new(&mut response, &shown, request.limit, &self.timeouts);
+            let mut reading =
+                body::Reading::new(&mut response, &shown, request.limit, &self.timeouts, self.meter.part());
             if request.stops_at_film && boxes::begin_file(reading.head().await?) {
                 return Ok(Answer::Film { first: first.unwrap_or(Reach::Public) });
             }
-            let mut bytes = reading.rest().await?;
+            let (mut bytes, mut held) = reading.rest().await?;
             let content_range =
                 response.headers().get(header::CONTENT_RANGE).and_then(|part| part.to_str().ok());
             let is_part = status == StatusCode::PARTIAL_CONTENT;
@@ -294,7 +300,10 @@ impl Http {
                 Span::Exactly(range) if is_part => {
                     body::check_part(&bytes, range, content_range, true, &shown)?;
                 }
-                Span::Exactly(range) => bytes = body::cut(&bytes, range, &shown)?,
+                Span::Exactly(range) => {
+                    bytes = body::cut(&bytes, range, &shown)?;
+                    held.set(bytes.len() as u64);
+                }
                 Span::UpTo(range) if is_part => {
                     body::check_part(&bytes, range, content_range, false, &shown)?;
                     part = Some(Part { total: body::total(content_range) });
@@ -310,7 +319,7 @@ impl Http {
             let _ = url.set_username("");
             let _ = url.set_password(None);
             let first = first.unwrap_or(Reach::Public);
-            return Ok(Answer::Body(Box::new(Body { url, bytes, first, reach, validators, part })));
+            return Ok(Answer::Body(Box::new(Body { url, bytes, held, first, reach, validators, part })));
         }
         let url = ShownUrl::url(request.url.as_str());
         Err(Error::Unreachable { url, reason: "too many redirects".into() })
@@ -410,7 +419,7 @@ impl Http {
 }
 
 /// What is in the address itself.
-fn written_out(request: &Request<'_>) -> Result<Answer, Error> {
+fn written_out(request: &Request<'_>, mut held: Held) -> Result<Answer, Error> {
     let (url, from) = (request.url.clone(), request.from);
     let shown = ShownUrl::url(url.as_str());
     outside::check_address(url.as_str()).map_err(|source| Error::TooLong { url: shown.clone(), source })?;
@@ -423,7 +432,8 @@ fn written_out(request: &Request<'_>) -> Result<Answer, Error> {
         bytes = body::cut(&bytes, range, &shown)?;
     }
     let validators = Validators::default();
-    Ok(Answer::Body(Box::new(Body { url, bytes, first: from, reach: from, validators, part: None })))
+    held.set(bytes.len() as u64);
+    Ok(Answer::Body(Box::new(Body { url, bytes, held, first: from, reach: from, validators, part: None })))
 }
 
 /// The user's headers: those for every host, and those for the source's own origin.

@@ -84,7 +84,7 @@ impl Blocks {
         let Answer::Body(body) = self.http.fetch(request).await? else {
             return Err(Error::Status { url: self.shown(), status: 304 });
         };
-        let Body { bytes, part, validators, .. } = *body;
+        let Body { bytes, held, part, validators, .. } = *body;
         if self.validators.get_or_insert_with(|| validators.clone()) != &validators {
             return Err(Error::File {
                 url: self.shown(),
@@ -102,7 +102,7 @@ impl Blocks {
             }
             None => {
                 self.length = Some(bytes.len() as u64);
-                self.whole = Some(bytes);
+                self.whole = Some(held.wrap(bytes));
             }
         }
         Ok(())

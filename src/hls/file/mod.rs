@@ -18,6 +18,7 @@ use super::report;
 use super::work::Client;
 use super::{Error, Event, Segment, SourceKind, Status};
 use crate::clock::Clock;
+use crate::heavy::Work;
 use crate::media::{Moment, Rendition};
 use crate::outside::Text;
 use blocks::Blocks;
@@ -104,13 +105,26 @@ impl Player {
         let broken = |player: &Self, error: cutter::CutError| {
             Stop::Failed(Error::File { url: player.blocks.shown(), reason: Text::of(&error) })
         };
+        // What was given last: about as much there is to do at each step.
+        let (mut work, mut supplied) = (Work::Bytes(0), None);
         loop {
-            match cutter.poll().map_err(|error| broken(self, error))? {
+            let step = move || {
+                let next = match supplied {
+                    Some(bytes) => cutter.supply(&bytes).and_then(|()| cutter.poll()),
+                    None => cutter.poll(),
+                };
+                (cutter, next)
+            };
+            let next;
+            (cutter, next) = self.client.settings.share.run(work, step).await;
+            supplied = None;
+            match next.map_err(|error| broken(self, error))? {
                 Next::Need(range) => {
                     let given = std::mem::take(&mut first);
                     let enough = range.start == 0 && range.end <= given.len() as u64;
                     let bytes = if enough { given } else { self.read(range).await? };
-                    cutter.supply(&bytes).map_err(|error| broken(self, error))?;
+                    work = Work::Bytes(bytes.len());
+                    supplied = Some(bytes);
                 }
                 Next::Piece(piece) => self.give(piece).await?,
                 Next::End => {
@@ -156,6 +170,7 @@ impl Player {
 
     async fn give(&mut self, piece: Piece) -> Result<(), Stop> {
         let Piece { init, data, duration, discontinuity } = piece;
+        let data = self.client.settings.meter.wrap(data);
         let media_sequence = self.index;
         self.index += 1;
         self.position += duration;

@@ -16,6 +16,7 @@ use crate::config::{Fallback, StreamSettings};
 use crate::demux::{AudioStream, Damage, RandomAccess};
 use crate::histogram::Histogram;
 use crate::media::{Batch, Cue, Flicks, Moment, Piece};
+use crate::memory::Meter;
 use crate::outside::{Name, Text};
 use crate::playout::Playout;
 use crate::remux::{FitReport, Used};
@@ -34,6 +35,7 @@ pub(super) struct Board {
     outputs: Vec<watch::Receiver<publish::Status>>,
     srs: Vec<watch::Receiver<Option<srs::Status>>>,
     writer: Writer,
+    meter: Meter,
     fallback: Fallback,
     kept: Mutex<Kept>,
 }
@@ -69,6 +71,7 @@ pub(super) struct Reports {
     pub outputs: Vec<watch::Receiver<publish::Status>>,
     /// What the SRS behind each output says, where one is asked.
     pub srs: Vec<watch::Receiver<Option<srs::Status>>>,
+    pub meter: Meter,
 }
 
 /// Batches whose capture times are remembered for the lag: more are never between capture and playout.
@@ -83,7 +86,7 @@ impl Board {
         status.stats.histograms.batch_spare = Histogram::new(&SPARE);
         let now = time::OffsetDateTime::from(wall_clock());
         status.start_time = now.format(&time::format_description::well_known::Rfc3339).ok();
-        let Reports { hls, roundtrip, outputs, srs } = reports;
+        let Reports { hls, roundtrip, outputs, srs, meter } = reports;
         let kept = Kept {
             status,
             ended: None,
@@ -103,6 +106,7 @@ impl Board {
             outputs,
             srs,
             writer,
+            meter,
             fallback: settings.fallback,
             kept: Mutex::new(kept),
         }
@@ -425,6 +429,7 @@ impl Board {
             outputs,
         };
         status.stats.storage = self.writer.stats();
+        status.memory = self.meter.usage();
         let modules = &status.modules;
         let source = kept.source_failed.then(|| source.last_error.clone()).flatten();
         let output = modules.stream_publisher.outputs.iter().find_map(trouble::output);

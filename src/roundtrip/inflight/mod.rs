@@ -150,6 +150,15 @@ impl Window {
         *self.counts.closed.entry(reason).or_default() += 1;
     }
 
+    /// What fragment `number` was, where an answer to it is of use.
+    pub(crate) fn awaited(&self, number: u64) -> Option<&Request> {
+        let (index, _) = self.find_sent(number)?;
+        match &self.entries[index].state {
+            State::Waiting(waiting) => Some(&waiting.request),
+            State::Settled(_) => None,
+        }
+    }
+
     /// An answer to fragment `number`. It is decoded only where it is of use.
     pub(crate) fn handle_answer(
         &mut self,

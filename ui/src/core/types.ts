@@ -32,6 +32,9 @@ export interface StreamStatus {
   resumed?: Resumed | null;
   /** How often the stream died and was started again. */
   restarts?: number;
+  memoryRestarts?: number;
+  restartReason?: string | null;
+  memory?: { bytes: number; limit: number | null };
   lastError: string | null;
   stats: Stats;
   modules: Modules;

@@ -187,6 +187,12 @@ function audioStreams(streams: readonly SourceAudio[]): string {
   return streams.length === 0 ? format.UNKNOWN : streams.map(one).join(", ");
 }
 
+/** What the stream holds, and what it may. */
+function memory(held: StreamStatus["memory"]): string {
+  if (held === undefined) return format.UNKNOWN;
+  return held.limit === null ? format.bytes(held.bytes) : `${format.bytes(held.bytes)} of ${format.bytes(held.limit)}`;
+}
+
 function Details({ stream: { status } }: { stream: Stream }) {
   const { streamFetcher: fetcher, remuxer, streamPublisher } = status.modules;
   const { stats } = status;
@@ -206,6 +212,8 @@ function Details({ stream: { status } }: { stream: Stream }) {
     ["last cue", remuxer.lastCue ?? "none"],
     ["resumed", resumed(status.resumed ?? null)],
     ["started again", format.plural(status.restarts ?? 0, "time")],
+    ["reason for the restart", status.restartReason ?? "none"],
+    ["memory", memory(status.memory)],
     ["last error", status.lastError ?? "none"],
   ];
   const asked = streamPublisher.outputs.some((output) => output.srs !== null && output.srs !== undefined);
