@@ -61,7 +61,7 @@ impl Run {
             match event {
                 Some(Event::Segment(segment)) => got.segments.push(segment),
                 Some(Event::Lost { media_sequence, reason, .. }) => {
-                    got.lost.push((media_sequence, reason.to_string()))
+                    got.lost.push((media_sequence, reason.to_string()));
                 }
                 Some(Event::Ended) => got.ended = true,
                 Some(Event::Renditions { separate_audio }) => {
