@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Launch, Life, Stream};
 use crate::clock::Clock;
 use crate::config::StreamSettings;
+use crate::outside::Text;
 use crate::preview::Preview;
 use crate::status::{Phase, StreamStatus};
 
@@ -32,7 +33,7 @@ struct Current {
     /// Of these, because it held too much.
     memory_restarts: u64,
     /// Why it was last started again.
-    reason: Option<String>,
+    reason: Option<Text>,
 }
 
 impl Supervised {
@@ -62,7 +63,7 @@ impl Supervised {
             if clock.now().saturating_since(began) >= RECOVERED {
                 pause = FIRST_PAUSE;
             }
-            tracing::error!(stream_id = %self.settings.stream_id, restart_in = ?pause, reason = death.reason, "the stream died");
+            tracing::error!(stream_id = %self.settings.stream_id, restart_in = ?pause, reason = %death.reason, "the stream died");
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = clock.sleep(pause) => pause = (pause * 2).min(LAST_PAUSE),
@@ -177,7 +178,7 @@ mod tests {
 
     impl Life for Mortal {
         fn death(&self) -> Option<Death> {
-            self.died.borrow().then(|| Death { reason: "a fault".to_owned(), exceeded: self.exceeds })
+            self.died.borrow().then(|| Death { reason: "a fault".into(), exceeded: self.exceeds })
         }
         fn ended(&self) -> BoxFuture<'static, ()> {
             let (life, died, stopped) = (self.life, self.died.clone(), self.stopped.clone());

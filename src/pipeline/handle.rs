@@ -9,6 +9,7 @@ use super::board::Board;
 use super::keeper::Keeper;
 use crate::config::StreamSettings;
 use crate::memory::Excess;
+use crate::outside::Text;
 use crate::preview::Preview;
 use crate::status::StreamStatus;
 
@@ -39,7 +40,7 @@ pub enum End {
 /// Why a stream died.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
-    pub reason: String,
+    pub reason: Text,
     /// It held more memory than its share.
     pub exceeded: bool,
 }
@@ -76,8 +77,8 @@ impl Handle {
     /// Why it died, and may be started again: by a fault of ours, or because it held too much.
     pub fn death(&self) -> Option<Death> {
         match &*self.end.borrow() {
-            Some(End::Died(reason)) => Some(Death { reason: reason.clone(), exceeded: false }),
-            Some(End::Exceeded(excess)) => Some(Death { reason: excess.to_string(), exceeded: true }),
+            Some(End::Died(reason)) => Some(Death { reason: Text::new(reason), exceeded: false }),
+            Some(End::Exceeded(excess)) => Some(Death { reason: Text::of(excess), exceeded: true }),
             _ => None,
         }
     }
