@@ -22,6 +22,11 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
     responses((status = 200, description = "Prometheus's text format", content_type = "text/plain", body = String)),
 )]
 pub(super) async fn metrics(State(control): State<Arc<Control>>) -> impl IntoResponse {
+    let text = control.metrics.answer(control.clock.now(), || text(&control).into());
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text)
+}
+
+fn text(control: &Control) -> String {
     let streams: Vec<StreamView> = control
         .registry
         .list()
@@ -45,5 +50,5 @@ pub(super) async fn metrics(State(control): State<Arc<Control>>) -> impl IntoRes
         connections: control.connections.numbers(),
         process: Process::snapshot(),
     };
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics::text(&service, &streams))
+    metrics::text(&service, &streams)
 }

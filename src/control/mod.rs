@@ -13,6 +13,7 @@ mod document;
 mod error;
 mod events;
 mod health;
+mod kept;
 mod launch;
 mod limits;
 mod metrics;
@@ -44,6 +45,7 @@ use self::connections::Connections;
 use self::error::ApiError;
 use self::events::Events;
 pub use self::events::{Capture, Level, Line, Lines, Stage};
+use self::kept::Kept;
 pub use self::launch::Launcher;
 pub use self::registry::{Launch, Life, Registry, StartError, Started, Stream};
 pub use self::server::serve;
@@ -66,6 +68,9 @@ pub struct Control {
     events: Events,
     connections: Arc<Connections>,
     closing: CancellationToken,
+    /// `/metrics` and `/api/pipelines`.
+    metrics: Kept,
+    pipelines: Kept,
 }
 
 /// How the API is to behave.
@@ -107,7 +112,9 @@ impl Control {
         let registry = Registry::new(launch, setup.limits, clock);
         let (events, closing) = (Events::default(), CancellationToken::new());
         let connections = Connections::new(setup.access.is_guarded());
-        Arc::new(Self { registry, setup, clock, started: clock.now(), events, connections, closing })
+        let started = clock.now();
+        let (metrics, pipelines) = (Kept::new(started), Kept::new(started));
+        Arc::new(Self { registry, setup, clock, started, events, connections, metrics, pipelines, closing })
     }
 
     /// Says goodbye to the clients of the event channel: the server is about to end.

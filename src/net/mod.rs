@@ -9,7 +9,7 @@
 //! The source's HTTP client has its own (hyper-util's): it races the two families, and divides its connect timeout
 //! between the addresses of one.
 
-mod bucket;
+pub mod bucket;
 pub mod guarded;
 mod race;
 

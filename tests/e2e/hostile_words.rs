@@ -1,17 +1,13 @@
 //! A source, a processor and an RTMP server whose every string is an attack on whoever reads the log, the status or the
 //! metrics: line ends, terminal commands, quotes, markup, other reading directions, and a hundred times too long.
 
-use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Buf as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use overdub::demo::clip;
-use overdub_rtmp::Timestamp;
 use overdub_rtmp::amf0::Value as Amf;
-use overdub_rtmp::chunk::{Decoder, Encoder, Header, Output};
-use overdub_rtmp::handshake::Handshake;
 use overdub_rtmp::message::{Command, Message};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -20,6 +16,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::overdub::{Service, command};
+use super::scripted::Scripted;
 use super::tools::{Workdir, now, until};
 
 /// What a line of the log begins with, so that one that was forged looks like one.
@@ -208,97 +205,46 @@ async fn talk(mut stream: TcpStream, number: usize) -> Result<(), tokio_tungsten
 
 /// An RTMP server that says much about everything. It refuses two publishers, one at `connect` and one at `publish`.
 async fn rtmp() -> u16 {
-    let (listener, port) = listen().await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let asked = Arc::clone(&asked);
-            tokio::spawn(async move {
-                let _ = serve(stream, &asked).await;
-            });
+    let connected = Mutex::new(Vec::new());
+    let server = Scripted::start(move |call, message| {
+        let Message::Command(command) = message else { return };
+        let words = words();
+        let said = |level: &str, code: &str| {
+            Amf::object([
+                ("level", Amf::string(level)),
+                ("code", Amf::string(code)),
+                ("description", Amf::string(&words)),
+            ])
+        };
+        let told = |name: &str, transaction: f64, info: Amf| {
+            Message::Command(Command::new(name, transaction, [info]))
+        };
+        let number = {
+            let mut connected = connected.lock().expect("nothing panics with it");
+            if command.name == "connect" {
+                connected.push(call.number);
+            }
+            connected.iter().position(|number| *number == call.number)
+        };
+        match (&*command.name, number) {
+            ("connect", Some(0)) => call.say(told("_error", command.transaction, said(&words, &words))),
+            ("connect", _) => {
+                let success = said(&words, "NetConnection.Connect.Success");
+                call.say(told("_result", command.transaction, success));
+                (0..500).for_each(|_| call.say(told(&words, 0.0, Amf::Null)));
+            }
+            ("publish", Some(1)) => {
+                call.say(told("onStatus", 0.0, said("error", "NetStream.Publish.BadName")));
+            }
+            ("publish", _) => {
+                call.say(told("onStatus", 0.0, said(&words, "NetStream.Publish.Start")));
+                // A status for each moment of its life.
+                (0..5_000).for_each(|_| call.say(told("onStatus", 0.0, said(&words, &words))));
+            }
+            _ => call.answer(command),
         }
     });
-    port
-}
-
-fn encode(encoder: &mut Encoder, name: &str, transaction: f64, info: Amf, stream: u32) -> bytes::Bytes {
-    let (kind, payload) = Message::Command(Command::new(name, transaction, [info])).encode();
-    let mut output = Output::default();
-    let header = Header { chunk_stream: 3, timestamp: Timestamp::ZERO, kind, stream };
-    encoder.message(header, &[], payload, &mut output);
-    output.copy_to_bytes(output.remaining())
-}
-
-async fn serve(mut stream: TcpStream, asked: &AtomicUsize) -> std::io::Result<()> {
-    let (mut handshake, mut input) = (Handshake::server(), Vec::new());
-    while !handshake.is_done() {
-        if stream.read_buf(&mut input).await? == 0 {
-            return Ok(());
-        }
-        let mut rest = &input[..];
-        let answer = handshake.receive(&mut rest).map_err(std::io::Error::other)?;
-        let used = input.len() - rest.len();
-        input.drain(..used);
-        stream.write_all(&answer).await?;
-    }
-    let words = words();
-    let said = |level: &str, code: &str| {
-        Amf::object([
-            ("level", Amf::string(level)),
-            ("code", Amf::string(code)),
-            ("description", Amf::string(&words)),
-        ])
-    };
-    let info = |code: &str| said(&words, code);
-    let (mut decoder, mut encoder) = (Decoder::new(1 << 24), Encoder::default());
-    let mut number = 0;
-    loop {
-        let mut rest = &input[..];
-        while let Some(raw) = decoder.receive(&mut rest).map_err(std::io::Error::other)? {
-            let Ok(message) = Message::decode(&raw) else { continue };
-            if let Message::SetChunkSize(size) = message {
-                decoder.set_chunk_size(size).map_err(std::io::Error::other)?;
-            }
-            let Message::Command(command) = message else { continue };
-            let mut say = |name: &str, transaction: f64, info: Amf, stream: u32| {
-                encode(&mut encoder, name, transaction, info, stream)
-            };
-            if command.name == "connect" {
-                number = asked.fetch_add(1, Ordering::Relaxed);
-            }
-            match (&*command.name, number) {
-                ("connect", 0) => {
-                    stream.write_all(&say("_error", command.transaction, info(&words), 0)).await?;
-                }
-                ("connect", _) => {
-                    let info = info("NetConnection.Connect.Success");
-                    stream.write_all(&say("_result", command.transaction, info, 0)).await?;
-                    for _ in 0..500 {
-                        stream.write_all(&say(&words, 0.0, Amf::Null, 0)).await?;
-                    }
-                }
-                ("createStream", _) => {
-                    stream.write_all(&say("_result", command.transaction, Amf::Number(1.0), 0)).await?;
-                }
-                ("publish", 1) => {
-                    let refusal = said("error", "NetStream.Publish.BadName");
-                    stream.write_all(&say("onStatus", 0.0, refusal, 1)).await?;
-                }
-                ("publish", _) => {
-                    stream.write_all(&say("onStatus", 0.0, info("NetStream.Publish.Start"), 1)).await?;
-                    // A status for each moment of its life.
-                    for _ in 0..5_000 {
-                        stream.write_all(&say("onStatus", 0.0, info(&words), 1)).await?;
-                    }
-                }
-                _ => {}
-            }
-        }
-        input.clear();
-        if stream.read_buf(&mut input).await? == 0 {
-            return Ok(());
-        }
-    }
+    server.await.address.port()
 }
 
 /// Every string in `value` with the path to it.

@@ -44,6 +44,9 @@ mod processor;
 mod processors;
 mod recorder;
 mod resume;
+#[expect(dead_code, reason = "the RTMP tests use the rest")]
+#[path = "../support/scripted.rs"]
+mod scripted;
 mod shutdown;
 mod smooth;
 mod source;

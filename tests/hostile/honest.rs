@@ -5,8 +5,9 @@ use serde_json::Value;
 /// Characters of a log line: a message and a few fields, each of which may quote a kilobyte from outside. What is
 /// escaped takes more.
 const LINE: usize = 12_000;
-/// Lines that an attack may add, beside [`LINES_A_SECOND`].
-const LINES: usize = 100;
+/// Lines that an attack may add, beside [`LINES_A_SECOND`]: three kinds of them as often as one stream may write each at
+/// once (docs/DEPLOYMENT.md).
+const LINES: usize = 360;
 const LINES_A_SECOND: usize = 20;
 /// Bytes of a stream's status.
 const STATUS: usize = 256 << 10;

@@ -30,7 +30,7 @@ mod processor;
 mod rtmp;
 mod scene;
 #[expect(dead_code, reason = "the RTMP tests use the rest")]
-#[path = "../rtmp/scripted.rs"]
+#[path = "../support/scripted.rs"]
 mod scripted;
 mod streams;
 mod tests;

@@ -9,6 +9,7 @@ mod manners;
 mod nginx;
 mod relay;
 mod run;
+#[path = "../support/scripted.rs"]
 mod scripted;
 mod sink;
 mod srs;

@@ -21,7 +21,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use self::ends::{Ends, Kind};
 use self::places::Places;
 use super::events::{MAX_CLIENTS, MAX_MESSAGE};
+use crate::clock::Clock;
+use crate::media::Moment;
 use crate::metrics::Connections as Numbers;
+use crate::net::bucket::Bucket;
 use crate::net::guarded::{Ended, Peer, Rate, Terms, Trial};
 
 /// A browser opens six, a player one or two.
@@ -31,6 +34,12 @@ pub(super) const MAX_CONNECTIONS: usize = MAX_HTTP + MAX_CLIENTS;
 /// Connections that nothing admitted yet, beside those: monitors, pages before they are given the token, and whoever
 /// only knocks. A client is among them for the time of one packet.
 pub(super) const MAX_UNADMITTED: usize = 128;
+
+/// Connections that are accepted in a second where clients have to be admitted, and at once after a pause. A newcomer
+/// gives way to others after a tenth of a second at the earliest, by when its first packet was read: what arrives
+/// faster waits in the system's queue.
+const ACCEPTED_PER_SECOND: u64 = 1_000;
+const ACCEPTED_AT_ONCE: u64 = MAX_UNADMITTED as u64 / 4;
 
 /// A peer that takes nothing for so long does not read: a sleeping computer, or a client that only sends. Networks
 /// that come back do so within seconds, and clients come back by themselves.
@@ -62,6 +71,8 @@ pub(super) struct Connections {
     guarded: bool,
     admitted: Arc<Semaphore>,
     newcomers: Mutex<Newcomers>,
+    clock: Clock,
+    accepted: Mutex<Bucket>,
     ends: Ends,
 }
 
@@ -97,15 +108,36 @@ impl Connections {
     pub(super) fn new(guarded: bool) -> Arc<Self> {
         let newcomers = Newcomers { places: Places::new(MAX_UNADMITTED), peers: HashMap::new() };
         let admitted = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        Arc::new(Self { guarded, admitted, newcomers: Mutex::new(newcomers), ends: Ends::default() })
+        let clock = Clock::start();
+        let accepted = Mutex::new(Bucket::new(ACCEPTED_PER_SECOND, ACCEPTED_AT_ONCE, clock.now()));
+        Arc::new(Self {
+            guarded,
+            admitted,
+            newcomers: Mutex::new(newcomers),
+            clock,
+            accepted,
+            ends: Ends::default(),
+        })
     }
 
-    /// Waits until there is a place for the next connection where all are admitted as they arrive.
+    /// Waits until the next connection may be accepted: until there is a place for it where all are admitted as they
+    /// arrive, or else until those before it have had time to say what they want.
     pub(super) async fn room(&self) {
         if !self.guarded {
             // Given back at once: only those that arrive take places then, one after the other. Never closed.
             let _ = self.admitted.acquire().await;
+            return;
         }
+        while let Some(at) = self.next_turn() {
+            self.clock.sleep_until(at).await;
+        }
+    }
+
+    /// When the next connection may be accepted; none: now, and it is counted.
+    fn next_turn(&self) -> Option<Moment> {
+        // Plain numbers are whole at any moment.
+        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepted.take_one(self.clock.now()) { None } else { Some(accepted.when(1)) }
     }
 
     /// A connection from `address`.
@@ -228,5 +260,33 @@ impl Drop for Place {
         if let Some(why) = peer.ended() {
             connections.ends.count(standing.kind, standing.address, why);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_newcomer_has_time_before_it_gives_way_however_many_knock() {
+        let connections = Connections::new(true);
+        let mut waiting = Vec::new();
+        let mut displaced = 0;
+        for _ in 0..10 * MAX_UNADMITTED {
+            connections.room().await;
+            waiting.push(connections.arrive([192, 0, 2, 1].into()));
+            waiting.retain(|connection| {
+                let peer = connection.peer();
+                let gone = peer.ended() == Some(Ended::Displaced);
+                assert!(!gone || peer.age() >= Duration::from_millis(90), "after {:?}", peer.age());
+                displaced += usize::from(gone);
+                !gone
+            });
+        }
+        assert_eq!(displaced, 9 * MAX_UNADMITTED);
+        assert!(
+            connections.clock.now() < Moment::ZERO + Duration::from_secs(3),
+            "and they are not kept waiting"
+        );
     }
 }

@@ -21,9 +21,9 @@ use crate::outside::Text;
 
 pub use endpoint::{BadProcessorUrl, Endpoint};
 
-/// Longest answer, in bytes. 30 s of uncompressed stereo at 48 kHz are 6 MB, so no sensible answer comes
-/// near; it bounds what one connection can make this process hold.
-pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// Longest answer, in bytes: four minutes of uncompressed 16-bit stereo at 48 kHz have 46 MB, and a batch usually has
+/// 30 s. It bounds what one connection can make this process hold.
+pub const MAX_ANSWER_BYTES: usize = 48 * 1024 * 1024;
 
 /// Longest text frame. Events carry a few hundred bytes of JSON; parsed JSON takes up to some thirty
 /// times its text.
