@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::attack::{Attack, Cost, MOST_MEMORY, MOST_MEMORY_OF_ALL};
+use crate::attack::{Attack, Cost, MOST_MEMORY, MOST_MEMORY_OF_ALL, MOST_MEMORY_OF_SEVERAL};
 use crate::scene::{Log, Scene};
 use crate::tools::long_form;
 use crate::{control, playlists, processor, rtmp, streams};
@@ -21,7 +21,7 @@ async fn short(name: &str, log: Log, attacks: Vec<Attack>) {
     let (alone, others): (Vec<&Attack>, Vec<&Attack>) = attacks.iter().partition(|attack| attack.alone);
     for group in alone.chunks(1).chain(others.chunks(AT_ONCE)) {
         let cost = scene.suffer(group, SHORT).await;
-        let most = (MOST_MEMORY * group.len() as f64).min(MOST_MEMORY_OF_ALL);
+        let most = (MOST_MEMORY * group.len() as f64).min(MOST_MEMORY_OF_SEVERAL);
         faults.extend(told(&cost, cost.faults(most, false)));
     }
     scene.end().await;

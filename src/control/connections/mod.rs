@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::ends::{Ends, Kind};
 use self::places::Places;
-use super::events::{MAX_CLIENTS, MAX_MESSAGE};
+use super::events::MAX_CLIENTS;
 use crate::clock::Clock;
 use crate::media::Moment;
 use crate::metrics::Connections as Numbers;
@@ -54,9 +54,18 @@ const UNADMITTED: Terms =
 /// From then on answers to a connection that was not admitted end it (`connection: close`): its time ends between two
 /// requests then, not in the middle of one.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
-/// Of a WebSocket that has not joined the event channel: twice the longest packet, and twice the time for it.
-const JOINING: Terms =
-    Terms { trial: Some(Trial { bytes: 2 * MAX_MESSAGE as u64, time: Duration::from_secs(10) }), ..ADMITTED };
+/// What a client of the event channel sends before it has joined: a probe and a packet with a token, of some
+/// kilobytes where it says much about its bearer.
+pub(super) const MAX_JOIN: u64 = 8 << 10;
+/// Of a WebSocket that has not joined the event channel. Each packet is work, and may be a task, long before it is known
+/// to be refused: so they are not read much faster than they are answered.
+const JOINING: Terms = Terms {
+    trial: Some(Trial { bytes: MAX_JOIN, time: Duration::from_secs(10) }),
+    rate: Some(Rate { per_second: 8 << 10, burst: 1 << 10, patience: Duration::from_secs(10) }),
+    ..ADMITTED
+};
+/// Of one whose token was refused: it may leave, or try one other.
+const REFUSED: Terms = Terms { trial: Some(Trial { bytes: 512, time: Duration::from_secs(10) }), ..JOINING };
 /// Of an event client. It sends a filter now and then, of a hundred bytes, and a byte for each heartbeat; each packet may
 /// be answered by one.
 const EVENT_CLIENT: Terms = Terms {
@@ -98,6 +107,7 @@ struct Standing {
     /// Its place among the admitted.
     place: Option<OwnedSemaphorePermit>,
     kind: Kind,
+    refused: bool,
     gone: bool,
 }
 
@@ -154,7 +164,7 @@ impl Connections {
                 displaced.end(Ended::Displaced);
             }
         }
-        let standing = Standing { address, number, place, kind: Kind::Http, gone: false };
+        let standing = Standing { address, number, place, kind: Kind::Http, refused: false, gone: false };
         Connection { peer, connections: Arc::clone(self), standing: Arc::new(Mutex::new(standing)) }
     }
 
@@ -207,6 +217,14 @@ impl Connection {
     pub(super) fn upgraded(&self) {
         self.standing().kind = Kind::WebSocket;
         self.peer.set_terms(JOINING);
+    }
+
+    /// Its WebSocket was refused a namespace.
+    pub(super) fn refuse(&self) {
+        let is_first = !std::mem::replace(&mut self.standing().refused, true);
+        if is_first && self.is_web_socket() {
+            self.peer.set_terms(REFUSED);
+        }
     }
 
     /// Its WebSocket has joined the event channel.

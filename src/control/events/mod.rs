@@ -47,6 +47,9 @@ pub(super) const MAX_CLIENTS: usize = 256;
 const CLIENT_QUEUE: usize = 64;
 /// Largest message from a client, in bytes: a filter, many times over.
 pub(super) const MAX_MESSAGE: usize = 16 << 10;
+/// What is read from a WebSocket at once: a filter. All packets in it are handled before anything else is asked about
+/// the client.
+const READ_BUFFER: usize = 512;
 /// How long a connection may be open without joining.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -137,6 +140,7 @@ pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
         .max_payload(MAX_MESSAGE as u64)
         .ws_max_message_size(MAX_MESSAGE)
         .ws_max_frame_size(MAX_MESSAGE)
+        .ws_read_buffer_size(READ_BUFFER)
         .connect_timeout(JOIN_TIMEOUT)
         .build_layer();
     let joining = Arc::clone(control);
@@ -146,6 +150,9 @@ pub(super) fn layer(control: &Arc<Control>) -> SocketIoLayer {
         let request = socket.req_parts();
         let given = auth.ok().map(|auth| auth.token).or_else(|| given_token(&request.headers, &request.uri));
         if !joining.setup.access.admits(given.as_deref()) {
+            if let Some(connection) = request.extensions.get::<Connection>() {
+                connection.refuse();
+            }
             return Err(Refused::Unauthorized);
         }
         Place::take(&joining)?;

@@ -8,10 +8,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::MAX_MESSAGE;
 use super::opens::Opens;
 use crate::clock::Clock;
-use crate::control::connections::Connection;
+use crate::control::connections::{Connection, MAX_JOIN};
 
 /// Bytes that may wait for one client: two hundred lines of the log, or the statuses of some fifty streams. A client
 /// that has not taken so much gets what is true when it has.
@@ -22,8 +21,8 @@ pub(super) const LONGEST_EVENT: u64 = CLIENT_BYTES / 2;
 const MAX_OPENING: usize = 64;
 /// A poll that waited so long found nothing that waited.
 const QUIET: Duration = Duration::from_millis(100);
-/// What one of them may send: the longest packet twice.
-const OPENING_BYTES: u64 = 2 * MAX_MESSAGE as u64;
+/// What one of them may send.
+const OPENING_BYTES: u64 = MAX_JOIN;
 
 /// All sessions that are known by their Engine.IO id.
 #[derive(Debug)]

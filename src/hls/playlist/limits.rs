@@ -5,7 +5,7 @@
 
 /// Segments kept of one playlist, the newest (RFC 8216 6.3.3 begins at the end): a day of 2 s segments has 43,200
 /// entries.
-pub const MAX_SEGMENTS: usize = 65_536;
+pub const MAX_SEGMENTS: usize = 45_000;
 
 /// Bytes of addresses, dates and keys kept of one playlist: a day of 2 s segments with signed addresses of 500
 /// characters each has 23 MB.
