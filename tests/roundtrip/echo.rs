@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use overdub::echo::{Delay, Fault, Options, Rule, When};
-use overdub::roundtrip::{AnswerError, BreakerState, Failure};
+use overdub::roundtrip::{AnswerError, BreakerState, Failure, MAX_ANSWER_BYTES};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -176,7 +176,7 @@ async fn an_answer_too_large_to_be_read_is_named_and_costs_its_own_batch_only() 
     client.request(0, &adts(4, 60, 0), AMPLE).await;
     assert!(client.outcome().await.result.is_ok());
     client.request(1, &adts(4, 60, 0), AMPLE).await;
-    let too_large = AnswerError::TooLarge { bytes: 65 << 20, limit: 64 << 20 };
+    let too_large = AnswerError::TooLarge { bytes: 65 << 20, limit: MAX_ANSWER_BYTES };
     assert_eq!(client.outcome().await.result, Err(Failure::BadAnswer(too_large)));
     client.request(2, &adts(4, 60, 0), AMPLE).await;
     assert!(client.outcome().await.result.is_ok());
