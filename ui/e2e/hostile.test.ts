@@ -91,7 +91,7 @@ async function harmless({ page, faults }: Watched, dialogs: string[]): Promise<v
 function wide(page: Page): Promise<string[]> {
   return page.evaluate(() => [...document.querySelectorAll("body *")]
     .filter((it) => it.getBoundingClientRect().right > document.documentElement.clientWidth + 0.5 && it.closest(".scroll") === null)
-    .map((it) => `${it.parentElement?.className ?? ""} > ${it.tagName}.${it.getAttribute("class") ?? ""}: ${(it.textContent ?? "").slice(0, 40)}`)
+    .map((it) => `${it.parentElement?.className ?? ""} > ${it.tagName}.${it.getAttribute("class") ?? ""}: ${it.textContent.slice(0, 40)}`)
     .reverse());
 }
 
