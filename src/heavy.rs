@@ -9,7 +9,7 @@
 //! - There is no limit across streams: a queue in front of a few threads would let three hostile streams hold up
 //!   all others for as long as their jobs take. Streams are limited by admission.
 //! - These threads have a lower priority than the runtime's, so that a packet that is due does not wait for
-//!   them. They are not starved either: see [`NICENESS`].
+//!   them. They are not starved either: see `NICENESS`.
 //!
 //! Small work stays where it is: a hop to another thread costs some ten microseconds, which is nothing for a segment
 //! and too much for a packet.

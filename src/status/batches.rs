@@ -14,7 +14,7 @@ pub struct BatchStatus {
     pub number: u64,
     pub state: BatchState,
     pub outcome: Option<Outcome>,
-    /// Why the outcome is a fallback: a sentence, and the name by which [`Stats::fallback_reasons`] counts it.
+    /// Why the outcome is a fallback: a sentence, and the name by which [`Stats::fallback_reasons`](super::Stats::fallback_reasons) counts it.
     pub reason: Option<Text>,
     pub failure: Option<&'static str>,
     /// How long the batch plays.
