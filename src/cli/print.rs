@@ -1,6 +1,6 @@
 //! Lines on a terminal or in a pipe. A reader who has gone away is no reason to panic.
 //!
-//! What files and servers call things is in these lines too: nothing in it reaches a terminal as a command.
+//! These lines quote names from files and servers: nothing in them reaches a terminal as a command.
 
 use std::io::{self, Write};
 

@@ -19,7 +19,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// What a caller wrote may be in either: it enters here.
+    /// Either may quote the caller, so both are bounded here.
     pub fn new(field: impl Into<Cow<'static, str>>, reason: impl Into<Cow<'static, str>>) -> Self {
         let field = match field.into() {
             Cow::Owned(field) => Name::from(field).to_string().into(),

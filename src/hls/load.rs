@@ -259,10 +259,9 @@ fn understand(
     })
 }
 
-/// What a playlist takes that was read: it is kept once by who reads it, and once for a server that says that it
-/// still holds.
+/// How many bytes a playlist takes while its reader keeps it, which is also what "not modified" refers to.
 pub(super) fn size(media: &Media) -> u64 {
-    let each = |segment: &SegmentRef| 2 * (size_of::<SegmentRef>() + segment.uri.len()) as u64;
+    let each = |segment: &SegmentRef| (size_of::<SegmentRef>() + segment.uri.len()) as u64;
     media.segments.iter().map(each).sum()
 }
 

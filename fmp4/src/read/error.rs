@@ -75,7 +75,7 @@ pub enum Problem {
     /// Boxes of hardly more than their headers, so many that nothing else can be in the input.
     #[error("too many tiny boxes")]
     TinyBoxes,
-    /// So much is wrong that the rest is not looked at.
+    /// Too many errors: the rest is not read.
     #[error("too much is wrong before it")]
     TooDamaged,
     /// Samples of a sample entry (counted from 0) that the track does not have.
